@@ -1,0 +1,28 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+
+help: ## print this menu
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+.venv/ready: setup.cfg pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77'
+	$(BIN)/python -m pip install --quiet --editable '.[dev]' --config-settings editable_mode=compat
+	@touch .venv/ready
+
+setup: .venv/ready ## environment with everything installed, editable
+
+check: .venv/ready ## linters, types, import rules, generated documents
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: .venv/ready ## everything but slow
+	$(BIN)/python -m pytest -n 2 -m 'not slow'
+
+test-slow: .venv/ready ## kills, races and real installs
+	$(BIN)/python -m pytest -n 2 -m slow
+
+.PHONY: help setup check test test-slow

@@ -1,0 +1,232 @@
+"""``homelab.toml`` as frozen dataclasses: what may stand in it, what it means when it does not.
+
+Each field carries its own documentation, from which the reference is made. A key that is not known is an error with a
+suggestion. Whose file counts is `homelab.policy`'s.
+"""
+
+import dataclasses
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, cast
+
+from homelab.errors import Usage
+
+NAME = "homelab.toml"
+MAX_BYTES = 1 << 20
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def duration(text: str, where: str = "duration") -> int:
+    """Return the seconds of ``90s``, ``15m``, ``2h`` or ``7d``. Raises `Usage`."""
+    found = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    if not found or int(found[1]) == 0:
+        raise Usage(f"{where}: {text!r} is not a duration", hint="write it as 90s, 15m, 2h or 7d")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def _doc(text: str, default: Any = dataclasses.MISSING, kind: str = "") -> Any:
+    metadata = {"doc": text, "kind": kind}
+    if isinstance(default, (list, dict)):
+        raise TypeError("defaults are immutable")
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Which branches take only verified commits. Read from the remote's default branch."""
+
+    remote: str | None = _doc("Where work lands. Default: `forgejo`, else `origin`, else the only remote.", None)
+    target: str | None = _doc("The branch that work lands on. Default: the remote's HEAD branch.", None)
+    protect: tuple[str, ...] = _doc(
+        "More branches that only take verified commits, as patterns (`release/*`); the target always is one.", ()
+    )
+    unverified: str = _doc(
+        "At push time: `verify` runs what is missing, `refuse` refuses and says how to.",
+        "verify",
+        "choice:verify,refuse",
+    )
+    claims: bool = _doc("Refuse pushes that touch stacks which another session holds.", False)
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """How a scratch checkout is made fit to verify in."""
+
+    prepare: str | None = _doc("A shell command that makes a fresh checkout fit to verify in (`npm ci`).", None)
+    prepare_inputs: tuple[str, ...] = _doc("Paths from the root; `prepare` runs again when they change.", (), "paths")
+    jobs: int | None = _doc("Suites at a time. Default: the number of cores.", None, "positive")
+    caches: tuple[str, ...] = _doc(
+        "Ignored folders that a scratch checkout keeps; everything else in it is the commit's.", (), "paths"
+    )
+    env: tuple[str, ...] = _doc(
+        "Variables that `prepare` and every suite may see besides the allow-list; their values are part of every key.",
+        (),
+        "variables",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One command that decides whether a commit is good."""
+
+    name: str = _doc("What it is called in answers and in the history.")
+    run: str = _doc("A shell command line.")
+    dir: str = _doc("Where it runs, from the root.", ".", "path")
+    inputs: tuple[str, ...] | None = _doc(
+        "Paths from the root, no globs, whose content decides the result. Default: the whole tree.", None, "paths"
+    )
+    each: str | None = _doc(
+        "A pattern of folders (`stacks/*`): one run per matching folder, which is its dir and one of its inputs.", None
+    )
+    timeout: int = _doc("How long it may take.", 1800, "duration")
+    env: tuple[str, ...] = _doc(
+        "Variables that it may see besides the allow-list; their values are part of its key.", (), "variables"
+    )
+    retries: int = _doc("How often a red is run again at once; a green after a red is recorded as flaky.", 0, "count")
+    #: Found in the tree rather than configured: such a suite that ran no test has verified nothing.
+    detected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Where worktrees stand and what their branches are called."""
+
+    directory: str = _doc("The folder of the started worktrees, from the main worktree's root.", ".worktrees", "path")
+    branch: str = _doc("The branch's name; `{user}` is `$USER` made fit for a ref.", "{user}/{topic}")
+    prepare: str | None = _doc("A shell command that is run in a started worktree.", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Land:
+    """How landing goes about it."""
+
+    each_commit: bool = _doc("Never verify or land several changes as one.", False)
+    attempts: int = _doc("How often a landing is rebuilt when others move the target.", 10, "positive")
+    deadline: int = _doc("How long a landing may take in all.", 7200, "duration")
+    mutex: bool = _doc("Hosts that share a claim store take turns.", False)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Where claims are kept."""
+
+    store: str | None = _doc("The claim store's URL. Default: files on this machine.", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole ``homelab.toml``."""
+
+    gate: Gate = Gate()
+    verify: Verify = Verify()
+    work: Work = Work()
+    land: Land = Land()
+    claims: Claims = Claims()
+    suites: tuple[Suite, ...] = ()
+
+
+SECTIONS: Mapping[str, type] = {"gate": Gate, "verify": Verify, "work": Work, "land": Land, "claims": Claims}
+
+
+def parse(content: bytes, source: str = NAME) -> Config:
+    """Return the configuration that `content` says. Raises `Usage` naming `source`, the key, and the nearest known one."""
+    if len(content) > MAX_BYTES:
+        raise Usage(f"{source} is larger than {MAX_BYTES >> 20} MiB", hint="it holds configuration, nothing else")
+    try:
+        document = tomllib.loads(content.decode("utf-8"))
+    except UnicodeDecodeError:
+        raise Usage(f"{source} is not UTF-8", hint="save it as UTF-8 text") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise Usage(f"{source} is not TOML: {error}", hint="mend that line; `homelab verify` reads it again") from None
+    _known(document, [*SECTIONS, "suite"], source)
+    sections = {name: _section(kind, document.get(name, {}), f"{source}: [{name}]") for name, kind in SECTIONS.items()}
+    suites = document.get("suite", [])
+    if not isinstance(suites, list):
+        raise Usage(f"{source}: suite is a list", hint="write [[suite]], with two brackets")
+    read = tuple(
+        _suite(cast("Suite", _section(Suite, table, f"{source}: [[suite]] {n}")), f"{source}: [[suite]] {n}")
+        for n, table in enumerate(suites, 1)
+    )
+    twice = [suite.name for n, suite in enumerate(read) if suite.name in {other.name for other in read[:n]}]
+    if twice:
+        raise Usage(f"{source}: two suites are called {twice[0]!r}", hint="give each suite a name of its own")
+    config = Config(suites=read, **sections)
+    if "{topic}" not in config.work.branch:
+        raise Usage(f"{source}: [work] branch has no {{topic}}", hint='write it as "{user}/{topic}"')
+    return config
+
+
+def _suite(suite: Suite, where: str) -> Suite:
+    if not suite.name.strip() or not suite.name.isprintable():
+        raise Usage(f"{where}: name is empty or not printable", hint="give it a short name")
+    if not suite.run.strip():
+        raise Usage(f"{where}: run is empty", hint="write the command that decides")
+    if suite.each is not None:
+        if suite.dir != ".":
+            raise Usage(f"{where}: each and dir exclude one another", hint="each folder is its own dir")
+        _path(suite.each, f"{where}: each")
+    return suite
+
+
+def _known(table: Any, names: list[str], where: str) -> None:
+    for key in table:
+        if key not in names:
+            near = difflib.get_close_matches(key, names, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(names)}"
+            raise Usage(f"{where}: unknown key {key!r}", hint=hint)
+
+
+def _section(kind: type, table: Any, where: str) -> Any:
+    if not isinstance(table, dict):
+        raise Usage(f"{where} is not a table", hint=f"write it as {where.rpartition(': ')[2]} with keys below")
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.metadata}
+    _known(table, list(fields), where)
+    for name, spec in fields.items():
+        if spec.default is dataclasses.MISSING and name not in table:
+            raise Usage(f"{where}: {name} is missing", hint=f"{name}: {spec.metadata['doc']}")
+    return kind(**{key: _value(value, fields[key], f"{where}: {key}") for key, value in table.items()})
+
+
+def _value(value: Any, spec: Any, where: str) -> Any:
+    kind, wanted = spec.metadata["kind"], str(spec.type)
+    if kind == "duration":
+        return duration(value, where) if isinstance(value, str) else _wrong(value, "a duration like 15m", where)
+    if "tuple" in wanted:
+        if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+            _wrong(value, "a list of strings", where)
+        if kind == "paths":
+            return tuple(_path(part, where) for part in value)
+        if kind == "variables" and (bad := [part for part in value if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part)]):
+            _wrong(bad[0], "the name of a variable", where)
+        return tuple(value)
+    if "bool" in wanted:
+        return value if isinstance(value, bool) else _wrong(value, "true or false", where)
+    if "int" in wanted:
+        least = 1 if kind == "positive" else 0
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            _wrong(value, f"a number of at least {least}", where)
+        return value
+    if not isinstance(value, str) or "\0" in value:
+        _wrong(value, "a string", where)
+    if kind == "path":
+        return _path(value, where)
+    if kind.startswith("choice:") and value not in (choices := kind.removeprefix("choice:").split(",")):
+        _wrong(value, " or ".join(f'"{choice}"' for choice in choices), where)
+    return value
+
+
+def _wrong(value: Any, wanted: str, where: str) -> Any:
+    raise Usage(f"{where} is {value!r}", hint=f"it has to be {wanted}")
+
+
+def _path(text: str, where: str) -> str:
+    """Return a path from the root in its shortest form. Raises `Usage` when it leaves the repository."""
+    path = PurePosixPath(text)
+    if not text or path.is_absolute() or ".." in path.parts or ".git" in path.parts or "\0" in text:
+        raise Usage(f"{where}: {text!r} is not a path inside the repository", hint="write it from the root, like cli/src")
+    return str(path)

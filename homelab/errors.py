@@ -1,0 +1,98 @@
+"""Everything that can go wrong, as seen by the person who has to repair it.
+
+An error owns its exit code and its remedy. Nothing here prints; `homelab.output` is the one place that turns an error into
+words. The codes are those of the contract's table.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class HomelabError(Exception):
+    """What went wrong, in one sentence; what to do about it; and the command to run now, where there is one."""
+
+    kind: ClassVar[str] = "failed"
+    exit_code: int = 1
+
+    def __init__(
+        self, message: str, *, hint: str | None = None, next: str | None = None, fields: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.next = next
+        #: What the answer in JSON says besides the error.
+        self.fields: dict[str, Any] = dict(fields or {})
+
+
+class Failed(HomelabError):
+    """What we ran failed: a verification is red, or a program that we need did not do its work."""
+
+
+class Usage(HomelabError):
+    """Wrong usage, or a bad label, topic or configuration. Nothing was touched."""
+
+    kind = "usage"
+    exit_code = 2
+
+
+class Refused(HomelabError):
+    """A rule said no. Nothing was changed."""
+
+    kind = "refused"
+    exit_code = 3
+
+
+class Busy(HomelabError):
+    """Someone else holds the resource."""
+
+    kind = "busy"
+    exit_code = 4
+
+
+class Conflict(HomelabError):
+    """A merge conflict that a person has to resolve."""
+
+    kind = "conflict"
+    exit_code = 5
+
+
+class Review(HomelabError):
+    """Not landed: the target is protected, and the branch was pushed for review instead."""
+
+    kind = "review"
+    exit_code = 6
+
+
+class Unreachable(HomelabError):
+    """The remote or the claim store cannot be reached."""
+
+    kind = "unreachable"
+    exit_code = 7
+
+
+class Bug(HomelabError):
+    """Our own fault."""
+
+    kind = "bug"
+    exit_code = 70
+
+
+class Interrupted(HomelabError):
+    """Ended by a signal: the exit code is 128 plus its number."""
+
+    kind = "interrupted"
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(f"ended by signal {signum}", hint="run the same command again, it continues where it was")
+        self.exit_code = 128 + signum
+
+
+class ChildExit(HomelabError):
+    """A command that we ran on someone's behalf ended with this code; it has said why, so nothing is printed."""
+
+    kind = "child"
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"the command ended with {code}")
+        self.exit_code = code

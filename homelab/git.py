@@ -1,0 +1,189 @@
+"""The git program: which repository this is, and everything that changes one, merges, or talks to a remote.
+
+Questions to objects are `homelab.repo`'s. No rule is decided here. Replacements and grafts never count: what is pushed
+is the real object, so the real object is what we look at.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from homelab import process, storage
+from homelab.errors import Failed, Refused, Unreachable, Usage
+
+MINIMUM = (2, 38)
+
+_ENVIRONMENT = {
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    # A path that cannot exist: /dev/null would print a hint about grafts being deprecated.
+    "GIT_GRAFT_FILE": "/dev/null/none",
+    "LC_ALL": "C",
+}
+
+
+def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    env = process.environment(_ENVIRONMENT)
+    if not sys.stdin or not sys.stdin.isatty():
+        env.setdefault("GIT_TERMINAL_PROMPT", "0")
+    return {**env, **(extra or {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One worktree's view of a repository; all worktrees of a clone share `common_dir`."""
+
+    git_dir: Path
+    common_dir: Path
+    worktree: Path | None
+
+    @property
+    def state(self) -> Path:
+        """Where homelab keeps what it knows of this clone."""
+        return self.common_dir / "homelab"
+
+    @property
+    def is_linked(self) -> bool:
+        """Tell whether this is a linked worktree."""
+        return self.git_dir != self.common_dir
+
+    def run(
+        self,
+        *args: str | Path,
+        input: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> process.Completed:
+        """Return how a git command ended, run in the worktree, or on the git directory where there is none."""
+        argv: list[str | Path] = ["git"]
+        if self.worktree is None:
+            argv.append(f"--git-dir={self.git_dir}")
+        argv.extend(args)
+        return process.run(argv, cwd=self.worktree or self.git_dir, env=_environment(env), input=input, timeout=timeout)
+
+    def out(self, *args: str | Path, input: bytes = b"", env: Mapping[str, str] | None = None) -> str:
+        """Return what a git command printed, without the last newline. Raises `Failed` with git's words."""
+        done = self.run(*args, input=input, env=env)
+        if done.returncode:
+            raise Failed(f"git {args[0]} failed: {done.words}", hint="`homelab doctor` looks for the usual reasons")
+        return os.fsdecode(done.stdout).removesuffix("\n")
+
+    def line(self, *args: str | Path) -> str | None:
+        """Return what a git command printed, or None when it failed."""
+        done = self.run(*args)
+        return os.fsdecode(done.stdout).removesuffix("\n") if done.returncode == 0 else None
+
+    def oid(self, revision: str) -> str | None:
+        """Return the object id a revision names, or None."""
+        return self.line("rev-parse", "--verify", "--quiet", "--end-of-options", revision) or None
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Tell whether `older` is reachable from `newer`; an unknown object is not."""
+        return self.run("merge-base", "--is-ancestor", older, newer).returncode == 0
+
+    def config(self, name: str) -> str | None:
+        """Return the last value of a configuration variable, or None."""
+        return self.line("config", "--get", name)
+
+
+def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
+    """Return the repository at `cwd`, or in a hook the one that git named in the environment. Raises `Usage`."""
+    env = {**os.environ, **_ENVIRONMENT} if from_hook else _environment()
+    done = process.run(["git", "rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"], cwd=cwd, env=env)
+    if done.returncode:
+        words = done.words
+        if "not a git repository" in words:
+            where = cwd or Path.cwd()
+            raise Usage(f"{where} is not in a git repository", hint="change into a clone, or make one with `git clone`")
+        raise Usage(f"git cannot open the repository here: {words}", hint="`git status` says more")
+    git_dir, common_dir = (Path(os.fsdecode(part)) for part in done.stdout.rstrip(b"\n").split(b"\n"))
+    top = process.run(["git", "rev-parse", "--path-format=absolute", "--show-toplevel"], cwd=cwd, env=env)
+    worktree = Path(os.fsdecode(top.stdout.removesuffix(b"\n"))) if top.returncode == 0 and top.stdout.strip() else None
+    return Repository(git_dir, common_dir, worktree)
+
+
+def version() -> tuple[int, ...]:
+    """Return the version of the git program, as (2, 39, 5)."""
+    done = process.run(["git", "--version"])
+    found = re.search(rb"(\d+)\.(\d+)(?:\.(\d+))?", done.stdout)
+    return tuple(int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+
+
+def require_version() -> None:
+    """The git program is new enough to build merges without a worktree. Raises `Failed`."""
+    found = version()
+    if found < MINIMUM:
+        raise Failed(
+            f"git {'.'.join(map(str, found))} is too old: homelab needs 2.38 for `git merge-tree --write-tree`",
+            hint="install a newer git",
+        )
+
+
+# A black-holed host would hold git for ever: these end a transfer that has moved under 1000 bytes/s for 30 s.
+_PATIENCE = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30")
+
+
+def remotes(repository: Repository) -> list[str]:
+    """Return the names of the remotes."""
+    return (repository.line("remote") or "").split("\n") if repository.line("remote") else []
+
+
+def ask_remote(repository: Repository, remote: str, *patterns: str, timeout: float = 60) -> dict[str, str]:
+    """Return what the remote says now: full ref name to object id. Raises `Unreachable`."""
+    done = repository.run(*_PATIENCE, "ls-remote", "--refs", "--", remote, *patterns, timeout=timeout)
+    if done.returncode:
+        raise _unreachable(remote, done)
+    found = {}
+    for row in os.fsdecode(done.stdout).split("\n"):
+        oid, tab, name = row.partition("\t")
+        if tab:
+            found[name] = oid
+    return found
+
+
+def ask_remote_head(repository: Repository, remote: str, *, timeout: float = 60) -> str | None:
+    """Return the branch that the remote's HEAD names, or None when it does not say. Raises `Unreachable`."""
+    done = repository.run(*_PATIENCE, "ls-remote", "--symref", "--", remote, "HEAD", timeout=timeout)
+    if done.returncode:
+        raise _unreachable(remote, done)
+    found = re.search(r"^ref: refs/heads/(.+)\tHEAD$", os.fsdecode(done.stdout), re.MULTILINE)
+    return found[1] if found else None
+
+
+def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None:
+    """Return the branch's tip as the remote has it now, fetched, or None where it has no such branch.
+
+    Our own ref `refs/homelab/seen/REMOTE/BRANCH` and the remote-tracking ref name it afterwards. Raises `Unreachable`.
+    """
+    source, ours = f"refs/heads/{branch}", f"refs/homelab/seen/{remote}/{branch}"
+    # Worktrees share the refs, and of six parallel fetches five fail on the ref's lock: one at a time, no refmap.
+    with storage.locked(repository.state / "locks" / "fetch"):
+        done = repository.run(
+            *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
+            "--recurse-submodules=no", "--", remote, f"+{source}:{ours}", timeout=3600,
+        )  # fmt: skip
+        if done.returncode:
+            if source not in ask_remote(repository, remote, source):
+                return None
+            raise _unreachable(remote, done)
+        tip = repository.oid(ours)
+        assert tip is not None
+        for _ in range(20):  # another program's fetch may hold the ref for a moment
+            if repository.run("update-ref", f"refs/remotes/{remote}/{branch}", tip).returncode == 0:
+                break
+        return tip
+
+
+def _unreachable(remote: str, done: process.Completed) -> Unreachable:
+    return Unreachable(
+        f"the remote {remote} cannot be reached: {done.words}", hint=f"`git ls-remote {remote}` shows what git says"
+    )
+
+
+def require_worktree(repository: Repository) -> Path:
+    """Return the worktree. Raises `Refused` in a bare repository or inside a git directory."""
+    if repository.worktree is None:
+        raise Refused("there is no worktree here", hint="run it in a worktree, `homelab work list` names them")
+    return repository.worktree

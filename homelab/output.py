@@ -1,0 +1,168 @@
+"""The only printer: answers go to stdout, narration to stderr, and here an error becomes words and an exit code.
+
+Text that came from outside (names, purposes, a remote's or a suite's output) passes through `clean`, so that no control
+character reaches a terminal raw.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from homelab.errors import Bug, ChildExit, HomelabError, Interrupted
+
+_quiet = False
+_json = False
+
+
+def configure(*, quiet: bool = False, as_json: bool = False) -> None:
+    """Narration is left out when `quiet`; a failure is one JSON document on stdout when `as_json`."""
+    global _quiet, _json
+    _quiet, _json = quiet, as_json
+
+
+def as_json() -> bool:
+    """Tell whether the answer is to be one JSON document."""
+    return _json
+
+
+def clean(text: str) -> str:
+    """Return `text` with every control character but newline and tab written out, as ``\\x1b``."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
+
+
+def line(text: str) -> str:
+    """Return `text` as one printable line."""
+    return clean(text).replace("\n", "\\n").replace("\t", " ")
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def answer(text: str) -> None:
+    """Print what was asked for on stdout."""
+    _write(sys.stdout, text)
+
+
+def answer_json(document: Any) -> None:
+    """Print one JSON document on stdout."""
+    _write(sys.stdout, json.dumps(document, indent=2, ensure_ascii=True))
+
+
+def say(text: str) -> None:
+    """Narrate one line on stderr, unless quiet."""
+    if not _quiet:
+        warn(text)
+
+
+def warn(text: str) -> None:
+    """Print lines on stderr, each behind our name, quiet or not."""
+    for part in clean(text).splitlines() or [""]:
+        _write(sys.stderr, f"homelab: {part}" if part else "homelab:")
+
+
+def quote(text: str) -> None:
+    """Print somebody else's lines on stderr, indented so that one sees who speaks."""
+    for part in clean(text).splitlines():
+        _write(sys.stderr, f"  | {part}")
+
+
+def _write(stream: Any, text: str) -> None:
+    # A name that is not UTF-8 arrives with surrogates; a stream in strict mode would raise on it.
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+    stream.flush()
+
+
+def show(error: HomelabError) -> None:
+    """Print the error's sentence and hint on stderr, and its document on stdout when JSON was asked for."""
+    if isinstance(error, ChildExit):
+        return
+    warn(line(error.message) if "\n" not in error.message else error.message)
+    if error.hint:
+        warn(f"hint: {line(error.hint)}")
+    if _json:
+        words = {"kind": error.kind, "message": error.message, "hint": error.hint, "next": error.next}
+        answer_json({"ok": False, "error": words, **error.fields})
+
+
+def report(entry: Callable[[], None]) -> int:
+    """Run `entry` and return its exit code; every failure has been told in a sentence and a hint, never a traceback."""
+    try:
+        entry()
+        sys.stdout.flush()
+    except HomelabError as error:
+        show(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        show(Interrupted(2))
+        return 130
+    except BrokenPipeError:
+        # The reader has gone; what it wanted it has. Python would complain again while closing the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 141
+    except OSError as error:
+        return _failed_system_call(error)
+    except Exception:  # the one place where our own faults become words
+        return _bug()
+    return 0
+
+
+def _failed_system_call(error: OSError) -> int:
+    if error.errno is None:
+        return _bug()
+    name = f" ({error.filename})" if error.filename else ""
+    failed = HomelabError(
+        f"{(error.strerror or str(error)).lower()}{name}", hint="free or repair what the path names, then run it again"
+    )
+    show(failed)
+    return failed.exit_code
+
+
+def _bug() -> int:
+    text = traceback.format_exc()
+    place = f"homelab-bug-{os.getpid()}.log"
+    for folder in (os.environ.get("XDG_STATE_HOME"), "~/.local/state", os.environ.get("TMPDIR"), "/tmp"):  # noqa: S108
+        if not folder:
+            continue
+        try:
+            path = Path(folder).expanduser() / "homelab" / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{sys.argv!r}\n{text}", encoding="utf-8", errors="backslashreplace")
+            break
+        except OSError:
+            continue
+    else:
+        sys.stderr.write(clean(text))
+        path = Path("the lines above")
+    error = Bug("this is a fault of homelab itself", hint=f"the traceback is in {path}; please report it")
+    show(error)
+    return error.exit_code
+
+
+def now() -> str:
+    """Return the present moment as ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def ago(moment: str) -> str:
+    """Return how long ago an ISO 8601 moment was, for people: ``3 min ago``."""
+    seconds = time.time() - datetime.fromisoformat(moment).timestamp()
+    return f"{duration(abs(seconds))} {'ago' if seconds >= 0 else 'from now'}"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time for people, in its largest fitting unit."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"

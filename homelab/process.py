@@ -1,0 +1,137 @@
+"""Every child process homelab starts.
+
+Git tells its hooks where the repository is through ``GIT_DIR`` and its relatives, and a child that inherits them works on
+*that* repository whatever its directory (docs/adr/0003). Children therefore get an environment without them; a suite gets
+less still, an allow-list, since variables like ``SKIP`` or ``PYTEST_ADDOPTS`` turn red into green.
+"""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from homelab.errors import Failed
+
+# What `git rev-parse --local-env-vars` names (git 2.39 to 2.55), but for the GIT_CONFIG_* that carry the user's `git -c`.
+_LOCAL_VARIABLES = frozenset(
+    f"GIT_{name}"
+    for name in """
+    ALTERNATE_OBJECT_DIRECTORIES CONFIG OBJECT_DIRECTORY DIR WORK_TREE IMPLICIT_WORK_TREE GRAFT_FILE INDEX_FILE
+    NO_REPLACE_OBJECTS REPLACE_REF_BASE PREFIX SHALLOW_FILE COMMON_DIR INTERNAL_SUPER_PREFIX QUARANTINE_PATH
+    NAMESPACE ATTR_SOURCE REFLOG_ACTION LITERAL_PATHSPECS GLOB_PATHSPECS NOGLOB_PATHSPECS ICASE_PATHSPECS
+    """.split()
+)
+
+_SUITE_VARIABLES = frozenset(
+    """
+    PATH HOME USER LOGNAME SHELL TMPDIR TMP TEMP TZ LANG LANGUAGE TERM COLORTERM NO_COLOR FORCE_COLOR COLUMNS
+    LINES SSH_AUTH_SOCK SSH_AGENT_PID GPG_TTY GPG_AGENT_INFO DISPLAY DBUS_SESSION_BUS_ADDRESS LD_LIBRARY_PATH
+    NIX_PATH HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY http_proxy https_proxy ftp_proxy all_proxy
+    no_proxy SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS
+    """.split()
+)
+_SUITE_PREFIXES = ("LC_", "XDG_")
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """How a child ended: its exit code (negative for a signal) and all it wrote."""
+
+    returncode: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def words(self) -> str:
+        """The last line it wrote to stderr that is not advice, for a message."""
+        lines = [line for line in self.stderr.decode(errors="replace").splitlines() if line.strip()]
+        return next((line for line in reversed(lines) if not line.startswith("hint:")), "it said nothing").strip()
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return our environment without git's idea of where the repository is, and with `extra`."""
+    kept = {name: value for name, value in os.environ.items() if name not in _LOCAL_VARIABLES}
+    return {**kept, **(extra or {})}
+
+
+def suite_environment(names: Iterable[str]) -> dict[str, str]:
+    """Return what a suite may see: the allow-list, and the variables in `names` that are set."""
+    wanted = set(names)
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _SUITE_VARIABLES or name.startswith(_SUITE_PREFIXES) or name in wanted
+    }
+    # pre-commit puts its hook's own environment in front; a suite would find our python instead of the user's.
+    if (ours := os.environ.get("VIRTUAL_ENV")) and "PRE_COMMIT" in os.environ and "PATH" in kept:
+        parts = kept["PATH"].split(os.pathsep)
+        kept["PATH"] = os.pathsep.join(part for part in parts if part != f"{ours}/bin")
+    return kept
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    input: bytes = b"",
+    timeout: float | None = None,
+) -> Completed:
+    """Return how `argv` ended, its output read. Raises `Failed` when it cannot be started or outlives `timeout` seconds."""
+    try:
+        child = subprocess.run(
+            [str(part) for part in argv],
+            cwd=cwd,
+            env=environment() if env is None else dict(env),
+            input=input,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Failed(
+            f"{argv[0]} did not answer within {timeout:.0f} s", hint="look at the network, then run it again"
+        ) from None
+    except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        raise Failed(f"cannot start {argv[0]}: {error.strerror}", hint=f"install {argv[0]}, or look at PATH") from None
+    return Completed(child.returncode, child.stdout, child.stderr)
+
+
+def start(
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: int | IO[bytes] | None = subprocess.DEVNULL,
+    stdout: int | IO[bytes] | None = None,
+    stderr: int | IO[bytes] | None = None,
+    pass_fds: Sequence[int] = (),
+    new_session: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Return a started child whose life the caller owns; it inherits `pass_fds` and nothing else."""
+    return subprocess.Popen(
+        [str(part) for part in argv],
+        cwd=cwd,
+        env=environment() if env is None else dict(env),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        pass_fds=pass_fds,
+        start_new_session=new_session,
+    )
+
+
+PIPE = subprocess.PIPE
+STDOUT = subprocess.STDOUT
+DEVNULL = subprocess.DEVNULL
+
+
+def signal_name(number: int) -> str:
+    """Return a signal's name, or its number where it has none."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,111 @@
+"""State on disk: replaced whole, created once, appended in one write, and owned by locks that the kernel frees.
+
+After SIGKILL at any instruction a reader finds the old content or the new, and no lock outlives its process. What the
+files mean is decided by the rooms that own them.
+"""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def _write_temporary(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return Path(name)
+
+
+def replace(path: Path, content: bytes) -> None:
+    """The file holds `content` and nothing else; a reader never sees a part of it."""
+    temporary = _write_temporary(path, content)
+    temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+def create(path: Path, content: bytes) -> bool:
+    """Return whether this call made the file; the first writer wins and nobody sees a part of it."""
+    temporary = _write_temporary(path, content)
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def append(path: Path, record: dict[str, Any]) -> None:
+    """The file ends with `record` as one line of JSON; lines of several writers never mix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    try:
+        os.write(fd, json.dumps(record, separators=(",", ":")).encode() + b"\n")
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def records(path: Path) -> list[dict[str, Any]]:
+    """Return the records of an appended file, oldest first; a damaged line is passed over."""
+    found = []
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    for text in lines:
+        with contextlib.suppress(ValueError):
+            if text and isinstance(record := json.loads(text), dict):
+                found.append(record)
+    return found
+
+
+def hold(path: Path, *, blocking: bool = False) -> int | None:
+    """Return a descriptor that holds the file's lock, or None when another process does.
+
+    A child that inherits the descriptor holds the lock too, until its copy is closed.
+    """
+    import filelock
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        held = filelock.lock_descriptor(fd, blocking=blocking, poll_interval=0.005)
+    except BaseException:
+        os.close(fd)
+        raise
+    if held:
+        return fd
+    os.close(fd)
+    return None
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Nobody else is inside this lock meanwhile; it is free at once when the process dies."""
+    fd = hold(path, blocking=True)
+    assert fd is not None
+    try:
+        yield
+    finally:
+        os.close(fd)

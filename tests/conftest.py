@@ -1,0 +1,32 @@
+"""Fixtures: every test gets a world of its own, copied from one that is built once a session."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.world import World, build, sealed
+
+
+@pytest.fixture(scope="session")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("template") / "world"
+    build(root)
+    return root
+
+
+@pytest.fixture
+def world(_template: Path, tmp_path: Path) -> World:
+    """A remote and a clone whose master has a policy of one suite; no hooks installed."""
+    root = tmp_path / "w"
+    shutil.copytree(_template, root, symlinks=True)
+    made = World(root, sealed(root / "home"))
+    made.git("remote", "set-url", "origin", str(made.remote))
+    return made
+
+
+@pytest.fixture
+def gated(world: World) -> World:
+    """The same with the gate installed."""
+    assert world.homelab("hooks", "install").returncode == 0
+    return world
