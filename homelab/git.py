@@ -7,7 +7,7 @@ is the real object, so the real object is what we look at.
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +22,8 @@ _ENVIRONMENT = {
     "GIT_GRAFT_FILE": "/dev/null/none",
     "LC_ALL": "C",
 }
+
+_QUARANTINE = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH")
 
 
 def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -38,6 +40,8 @@ class Repository:
     git_dir: Path
     common_dir: Path
     worktree: Path | None
+    #: Where a receiving hook's new objects are until it has said yes; empty elsewhere.
+    quarantine: tuple[tuple[str, str], ...] = ()
 
     @property
     def state(self) -> Path:
@@ -54,14 +58,23 @@ class Repository:
         *args: str | Path,
         input: bytes = b"",
         env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
         timeout: float | None = None,
+        keep_fds: Sequence[int] = (),
     ) -> process.Completed:
-        """Return how a git command ended, run in the worktree, or on the git directory where there is none."""
+        """Return how a git command ended, run in the worktree (or `cwd`), or on the git directory where there is none."""
         argv: list[str | Path] = ["git"]
         if self.worktree is None:
             argv.append(f"--git-dir={self.git_dir}")
         argv.extend(args)
-        return process.run(argv, cwd=self.worktree or self.git_dir, env=_environment(env), input=input, timeout=timeout)
+        return process.run(
+            argv,
+            cwd=cwd or self.worktree or self.git_dir,
+            env=_environment({**dict(self.quarantine), **(env or {})}),
+            input=input,
+            timeout=timeout,
+            keep_fds=keep_fds,
+        )
 
     def out(self, *args: str | Path, input: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """Return what a git command printed, without the last newline. Raises `Failed` with git's words."""
@@ -101,7 +114,8 @@ def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
     git_dir, common_dir = (Path(os.fsdecode(part)) for part in done.stdout.rstrip(b"\n").split(b"\n"))
     top = process.run(["git", "rev-parse", "--path-format=absolute", "--show-toplevel"], cwd=cwd, env=env)
     worktree = Path(os.fsdecode(top.stdout.removesuffix(b"\n"))) if top.returncode == 0 and top.stdout.strip() else None
-    return Repository(git_dir, common_dir, worktree)
+    quarantine = tuple((name, os.environ[name]) for name in _QUARANTINE if from_hook and name in os.environ)
+    return Repository(git_dir, common_dir, worktree, quarantine)
 
 
 def version() -> tuple[int, ...]:
@@ -160,6 +174,7 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
     source, ours = f"refs/heads/{branch}", f"refs/homelab/seen/{remote}/{branch}"
     # Worktrees share the refs, and of six parallel fetches five fail on the ref's lock: one at a time, no refmap.
     with storage.locked(repository.state / "locks" / "fetch"):
+        before = {repository.oid(ref) for ref in (ours, f"refs/remotes/{remote}/{branch}")} - {None}
         done = repository.run(
             *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
             "--recurse-submodules=no", "--", remote, f"+{source}:{ours}", timeout=3600,
@@ -170,6 +185,9 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
             raise _unreachable(remote, done)
         tip = repository.oid(ours)
         assert tip is not None
+        for old in before - {tip}:
+            if old and not repository.is_ancestor(old, tip):  # kept, so that no branch brings it back unnoticed
+                repository.run("update-ref", f"refs/homelab/removed/{old}", old)
         for _ in range(20):  # another program's fetch may hold the ref for a moment
             if repository.run("update-ref", f"refs/remotes/{remote}/{branch}", tip).returncode == 0:
                 break

@@ -31,6 +31,11 @@ def as_json() -> bool:
     return _json
 
 
+def is_quiet() -> bool:
+    """Tell whether narration is left out."""
+    return _quiet
+
+
 def clean(text: str) -> str:
     """Return `text` with every control character but newline and tab written out, as ``\\x1b``."""
     if text.isprintable():

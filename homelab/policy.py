@@ -25,8 +25,10 @@ class Aim:
     target: str | None
     protect: tuple[str, ...]
     config: Config
-    #: The object id of the remote's default branch as last fetched, whose file this is.
-    source: str | None = None
+    #: The remote's default branch, whose file this is; None while the remote does not tell its HEAD.
+    default: str | None = None
+    #: Why that file could not be used, in one sentence; what stands in it by default applies then.
+    problem: str | None = None
 
     def protects(self, branch: str) -> bool:
         """Tell whether a branch only takes verified commits; the name decides, whatever remote is pushed to."""
@@ -87,30 +89,38 @@ def aim(repository: Repository, objects: Objects, *, ask: bool = True) -> Aim:
     wanted = found.config.gate.remote
     if wanted is not None and wanted != remote:
         if wanted not in names:
-            raise Refused(
-                f"[gate] remote names {wanted!r}, which is no remote of this clone",
-                hint=f"`git remote add {wanted} URL`, or mend homelab.toml on {remote}",
-            )
+            return replace(found, problem=f"[gate] remote names {wanted!r}, which is no remote of this clone")
         found = _aim_at(repository, objects, wanted, ask=ask)
     return found
 
 
+def aim_of_server(repository: Repository, objects: Objects) -> Aim:
+    """Return what a receiving repository protects: its own HEAD branch is the target, and its file states the rules."""
+    head = (repository.line("symbolic-ref", "--quiet", "HEAD") or "").removeprefix("refs/heads/")
+    return _stated(repository, objects, None, head or None, "refs/heads")
+
+
 def _aim_at(repository: Repository, objects: Objects, remote: str, *, ask: bool) -> Aim:
-    head = _head_branch(repository, remote, ask=ask)
-    tip = repository.oid(f"refs/remotes/{remote}/{head}") if head else None
-    read = Config()
+    return _stated(repository, objects, remote, _head_branch(repository, remote, ask=ask), f"refs/remotes/{remote}")
+
+
+def _stated(repository: Repository, objects: Objects, remote: str | None, head: str | None, refs: str) -> Aim:
+    """Return what the file on the default branch `head` states; `refs` is where the branches are known here."""
+    tip = repository.oid(f"{refs}/{head}") if head else None
+    read, problem = Config(), None
     if tip and (content := objects.content(objects.commit(tip).tree, config.NAME)) is not None:
         try:
-            read = config.parse(content, f"{config.NAME} of {remote}/{head}")
+            read = config.parse(content, f"{config.NAME} of {remote or 'the server'}/{head}")
         except Usage as error:
-            raise Refused(f"the gate's own rules cannot be read: {error.message}", hint=error.hint) from None
+            problem = f"the gate's own rules cannot be read: {error.message}"
     target = read.gate.target or head
     if target is None:
-        candidates = [name for name in _UNKNOWN_HEAD if repository.oid(f"refs/remotes/{remote}/{name}")]
+        candidates = [name for name in _UNKNOWN_HEAD if repository.oid(f"{refs}/{name}")]
         target = candidates[0] if len(candidates) == 1 else None
-    always = (target,) if head or read.gate.target else (*_UNKNOWN_HEAD, target)
+    sure = (head or read.gate.target) and problem is None
+    always = (target,) if sure else (*_UNKNOWN_HEAD, target)
     protect = tuple(dict.fromkeys(name for name in (*always, *read.gate.protect) if name))
-    return Aim(remote, target, protect, read, tip)
+    return Aim(remote, target, protect, read, head, problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,36 +139,37 @@ class Policy:
         return self.config.suites
 
 
-def read(objects: Objects, commit: str) -> Policy:
-    """Return the policy that a commit's own tree states. Raises `Usage` when its file cannot be read."""
-    tree = objects.commit(commit).tree
+def read(objects: Objects, tree: str, label: str = "the tree") -> Policy:
+    """Return the policy that a tree itself states. Raises `Usage` when its file cannot be read."""
     entry = objects.entry(tree, config.NAME)
-    content = objects.content(tree, config.NAME)
-    found = Config()
-    name = f"{config.NAME} of {commit[:12]}"
+    found, name = Config(), f"{config.NAME} of {label}"
     if entry is not None:
+        content = objects.content(tree, config.NAME)
         if content is None:
             raise Usage(f"{name} is not a plain file", hint="replace it by a file")
         found = config.parse(content, name)
     if not found.suites:
         found = replace(found, suites=detection.detect(objects, tree))
-        name = f"what was detected in {commit[:12]}"
+        name = f"what is detected in {label}"
     return Policy(found, name, entry.oid if entry else None)
 
 
-def policies(objects: Objects, base: str | None, commit: str) -> tuple[Policy, ...]:
-    """Return every policy that judges `commit` on its way onto `base`: the old one, and the new where it changes.
+def policies(objects: Objects, base: str | None, tree: str) -> tuple[Policy, ...]:
+    """Return every policy that judges a tree on its way onto the commit `base`: the old one, and the new where it changes.
 
     Raises `Refused` when the old one cannot be read, `Usage` when the new one cannot.
     """
     if base is None:
-        return (read(objects, commit),)
+        return (read(objects, tree, "the change"),)
     try:
-        old = read(objects, base)
+        old = read(objects, objects.commit(base).tree, base[:12])
     except Usage as error:
-        raise Refused(f"the target's rules cannot be read: {error.message}", hint=error.hint) from None
-    entry = objects.entry(objects.commit(commit).tree, config.NAME)
-    changed = (entry.oid if entry else None) != old.blob
+        raise Refused(
+            f"the target's rules cannot be read: {error.message}", hint="land a repair with `homelab work land --no-verify`"
+        ) from None
+    entry = objects.entry(tree, config.NAME)
     if not old.suites:
-        return (read(objects, commit),)
-    return (old, read(objects, commit)) if changed else (old,)
+        return (read(objects, tree, "the change"),)
+    if (entry.oid if entry else None) == old.blob:
+        return (old,)
+    return (old, read(objects, tree, "the change"))

@@ -1,0 +1,118 @@
+"""What became of a push: told by where the remote's branch is, then by git's porcelain lines, then by its words.
+
+Neither the exit code nor the text of ``git push`` says whether it landed: a server that dies after the update gives 1, a
+lost reply likewise. Pure: what was seen goes in, an outcome comes out.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+class Outcome(Enum):
+    """What became of a push to one branch."""
+
+    LANDED = auto()
+    #: Others moved the branch: build anew on what stands there.
+    MOVED = auto()
+    #: The server could not take it at this moment: push the same again.
+    BUSY = auto()
+    #: A rule of the server for this branch said no: review.
+    DECLINED = auto()
+    #: The server does not take these objects on any branch.
+    CONTENT = auto()
+    #: A local hook or a local check said no.
+    LOCAL = auto()
+    #: Whether the server has it is open: ask again.
+    OPEN = auto()
+    UNREACHABLE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """How ``git push --porcelain`` ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the remote answered afterwards. Without an answer nothing is known of the branch."""
+
+    answered: bool
+    #: The branch stands where it stood when the push was built.
+    unmoved: bool = False
+    #: The branch has the pushed commit.
+    contains: bool = False
+
+
+def _row(pushed: Pushed, ref: str) -> tuple[str, str] | None:
+    """Return the flag and the summary of the line for `ref`."""
+    for row in pushed.stdout.split("\n"):
+        fields = row.split("\t")
+        if len(fields) >= 3 and len(fields[0]) == 1 and fields[1].endswith(f":{ref}"):
+            return fields[0], fields[2]
+    return None
+
+
+_BUSY = re.compile(
+    r"failed to update ref|incorrect old value|reference already exists|cannot lock ref|failed to lock", re.IGNORECASE
+)
+_CONTENT = re.compile(r"unpacker error|n/a \(unpacker|refname conflict|exists; cannot create", re.IGNORECASE)
+_CLASH = re.compile(r"exists; cannot create '([^']*)'")
+_SECRET = re.compile(r"GH013.*secret|push protection|secret scanning", re.IGNORECASE | re.DOTALL)
+_LOST = re.compile(
+    r"RPC failed|hung up|unexpected disconnect|early EOF|sideband|Broken pipe|Connection reset|timed? ?out|Killed"
+    r"|reference-transaction",
+    re.IGNORECASE,
+)
+
+
+def classify(pushed: Pushed, ref: str, seen: Seen) -> Outcome:
+    """Return what became of the push to `ref`."""
+    if seen.contains:
+        return Outcome.LANDED
+    if seen.answered and not seen.unmoved:
+        return Outcome.MOVED
+    row = _row(pushed, ref)
+    if not seen.answered:
+        refused = row is not None and row[0] == "!"
+        return _refused(pushed, row[1]) if refused and row else Outcome.UNREACHABLE
+    if row is None:
+        return _silent(pushed)
+    if row[0] != "!":
+        return Outcome.OPEN
+    return _refused(pushed, row[1])
+
+
+def _refused(pushed: Pushed, summary: str) -> Outcome:
+    if summary.startswith("[rejected]"):
+        return Outcome.MOVED
+    if _CONTENT.search(summary) or _CLASH.search(pushed.stderr) or _SECRET.search(pushed.stderr):
+        return Outcome.CONTENT
+    if _BUSY.search(summary):
+        return Outcome.BUSY
+    return Outcome.DECLINED
+
+
+def _silent(pushed: Pushed) -> Outcome:
+    """Return what a push that printed no line for the branch may have come to."""
+    if pushed.code < 0 or pushed.stdout.startswith("To ") or _LOST.search(pushed.stderr):
+        return Outcome.OPEN
+    if pushed.code == 1 or "submodule" in pushed.stderr:
+        return Outcome.LOCAL
+    return Outcome.UNREACHABLE
+
+
+def server_words(stderr: str) -> list[str]:
+    """Return what the server said, without git's ``remote:``."""
+    return [row.removeprefix("remote:").strip() for row in stderr.split("\n") if row.startswith("remote:")]
+
+
+def review_url(stderr: str) -> str | None:
+    """Return the address that the server printed for opening a review, or None."""
+    found = re.findall(r"https?://[^\s\x00-\x1f'\"<>]+", "\n".join(server_words(stderr)))
+    likely = [url for url in found if re.search(r"pull|merge|compare|review|/c/", url)]
+    return (likely or found or [None])[0]

@@ -1,0 +1,73 @@
+"""Whether a worktree is in a state to land from: on a branch, nothing half done, nothing uncommitted.
+
+Refusals name everything that is in the way and the command that clears it.
+"""
+
+from homelab.errors import Conflict, Refused
+from homelab.git import Repository, require_worktree
+
+_UNDERWAY = {
+    "rebase-merge": ("a rebase", "git rebase --continue"),
+    "rebase-apply": ("a rebase", "git rebase --continue"),
+    "CHERRY_PICK_HEAD": ("a cherry-pick", "git cherry-pick --continue"),
+    "REVERT_HEAD": ("a revert", "git revert --continue"),
+}
+
+
+def branch(repository: Repository) -> str:
+    """Return the branch that is checked out. Raises `Refused` when there is none, or it has no commit."""
+    require_worktree(repository)
+    for name, (what, command) in _UNDERWAY.items():
+        if (repository.git_dir / name).exists():
+            raise Refused(f"{what} is under way in this worktree", hint=f"finish it with `{command}`", next=command)
+    ref = repository.line("symbolic-ref", "--quiet", "HEAD")
+    if not ref or not ref.startswith("refs/heads/"):
+        raise Refused(
+            "HEAD is detached, so there is no branch to land", hint="git switch -c BRANCH", next="git switch -c BRANCH"
+        )
+    if repository.oid("HEAD^{commit}") is None:
+        raise Refused("the branch has no commit yet", hint="commit something first")
+    return ref.removeprefix("refs/heads/")
+
+
+def check(repository: Repository, name: str, target: str) -> None:
+    """The worktree has nothing half done. Raises `Conflict` in an unresolved merge, `Refused` otherwise."""
+    if (repository.git_dir / "MERGE_HEAD").exists():
+        unmerged = [row for row in repository.out("diff", "--name-only", "--diff-filter=U", "-z").split("\0") if row]
+        what = f"a merge is unresolved in {', '.join(unmerged)}" if unmerged else "a merge is resolved but not committed"
+        hint = "resolve them, `git add` and `git commit`" if unmerged else "git commit"
+        raise Conflict(what, hint=f"{hint}, then `homelab work land` again", next="git status", fields={"conflicts": unmerged})
+    if name == target:
+        raise Refused(
+            f"this is {target} itself; work lands from a branch of its own",
+            hint="`homelab work start TOPIC` makes one; to push what is here, use git push",
+            next="homelab work start TOPIC",
+        )
+    rows = repository.out("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none", "--no-renames")
+    if rows:
+        names = [row[3:] for row in rows.split("\0") if row]
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        raise Refused(
+            f"uncommitted changes would not land: {', '.join(names[:5])}{more}",
+            hint="git commit them, or git stash",
+            fields={"uncommitted": names},
+        )
+
+
+def check_rewound(repository: Repository, head: str, base: str | None, target: str) -> None:
+    """The branch carries nothing that was removed from the target. Raises `Refused`.
+
+    Landing it would bring back what somebody took away: to git that is a plain fast-forward.
+    """
+    rows = repository.line("for-each-ref", "--format=%(objectname)", "refs/homelab/removed/") or ""
+    for removed in filter(None, rows.split("\n")):
+        if base is not None and repository.is_ancestor(removed, base):
+            repository.run("update-ref", "-d", f"refs/homelab/removed/{removed}")
+            continue
+        shared = (repository.line("merge-base", "--all", head, removed) or "").split()
+        if any(base is None or not repository.is_ancestor(oid, base) for oid in shared):
+            raise Refused(
+                f"{target} was rewound, and this branch carries commits that were removed from it (up to {shared[0][:12]})",
+                hint=f"keep your own commits alone: git rebase --onto {target} {shared[0][:12]}",
+                next=f"git rebase --onto {target} {shared[0][:12]}",
+            )
