@@ -59,7 +59,7 @@ def default_remote(names: list[str]) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def _head_branch(repository: Repository, remote: str, *, ask: bool) -> str | None:
+def head_branch(repository: Repository, remote: str, *, ask: bool) -> str | None:
     """Return the branch that the remote's HEAD names, asked once and then remembered as git does."""
     prefix = f"refs/remotes/{remote}/"
     known = repository.line("symbolic-ref", "--quiet", f"{prefix}HEAD")
@@ -96,7 +96,7 @@ def aim(repository: Repository, objects: Objects, *, ask: bool = True) -> Aim:
 
 
 def _aim_at(repository: Repository, objects: Objects, remote: str, *, ask: bool) -> Aim:
-    head = _head_branch(repository, remote, ask=ask)
+    head = head_branch(repository, remote, ask=ask)
     tip = repository.oid(f"refs/remotes/{remote}/{head}") if head else None
     read = Config()
     if tip and (content := objects.content(objects.commit(tip).tree, config.NAME)) is not None:
