@@ -13,11 +13,15 @@ help: ## print this menu
 
 setup: .venv/ready ## environment with everything installed, editable
 
+demo: .venv/ready ## start, a refused push, land and a claimed apply, on a throwaway remote
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh docs/demo.sh
+
 check: .venv/ready ## linters, types, import rules, generated documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python docs/reference.py --check
 
 test: .venv/ready ## everything but slow
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
@@ -25,4 +29,11 @@ test: .venv/ready ## everything but slow
 test-slow: .venv/ready ## kills, races and real installs
 	$(BIN)/python -m pytest -n 2 -m slow
 
-.PHONY: help setup check test test-slow
+bench: .venv/ready ## what a push, a landing and a claim cost, beside the peers
+	$(BIN)/python bench/run.py
+
+docs: .venv/ready ## write docs/reference.md and the README's transcripts again
+	$(BIN)/python docs/reference.py
+	$(BIN)/python -m tests.transcript README.md
+
+.PHONY: help setup demo check test test-slow bench docs

@@ -61,7 +61,7 @@ def default_remote(names: list[str]) -> str | None:
     return names[0] if len(names) == 1 else None
 
 
-def _head_branch(repository: Repository, remote: str, *, ask: bool) -> str | None:
+def head_branch(repository: Repository, remote: str, *, ask: bool) -> str | None:
     """Return the branch that the remote's HEAD names, asked once and then remembered as git does."""
     prefix = f"refs/remotes/{remote}/"
     known = repository.line("symbolic-ref", "--quiet", f"{prefix}HEAD")
@@ -101,7 +101,7 @@ def aim_of_server(repository: Repository, objects: Objects) -> Aim:
 
 
 def _aim_at(repository: Repository, objects: Objects, remote: str, *, ask: bool) -> Aim:
-    return _stated(repository, objects, remote, _head_branch(repository, remote, ask=ask), f"refs/remotes/{remote}")
+    return _stated(repository, objects, remote, head_branch(repository, remote, ask=ask), f"refs/remotes/{remote}")
 
 
 def _stated(repository: Repository, objects: Objects, remote: str | None, head: str | None, refs: str) -> Aim:

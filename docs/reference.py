@@ -1,0 +1,133 @@
+"""Writes docs/reference.md from what the program itself says: help, exit codes, and the fields of homelab.toml.
+
+With --check nothing is written and a stale file is an error.
+"""
+
+import dataclasses
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from homelab import config, errors
+from homelab.commands import VERBS, load
+
+PLACE = Path(__file__).with_name("reference.md")
+
+_HEAD = """\
+# Reference
+
+Written by `make docs` from the program itself; `make check` fails when it is stale.
+"""
+
+_KINDS = (
+    errors.Failed, errors.Usage, errors.Refused, errors.Busy, errors.Conflict, errors.Review, errors.Unreachable,
+    errors.Bug,
+)  # fmt: skip
+
+_SHAPES = {
+    "path": "path", "paths": "list of paths", "variables": "list of names", "duration": "duration", "positive": "number",
+    "count": "number",
+}  # fmt: skip
+
+
+def main() -> None:
+    """The file says what the program says, or with ``--check`` the exit code tells whether it does."""
+    made = text()
+    if "--check" not in sys.argv[1:]:
+        PLACE.write_text(made, encoding="utf-8")
+    elif not PLACE.exists() or PLACE.read_text(encoding="utf-8") != made:
+        sys.exit("docs/reference.md is stale: run `make docs`")
+
+
+def text() -> str:
+    """Return the whole reference."""
+    return "\n".join((_HEAD, *_commands(), *_exit_codes(), *_configuration()))
+
+
+def _commands() -> Iterator[str]:
+    yield "## Commands\n"
+    yield "| command | tier | |\n|---|---|---|"
+    for verb, (_, tier, summary) in VERBS.items():
+        yield f"| `{verb}` | {tier} | {summary} |"
+    for verb in VERBS:
+        # `init --agents` is in the help of `init`.
+        if "--" not in verb and (command := _loaded(verb)) is not None:
+            yield f"\n### homelab {verb}\n\n```text\n{_help(verb, command)}\n```"
+
+
+def _loaded(verb: str) -> click.Command | None:
+    """Return a verb's command, or None while its module is not there."""
+    try:
+        return load(verb)
+    except ModuleNotFoundError as error:
+        if error.name and error.name.startswith("homelab.commands."):
+            return None
+        raise
+
+
+def _help(verb: str, command: click.Command) -> str:
+    context = click.Context(
+        command, info_name=f"homelab {verb}", terminal_width=100, color=False, help_option_names=["-h", "--help"]
+    )
+    return command.get_help(context).rstrip()
+
+
+def _exit_codes() -> Iterator[str]:
+    yield "\n## Exit codes\n"
+    yield "| code | kind | meaning |\n|---|---|---|"
+    yield "| 0 | `ok` | Done, as the command's name says. |"
+    for kind in _KINDS:
+        yield f"| {kind.exit_code} | `{kind.kind}` | {' '.join((kind.__doc__ or '').split())} |"
+    yield "| 128+n | | Ended by signal n. |"
+    yield "\n`tf` and `claim … -- CMD` end with the code of what they ran."
+
+
+def _configuration() -> Iterator[str]:
+    yield f"\n## {config.NAME}"
+    sections = [(f"[{name}]", kind) for name, kind in config.SECTIONS.items()]
+    sections.insert(2, ("[[suite]]", config.Suite))
+    for title, kind in sections:
+        yield f"\n### {title}\n\n{' '.join((kind.__doc__ or '').split())}\n"
+        yield "| key | is | default | |\n|---|---|---|---|"
+        for spec in dataclasses.fields(kind):
+            if spec.metadata:
+                words = spec.metadata["doc"].replace("|", "\\|")
+                yield f"| `{spec.name}` | {_shape(spec)} | {_default(spec)} | {words} |"
+    yield ""
+
+
+def _shape(spec: "dataclasses.Field[object]") -> str:
+    kind, written = spec.metadata["kind"], str(spec.type)
+    if kind.startswith("choice:"):
+        return " or ".join(f"`{word}`" for word in kind.removeprefix("choice:").split(","))
+    if kind:
+        return _SHAPES[kind]
+    if "tuple" in written:
+        return "list of strings"
+    return "true or false" if "bool" in written else "string"
+
+
+def _default(spec: "dataclasses.Field[object]") -> str:
+    value = spec.default
+    if value is dataclasses.MISSING:
+        return "has to be given"
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`{list(value)}`"
+    if spec.metadata["kind"] == "duration" and isinstance(value, int):
+        return f"`{_duration(value)}`"
+    return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+
+
+def _duration(seconds: int) -> str:
+    size, unit = next((size, unit) for size, unit in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")) if seconds % size == 0)
+    return f"{seconds // size}{unit}"
+
+
+if __name__ == "__main__":
+    main()

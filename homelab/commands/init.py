@@ -1,0 +1,64 @@
+"""``homelab init``."""
+
+import os
+from pathlib import Path
+
+import click
+
+from homelab import config, git, output, storage
+from homelab.commands import json_option
+from homelab.errors import Usage
+from homelab.proposal import Proposal, propose, text
+
+
+@click.command()
+@click.option("--remote", metavar="R", help="Where work lands. Default: forgejo, else origin, else the only remote.")
+@click.option("--branch", metavar="B", help="The branch that work lands on. Default: the remote's HEAD branch.")
+@click.option("--verify-cmd", metavar="CMD", help="The command that decides, instead of what is detected.")
+@click.option("--no-hooks", is_flag=True, help="Leave git's hooks as they are.")
+@json_option
+def init(remote: str | None, branch: str | None, verify_cmd: str | None, no_hooks: bool, as_json: bool) -> None:
+    """Write homelab.toml from what is detected, and install the hooks.
+
+    A homelab.toml that exists is never changed. Run it as often as you like.
+    """
+    repository = git.discover()
+    path = git.require_worktree(repository) / config.NAME
+    proposal = propose(repository, remote=remote, branch=branch, command=verify_cmd)
+    created = not os.path.lexists(path) and storage.create(path, text(proposal).encode())
+    if created:
+        path.chmod(0o644)  # state on disk is private, this file is the repository's
+        suites = [suite.name for suite in proposal.suites]
+    else:
+        suites = [suite.name for suite in _existing(path).suites]
+    _narrate(path, proposal, created)
+    if not no_hooks:
+        from homelab.installation import install
+
+        install(repository)
+    if as_json:
+        output.answer_json({"ok": True, "path": str(path), "created": created, "suites": suites, "hooks": not no_hooks})
+        return
+    output.answer(str(path))
+
+
+def _existing(path: Path) -> config.Config:
+    if not path.is_file():
+        raise Usage(f"{path} is not a plain file", hint="move it away, then run `homelab init` again")
+    return config.parse(path.read_bytes())
+
+
+def _narrate(path: Path, proposal: Proposal, created: bool) -> None:
+    if not created:
+        output.say(f"{path.name} exists already and stays as it is")
+        return
+    where = f"{proposal.remote}/{proposal.target}" if proposal.remote and proposal.target else "the target"
+    if proposal.suites:
+        named = ", ".join(f"{suite.name} ({suite.run})" for suite in proposal.suites)
+        output.say(f"wrote {path.name}; what decides: {output.line(named)}")
+    else:
+        output.warn("wrote homelab.toml, but nothing in this repository shows how to verify it: nothing can land yet")
+        output.warn(f"hint: name a command in {path.name}: it has an example")
+    if not proposal.remote:
+        output.say("there is no one remote to land on yet: name it in [gate] remote")
+    output.say(f"commit it and land it: the rules in force are those on {where}")
