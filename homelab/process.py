@@ -102,6 +102,9 @@ def run(
     return Completed(child.returncode, child.stdout, child.stderr)
 
 
+Child = subprocess.Popen[bytes]
+
+
 def start(
     argv: Sequence[str | Path],
     *,
@@ -112,7 +115,7 @@ def start(
     stderr: int | IO[bytes] | None = None,
     pass_fds: Sequence[int] = (),
     new_session: bool = False,
-) -> subprocess.Popen[bytes]:
+) -> Child:
     """Return a started child whose life the caller owns; it inherits `pass_fds` and nothing else."""
     return subprocess.Popen(
         [str(part) for part in argv],
