@@ -7,7 +7,7 @@ is the real object, so the real object is what we look at.
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,13 +55,15 @@ class Repository:
         input: bytes = b"",
         env: Mapping[str, str] | None = None,
         timeout: float | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> process.Completed:
         """Return how a git command ended, run in the worktree, or on the git directory where there is none."""
         argv: list[str | Path] = ["git"]
         if self.worktree is None:
             argv.append(f"--git-dir={self.git_dir}")
         argv.extend(args)
-        return process.run(argv, cwd=self.worktree or self.git_dir, env=_environment(env), input=input, timeout=timeout)
+        cwd = self.worktree or self.git_dir
+        return process.run(argv, cwd=cwd, env=_environment(env), input=input, timeout=timeout, pass_fds=pass_fds)
 
     def out(self, *args: str | Path, input: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """Return what a git command printed, without the last newline. Raises `Failed` with git's words."""
