@@ -60,7 +60,7 @@ class Repository:
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
         timeout: float | None = None,
-        keep_fds: Sequence[int] = (),
+        pass_fds: Sequence[int] = (),
     ) -> process.Completed:
         """Return how a git command ended, run in the worktree (or `cwd`), or on the git directory where there is none."""
         argv: list[str | Path] = ["git"]
@@ -73,7 +73,7 @@ class Repository:
             env=_environment({**dict(self.quarantine), **(env or {})}),
             input=input,
             timeout=timeout,
-            keep_fds=keep_fds,
+            pass_fds=pass_fds,
         )
 
     def out(self, *args: str | Path, input: bytes = b"", env: Mapping[str, str] | None = None) -> str:

@@ -5,10 +5,12 @@ Git tells its hooks where the repository is through ``GIT_DIR`` and its relative
 less still, an allow-list, since variables like ``SKIP`` or ``PYTEST_ADDOPTS`` turn red into green.
 """
 
+import contextlib
 import os
+import select
 import signal
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -79,7 +81,7 @@ def run(
     env: Mapping[str, str] | None = None,
     input: bytes = b"",
     timeout: float | None = None,
-    keep_fds: Sequence[int] = (),
+    pass_fds: Sequence[int] = (),
 ) -> Completed:
     """Return how `argv` ended, its output read. Raises `Failed` when it cannot be started or outlives `timeout` seconds."""
     try:
@@ -90,7 +92,7 @@ def run(
             input=input,
             capture_output=True,
             timeout=timeout,
-            pass_fds=keep_fds,
+            pass_fds=pass_fds,
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -127,6 +129,52 @@ def start(
         pass_fds=pass_fds,
         start_new_session=new_session,
     )
+
+
+def narrate(argv: Sequence[str | Path], each: Callable[[str], None], *, cwd: Path | None = None) -> int:
+    """Return how `argv` ended, each line of its output handed to `each`; interrupted, its process group has ended.
+
+    What it leaves running in the background may keep the pipe: the end of the command counts, not that of its output.
+    """
+    child = start(argv, cwd=cwd, stdout=PIPE, stderr=STDOUT, new_session=True)
+    assert child.stdout is not None
+    try:
+        rest = b""
+        for part in _parts(child, child.stdout.fileno()):
+            *lines, rest = (rest + part).split(b"\n")
+            for line in lines:
+                each(line.decode(errors="replace"))
+        if rest:
+            each(rest.decode(errors="replace"))
+        return child.wait()
+    except BaseException:
+        _end_group(child)
+        raise
+    finally:
+        child.stdout.close()
+
+
+def _parts(child: subprocess.Popen[bytes], fd: int) -> Iterator[bytes]:
+    os.set_blocking(fd, False)
+    while True:
+        ended = child.poll() is not None
+        ready, _, _ = select.select([fd], [], [], 0 if ended else 0.05)
+        part = os.read(fd, 1 << 16) if ready else b""
+        if part:
+            yield part
+        elif ended:
+            return
+        elif ready:  # it has closed its output and runs on
+            child.wait()
+
+
+def _end_group(child: subprocess.Popen[bytes]) -> None:
+    for signum, patience in ((signal.SIGTERM, 5), (signal.SIGKILL, 5)):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signum)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(patience)
+            return
 
 
 PIPE = subprocess.PIPE
