@@ -113,6 +113,6 @@ def server_words(stderr: str) -> list[str]:
 
 def review_url(stderr: str) -> str | None:
     """Return the address that the server printed for opening a review, or None."""
-    found = re.findall(r"https?://[^\s\x00-\x1f'\"<>]+", "\n".join(server_words(stderr)))
+    found: list[str] = re.findall(r"https?://[^\s\x00-\x1f'\"<>]+", "\n".join(server_words(stderr)))
     likely = [url for url in found if re.search(r"pull|merge|compare|review|/c/", url)]
-    return (likely or found or [None])[0]
+    return next(iter([*likely, *found]), None)

@@ -48,22 +48,19 @@ def load(repository: Repository, key: str) -> Receipt | None:
     path = _path(repository, key)
     try:
         document = json.loads(path.read_bytes())
-        receipt = Receipt(**{name: document[name] for name in Receipt.__dataclass_fields__ if name in document})
+        receipt: Receipt | None = Receipt(**{name: document[name] for name in Receipt.__dataclass_fields__ if name in document})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError):
-        return _damaged(path)
-    if receipt.key != key or document.get("v") != 1:
-        return _damaged(path)
+        receipt = None
+    if receipt is None or receipt.key != key or document.get("v") != 1:
+        with contextlib.suppress(OSError):
+            path.unlink()  # or the first writer would win for ever
+        return None
     if time.time() - path.stat().st_mtime > 86400:
         with contextlib.suppress(OSError):  # a use keeps it young; where nothing can be written it still counts
             os.utime(path)
     return receipt
-
-
-def _damaged(path: Path) -> None:
-    with contextlib.suppress(OSError):
-        path.unlink()  # or the first writer would win for ever
 
 
 def record(repository: Repository, receipt: Receipt) -> None:

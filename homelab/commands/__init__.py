@@ -42,8 +42,8 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "work clean": ("work:clean", "write", "remove worktrees and branches whose work is on the target"),
     "work land": ("land:land", "write", "merge the target in, verify, and push exactly that"),
     "work list": ("work:list_", "read", "list the worktrees"),
-    "work log": ("work:log", "read", "show the journal of landings"),
-    "work queue": ("land:queue", "read", "show who waits to land"),
+    "work log": ("land:log", "read", "show the journal of landings"),
+    "work queue": ("land:queue_", "read", "show who waits to land"),
     "work start": ("work:start", "write", "make a worktree and a branch off the target, and print the path"),
 }
 

@@ -1,0 +1,148 @@
+"""The way of a push through the house: what it carries, what is known of that, a verdict, words.
+
+Every door comes through `admit`: the native hook, pre-commit's and prek's, a receiving server. `homelab.gate` decides.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from homelab import gate, memo, output, policy, push, receipts, verification
+from homelab.errors import HomelabError, Refused, Unreachable, Usage
+from homelab.gate import Case, History, Verdict
+from homelab.git import Repository, ask_remote
+from homelab.policy import Aim
+from homelab.push import Create, Delete, RefUpdate, Update
+from homelab.repo import Objects
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a push comes in: the clone, its objects, where work lands, and what was pushed to."""
+
+    repository: Repository
+    objects: Objects
+    aim: Aim
+    #: The remote's name or URL as git gave it.
+    remote: str
+
+
+def open_door(repository: Repository, remote: str) -> Door:
+    """Return the door for a push from this clone."""
+    objects = Objects(repository.common_dir)
+    return Door(repository, objects, policy.aim(repository, objects), remote)
+
+
+def open_server_door(repository: Repository) -> Door:
+    """Return the door of a repository that receives a push, whose new objects git alone can see."""
+    objects = Objects(repository.common_dir, quarantined=True)
+    return Door(repository, objects, policy.aim_of_server(repository, objects), "the server")
+
+
+def admit(door: Door, updates: Sequence[RefUpdate]) -> None:
+    """The push may go on. Raises `Refused` with every reason, having run what was missing where the policy says so."""
+    folder = memo.refresh(door.repository, door.aim)
+    cases, lasting = [], True
+    for update in updates:
+        branch = push.branch(update)
+        if branch is not None and door.aim.protects(branch):
+            case, remembered = _case(door, update, branch)
+            cases.append(case)
+            lasting &= remembered
+    refusals = gate.judge(cases)
+    if refusals:
+        raise Refused(
+            f"refusing the push: {'; '.join(output.line(refusal.message) for refusal in refusals)}",
+            hint=refusals[0].hint,
+            fields={"refusals": [{"branch": r.branch, "message": r.message, "hint": r.hint} for r in refusals]},
+        )
+    if folder is not None and lasting:
+        for case in cases:
+            if not isinstance(case.update, Delete):
+                old = case.update.old if isinstance(case.update, Update) else "0" * len(case.update.new)
+                memo.mark(folder, case.update.ref, old, case.update.new)
+
+
+def _case(door: Door, update: RefUpdate, branch: str) -> tuple[Case, bool]:
+    """Return what is known of an update of a protected branch, and whether that may be remembered by its commits alone."""
+    case = Case(update, branch, remote=output.line(door.remote or "origin"))
+    if isinstance(update, Delete):
+        return case, False
+    history = _history(door, update)
+    if history is not History.KEEPS:
+        return replace(case, history=history), False
+    grant = receipts.granted(door.repository, update.new, branch)
+    if grant is not None and grant.kind == "no-verify":
+        output.warn(f"{branch}: {update.new[:12]} goes unverified, as {grant.who} said on {grant.when}")
+        return replace(case, verdict=Verdict.GRANTED), False
+    return _judged(door, case, update, granted=grant is not None)
+
+
+def _history(door: Door, update: Create | Update) -> History:
+    if door.objects.peel(update.new) != update.new:
+        return History.NO_COMMIT
+    if isinstance(update, Create):
+        return History.KEEPS
+    if not door.objects.has(update.old):
+        return History.UNKNOWN
+    return History.KEEPS if door.repository.is_ancestor(update.old, update.new) else History.DROPS
+
+
+def _judged(door: Door, case: Case, update: Create | Update, *, granted: bool) -> tuple[Case, bool]:
+    tree = door.objects.commit(update.new).tree
+    try:
+        policies = policy.policies(door.objects, _base(door, update, case.branch), tree)
+    except (Usage, Refused) as error:
+        return replace(case, verdict=Verdict.UNREADABLE, reason=error.message), False
+    demand = verification.demanded(door.repository, door.objects, tree, policies)
+    if not demand.verifiable:
+        return replace(case, verdict=Verdict.GRANTED if granted else Verdict.UNVERIFIABLE), False
+    lasting = not demand.uses_environment
+    _, missing = verification.lookup(door.repository, demand)
+    if missing and door.aim.config.gate.unverified == "refuse":
+        names = ", ".join(run.label for run in missing[:3]) + (" …" if len(missing) > 3 else "")
+        return replace(case, reason=f"not known to be green: {names}"), False
+    try:
+        verification.ensure(door.repository, door.objects, update.new, demand)
+    except verification.Unverifiable as error:
+        return replace(case, verdict=Verdict.UNVERIFIABLE, reason=error.message), False
+    except verification.Red as error:
+        return replace(case, verdict=Verdict.RED, reason=error.message), False
+    except HomelabError as error:
+        return replace(case, reason=f"it cannot be verified here: {error.message}"), False
+    return replace(case, verdict=Verdict.GREEN), lasting
+
+
+def _base(door: Door, update: Create | Update, branch: str) -> str | None:
+    """Return the target's tip, whose rules apply: what git says the remote has, else the remote's answer, else as fetched."""
+    aim = door.aim
+    if branch == aim.target and isinstance(update, Update):
+        return update.old
+    if aim.target is None:
+        return update.old if isinstance(update, Update) else None
+    if aim.remote is None:
+        return door.repository.oid(f"refs/heads/{aim.target}")
+    ref = f"refs/heads/{aim.target}"
+    try:
+        answer = ask_remote(door.repository, aim.remote, ref, timeout=10).get(ref)
+    except (Unreachable, HomelabError):
+        answer = None
+    if answer and door.objects.has(answer):
+        return answer
+    return door.repository.oid(f"refs/remotes/{aim.remote}/{aim.target}")
+
+
+def framework_update(repository: Repository, told: push.Framework) -> Iterable[RefUpdate]:
+    """Return the one update that pre-commit or prek tells of, resolved here; what the remote has is asked or as fetched."""
+    new = repository.oid(f"{told.source}^{{commit}}")
+    if new is None:
+        raise Refused(
+            f"cannot tell which commit {told.source!r} is", hint="push the branch by its plain name: git push REMOTE BRANCH"
+        )
+    old = None
+    if told.ref.startswith("refs/heads/") and told.remote:
+        branch = told.ref.removeprefix("refs/heads/")
+        try:
+            old = ask_remote(repository, told.remote, told.ref, timeout=10).get(told.ref)
+        except HomelabError:
+            old = repository.oid(f"refs/remotes/{told.remote}/{branch}")
+    return [Update(told.ref, old, new) if old else Create(told.ref, new)]

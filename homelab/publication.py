@@ -1,0 +1,173 @@
+"""Publishing: the one push to the target there is, and how it is found out what became of it.
+
+`publish` takes a `Verified`, pushes its one object id with a lease on the base it was verified on, and believes the remote
+alone. What it is about to do is in the journal first, so that whoever comes after a kill can ask the same question.
+"""
+
+import os
+import time
+from dataclasses import dataclass, replace
+
+from homelab import git, journal, outcome, output, receipts
+from homelab.errors import Failed, HomelabError, Refused, Review, Unreachable
+from homelab.git import Repository
+from homelab.journal import Landing
+from homelab.outcome import Outcome, Pushed, Seen
+from homelab.repo import Objects
+from homelab.verification import Verified
+
+_BACK_OFF = (0.1, 0.3, 1.0, 2.0, 4.0)
+_POLLS = (0.5, 1.0, 2.0, 4.0, 8.0)
+_IN_FLIGHT = 30
+_WORDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A branch of a remote, seen from one clone."""
+
+    repository: Repository
+    objects: Objects
+    remote: str
+    branch: str
+
+    @property
+    def ref(self) -> str:
+        """Its full name on the remote."""
+        return f"refs/heads/{self.branch}"
+
+
+def publish(target: Target, verified: Verified, landing: Landing) -> bool:
+    """Return whether the target on the remote has what was verified; False when others moved it meanwhile.
+
+    Raises `Review` when a rule of the server protects it, `Refused`, `Failed` or `Unreachable` for what else kept it away.
+    """
+    fd = journal.intend(target.repository, landing)
+    try:
+        pushed, found = _push_until_known(target, verified.commit, landing.base, fd)
+    finally:
+        os.close(fd)
+    match found:
+        case Outcome.LANDED:
+            _landed(target, replace(landing, status="landed", finished=output.now()), pushed)
+            return True
+        case Outcome.MOVED:
+            journal.drop(target.repository, landing.id)
+            return False
+        case Outcome.OPEN | Outcome.UNREACHABLE:
+            raise _unreachable(target, pushed)
+    raise _not_landed(target, landing, found, pushed)
+
+
+def _push_until_known(target: Target, commit: str, base: str | None, fd: int) -> tuple[Pushed, Outcome]:
+    """Return how the last push ended and what became of it, the remote asked; a busy server is tried again."""
+    for pause in (*_BACK_OFF, None):
+        pushed = _push(target, commit, base, fd)
+        found = _settle(target, pushed, commit, base)
+        if found not in (Outcome.BUSY, Outcome.OPEN) or pause is None:
+            break
+        time.sleep(pause)
+    return pushed, found
+
+
+def _push(target: Target, commit: str, base: str | None, fd: int) -> Pushed:
+    """Return how one push of one object id ended; its lease names the base, so nothing else can be replaced."""
+    modules = ["--recurse-submodules=check"] if target.objects.entry(target.objects.commit(commit).tree, ".gitmodules") else []
+    done = target.repository.run(
+        "push", "--porcelain", "--no-follow-tags", *modules, f"--force-with-lease={target.ref}:{base or ''}",
+        "--", target.remote, f"{commit}:{target.ref}", pass_fds=(fd,),
+    )  # fmt: skip
+    return Pushed(done.returncode, os.fsdecode(done.stdout), done.stderr.decode(errors="replace"))
+
+
+def _settle(target: Target, pushed: Pushed, commit: str, base: str | None) -> Outcome:
+    """Return what became of a push, asking the remote until it can be told."""
+    found = outcome.classify(pushed, target.ref, _ask(target, commit, base))
+    for pause in _POLLS:
+        if found is not Outcome.OPEN:
+            break
+        time.sleep(pause)
+        found = outcome.classify(pushed, target.ref, _ask(target, commit, base))
+    return found
+
+
+def _ask(target: Target, commit: str, base: str | None) -> Seen:
+    """Return where the remote says the target is."""
+    try:
+        tip = git.ask_remote(target.repository, target.remote, target.ref).get(target.ref)
+        if tip not in (None, base, commit):
+            tip = git.fetch_branch(target.repository, target.remote, target.branch)
+    except (Unreachable, Failed):
+        return Seen(False)
+    contains = tip is not None and target.repository.is_ancestor(commit, tip)
+    return Seen(True, unmoved=tip == base, contains=contains)
+
+
+def _landed(target: Target, landing: Landing, pushed: Pushed) -> None:
+    target.repository.run("update-ref", f"refs/homelab/seen/{target.remote}/{target.branch}", landing.commit)
+    if target.repository.oid(f"refs/remotes/{target.remote}/{target.branch}") == landing.base:
+        target.repository.run("update-ref", f"refs/remotes/{target.remote}/{target.branch}", landing.commit)
+    journal.close(target.repository, landing)
+    if pushed.code:
+        output.warn(f"note: git ended with {pushed.code}, but {target.remote}/{target.branch} has the commit")
+    receipts.collect(target.repository)
+
+
+def _unreachable(target: Target, pushed: Pushed) -> Unreachable:
+    words = [row for row in pushed.stderr.split("\n") if row.strip()]
+    return Unreachable(
+        f"the push to {target.remote} was cut off, and the remote does not say whether it has the commit: "
+        f"{output.line(words[-1]) if words else 'no words'}",
+        hint="run `homelab work land` again: it asks the remote first, and verifies nothing twice",
+        next="homelab work land",
+    )
+
+
+def _not_landed(target: Target, landing: Landing, found: Outcome, pushed: Pushed) -> HomelabError:
+    """Return what the outcome means for the person: a review, a refusal, or a failure."""
+    words = outcome.server_words(pushed.stderr) or [row for row in pushed.stderr.split("\n") if row.strip()]
+    reason = next((row for row in words if row), "it gave no reason")
+    output.quote("\n".join(words[-_WORDS:]))
+    if found is Outcome.DECLINED:
+        return _review(target, replace(landing, status="review", reason=reason, finished=output.now()), reason)
+    status = "failed" if found is Outcome.BUSY else "refused"
+    journal.close(target.repository, replace(landing, status=status, reason=reason, finished=output.now()))
+    if found is Outcome.BUSY:
+        return Failed(f"{target.remote} could not update {target.branch}: {reason}", hint="run `homelab work land` again")
+    if found is Outcome.LOCAL:
+        return Refused(f"a hook of this clone refused the push: {reason}", hint="`homelab hooks status` names the hooks")
+    return Refused(f"{target.remote} does not take this content: {reason}", hint="remove what it names from the commits")
+
+
+def _review(target: Target, landing: Landing, reason: str) -> HomelabError:
+    """The branch is on the remote for a review, never forced; returns `Review`, or `Failed` when it cannot be pushed either."""
+    ref = f"refs/heads/{landing.branch}"
+    done = target.repository.run("push", "--porcelain", "--no-follow-tags", "--", target.remote, f"{landing.head}:{ref}")
+    words = done.stderr.decode(errors="replace")
+    if git.ask_remote(target.repository, target.remote, ref).get(ref) != landing.head:
+        journal.close(target.repository, replace(landing, status="failed"))
+        return Failed(
+            f"{target.branch} is protected ({reason}), and {landing.branch} could not be pushed: {done.words}",
+            hint=f"git fetch {target.remote} {landing.branch}, look at what is there, then land again",
+        )
+    journal.close(target.repository, landing)
+    url = outcome.review_url(words)
+    return Review(
+        f"not landed: {target.branch} is protected ({reason}); {landing.branch} was pushed for review",
+        hint=f"open the review: {url}" if url else f"open a review of {landing.branch} on {target.remote}",
+        fields={"url": url, "pushed": landing.head},
+    )
+
+
+def settle_earlier(repository: Repository) -> None:
+    """Every intent that a dead lander left is settled by asking the remote, its push having ended."""
+    for landing, lock in list(journal.open_intents(repository)):
+        deadline = time.monotonic() + _IN_FLIGHT
+        while journal.is_in_flight(lock) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        tip = git.fetch_branch(repository, landing.remote, landing.target)
+        if tip is not None and repository.is_ancestor(landing.commit, tip):
+            output.say(f"an earlier landing of {landing.branch} did reach {landing.target}")
+            journal.close(repository, replace(landing, status="landed", finished=output.now()))
+        else:
+            journal.drop(repository, landing.id)

@@ -1,0 +1,185 @@
+"""Proof that a commit passes: looked up where it is remembered, made by running what is missing.
+
+`Verified` is what landing pushes, and nothing but `ensure` and `waive` make one. How a run is made is `homelab.execution`'s.
+"""
+
+import getpass
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from homelab import execution, output, receipts, suites
+from homelab.errors import Failed, Refused
+from homelab.execution import CACHED, FAILED, SKIPPED, TIMEOUT, Abandoned, Reporter, Result, tail
+from homelab.git import Repository
+from homelab.policy import Policy
+from homelab.repo import Objects
+from homelab.suites import Demand, Run
+
+_MAKER = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A commit whose tree passed what its target demands, or which a person let pass. Made by this module alone."""
+
+    commit: str
+    tree: str
+    results: tuple[Result, ...]
+    #: Whether it passed; a waived commit has not.
+    passed: bool
+    maker: object
+
+    def __post_init__(self) -> None:
+        """Nobody else has the maker's mark."""
+        if self.maker is not _MAKER:
+            raise TypeError("a Verified is made by verification.ensure or verification.waive")
+
+
+class Unverifiable(Refused):
+    """No suite is configured or detected, or none of those detected ran a test."""
+
+
+class Red(Failed):
+    """A suite is not green."""
+
+    def __init__(self, message: str, results: Sequence[Result], *, hint: str, next: str | None = None) -> None:
+        super().__init__(message, hint=hint, next=next, fields={"suites": documents(results)})
+        self.results = tuple(results)
+
+
+def documents(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return results as the contract's JSON."""
+    return [result.document() for result in results]
+
+
+def filters(repository: Repository) -> str:
+    """Return the filters that are part of every key."""
+    return suites.filters(repository)
+
+
+def demanded(repository: Repository, objects: Objects, tree: str, policies: Sequence[Policy]) -> Demand:
+    """Return what a tree needs by its policies."""
+    return suites.demand(objects, tree, policies, suites.filters(repository))
+
+
+def is_known(repository: Repository, tree: str, policies: Sequence[Policy]) -> bool:
+    """Tell by one lookup whether a whole tree is known to be green; a no says nothing."""
+    return receipts.load(repository, suites.whole_key(tree, policies, suites.filters(repository))) is not None
+
+
+def lookup(repository: Repository, demand: Demand) -> tuple[list[Result], list[Run]]:
+    """Return what is remembered as green, and what would have to be run.
+
+    Runs that were vacuous everywhere prove nothing together, so they are to be run again.
+    """
+    known: list[Result] = []
+    missing: list[Run] = []
+    for run in demand.runs:
+        receipt = receipts.load(repository, run.key)
+        if receipt is None:
+            missing.append(run)
+        else:
+            known.append(Result(run, CACHED, 0.0, flaky=receipt.flaky, vacuous=receipt.vacuous))
+    if known and all(result.vacuous for result in known) and not missing:
+        return [], [result.run for result in known]
+    return known, missing
+
+
+def ensure(
+    repository: Repository,
+    objects: Objects,
+    commit: str,
+    demand: Demand,
+    *,
+    fresh: bool = False,
+    reporter: Reporter | None = None,
+    abandoned: Abandoned | None = None,
+) -> Verified:
+    """Return proof that the commit passes, having run what was missing (all of it when `fresh`).
+
+    Raises `Unverifiable` when there is nothing to run, `Red` when something is not green.
+    """
+    if not demand.verifiable:
+        raise Unverifiable(
+            "nothing can verify this: no suite is configured and none is detected",
+            hint="write one with `homelab init`; for this once `homelab work land` takes --verify-cmd CMD or --no-verify",
+            next="homelab init",
+        )
+    if not fresh and receipts.load(repository, demand.whole):
+        known = tuple(Result(run, CACHED, 0.0) for run in demand.runs)
+        return Verified(commit, demand.tree, known, True, _MAKER)
+    known_now, missing = ([], list(demand.runs)) if fresh else lookup(repository, demand)
+    for run in missing:
+        for path in run.missing:
+            output.warn(f"note: {run.label} names the input {path}, which {commit[:12]} does not have")
+    made = execution.make(
+        repository,
+        commit,
+        missing,
+        lambda result: _remember(repository, result.run.key, result.run.suite.name, [result], commit),
+        reporter or Reporter(),
+        abandoned,
+    )
+    by_key = {result.run.key: result for result in (*known_now, *made)}
+    results = tuple(by_key[run.key] for run in demand.runs)
+    if red := [result for result in results if not result.is_green]:
+        raise _red(commit, results, red)
+    if results and all(result.vacuous for result in results):
+        raise Unverifiable(
+            f"{results[0].run.label} ran no test, so nothing is verified",
+            hint="add a test, or name what verifies this in homelab.toml (`homelab init`)",
+            next="homelab init",
+            fields={"suites": documents(results)},
+        )
+    _remember(repository, demand.whole, "policy", results, commit)
+    return Verified(commit, demand.tree, results, True, _MAKER)
+
+
+def waive(commit: str, tree: str) -> Verified:
+    """Return a person's word that the commit may land as it is."""
+    return Verified(commit, tree, (), False, _MAKER)
+
+
+def _red(commit: str, results: Sequence[Result], red: Sequence[Result]) -> Red:
+    first = next((result for result in red if result.result != SKIPPED), red[0])
+    more = f" and {len(red) - 1} more" if len(red) > 1 else ""
+    what = {FAILED: "is red", TIMEOUT: "timed out", SKIPPED: "was not run"}[first.result]
+    for result in red:
+        if result.log:
+            output.warn(f"{result.run.label}: {result.reason}; the log is {result.log}")
+            output.quote(tail(result.log))
+    hint = f"mend it, commit, and run it again; the whole log is {first.log}" if first.log else "mend it and run it again"
+    return Red(f"{first.run.label}{more} {what} on {commit[:12]}", results, hint=hint)
+
+
+def _remember(repository: Repository, key: str, name: str, results: Sequence[Result], commit: str) -> None:
+    """A receipt stands under the key; where nothing can be written that is said, and the result still counts now."""
+    run = results[0].run if len(results) == 1 and name != "policy" else None
+    receipt = receipts.Receipt(
+        key=key,
+        name=name,
+        dir=run.dir if run else ".",
+        run=run.suite.run if run else "",
+        seconds=round(sum(result.seconds for result in results), 3),
+        finished=output.now(),
+        user=user(),
+        host=platform.node(),
+        commit=commit,
+        flaky=any(result.flaky for result in results),
+        vacuous=bool(results) and all(result.vacuous for result in results),
+    )
+    try:
+        receipts.record(repository, receipt)
+    except OSError as error:
+        output.warn(f"note: the result cannot be remembered: {error.strerror} ({error.filename})")
+
+
+def user() -> str:
+    """Return who is asking."""
+    try:
+        return os.environ.get("USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

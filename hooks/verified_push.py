@@ -1,0 +1,72 @@
+"""``verified-push``: refuses a push of anything unverified to a protected branch.
+
+Started as git's own pre-push (``--native``, the whole push on stdin), by pre-commit or prek (one ref in the environment),
+or as a server's pre-receive (``--server``).
+"""
+
+import sys
+
+from homelab import output, push
+from homelab.errors import Refused
+
+_PART = "pre-commit and prek show a hook one ref of a push and no deletion"
+_REPAIR = "`homelab hooks install` makes the gate see every push whole"
+
+
+def native(remote: str) -> None:
+    """The push that git describes on stdin may go on. Raises `Refused`."""
+    updates = push.read(sys.stdin.buffer.read())
+    if not any(update.ref.startswith("refs/heads/") for update in updates):
+        return
+    from homelab import admission, git
+
+    admission.admit(admission.open_door(git.discover(from_hook=True), remote), updates)
+
+
+def server() -> None:
+    """The push that a server is receiving may be accepted. Raises `Refused`."""
+    from homelab import admission, git
+
+    updates = push.received(sys.stdin.buffer.read())
+    admission.admit(admission.open_server_door(git.discover(from_hook=True)), updates)
+
+
+def framework(*, whole: bool) -> None:
+    """The one ref that the framework tells of may go on; a clone without the whole gate is told, or refused if `whole`."""
+    import os
+
+    from homelab import admission, git, installation
+
+    repository = git.discover(from_hook=True)
+    if not installation.status(repository).runs:
+        if whole:
+            raise Refused(f"this clone does not have the whole gate, and {_PART}", hint=_REPAIR)
+        output.warn(f"note: this clone has a part of the gate only: {_PART}")
+        output.warn(f"hint: {_REPAIR}")
+    told = push.from_framework(os.environ)
+    if told is None:
+        output.say("no push to judge: this hook belongs to the stage pre-push")
+        return
+    door = admission.open_door(repository, told.remote)
+    branch = told.ref.removeprefix("refs/heads/")
+    if told.ref.startswith("refs/heads/") and door.aim.protects(branch):
+        admission.admit(door, list(admission.framework_update(repository, told)))
+
+
+def main() -> None:
+    """The program ``homelab-verified-push``."""
+    args = sys.argv[1:]
+
+    def entry() -> None:
+        if args[:1] == ["--native"]:
+            native(args[1] if len(args) > 1 else "")
+        elif args[:1] == ["--server"]:
+            server()
+        else:
+            framework(whole="--whole" in args)
+
+    sys.exit(output.report(entry))
+
+
+if __name__ == "__main__":
+    main()
