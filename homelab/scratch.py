@@ -1,0 +1,242 @@
+"""A folder in the cache that holds exactly one commit, to run suites in.
+
+Each slot belongs to who holds its lock; a suite inherits the lock, so a slot whose suite outlived us stays taken. Our git
+directory and index stand beside the checkout, out of a suite's reach; the `.git` inside is a copy made for each checkout.
+Nothing a suite does to it reaches the user's clone or our judgement. All of it may be deleted at any time.
+"""
+
+import contextlib
+import filecmp
+import hashlib
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from homelab import borrowing, git, process, storage, sweep
+from homelab.errors import Failed
+
+_HINT = "free or repair that folder, or set XDG_CACHE_HOME to another place, then run it again"
+
+
+@contextlib.contextmanager
+def slot(repository: git.Repository, *, env: Mapping[str, str] | None = None) -> Iterator["Slot"]:
+    """A slot is ours meanwhile. Raises `Failed` when the cache folder cannot be used."""
+    variables = dict(os.environ if env is None else env)
+    home = _home(variables) / hashlib.sha256(os.fsencode(repository.common_dir)).hexdigest()[:16]
+    with _speaking_of(home):
+        folder, fd = _take(home)
+    try:
+        yield Slot(folder, fd, repository, variables)
+    finally:
+        os.close(fd)
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    cache = env.get("XDG_CACHE_HOME", "")
+    # The specification: a relative path is to be ignored.
+    base = Path(cache) if cache.startswith("/") else Path(env.get("HOME") or Path.home()) / ".cache"
+    return base / "homelab" / "scratch"
+
+
+def _take(home: Path) -> tuple[Path, int]:
+    number = 0
+    while (fd := storage.hold(home / str(number) / "lock")) is None:
+        number += 1
+    return home / str(number), fd
+
+
+@contextlib.contextmanager
+def _speaking_of(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        words = (error.strerror or str(error)).lower()
+        raise Failed(f"the scratch folder {error.filename or folder} cannot be used: {words}", hint=_HINT) from None
+
+
+class Slot:
+    """One scratch checkout, ours as long as `lock_fd` is open here or in a child."""
+
+    def __init__(self, folder: Path, lock_fd: int, repository: git.Repository, env: Mapping[str, str]) -> None:
+        #: The checkout.
+        self.path = folder / "tree"
+        self.lock_fd = lock_fd
+        self._folder = folder
+        self._git_dir = folder / "git"
+        self._index = self._git_dir / "index"
+        self._repository = repository
+        self._env = env
+        self._clone: borrowing.Clone | None = None
+
+    def checkout(self, commit: str, caches: Sequence[str] = ()) -> None:
+        """The folder is exactly the commit's tracked files and the `caches`; HEAD is detached at it. Raises `Failed`."""
+        with _speaking_of(self._folder):
+            try:
+                self._bring(commit, caches)
+            except (Failed, OSError):
+                self._require(commit)
+                self._throw_away()
+                self._bring(commit, caches)
+
+    def changed(self) -> tuple[str, ...]:
+        """Return the tracked paths whose bytes, kind or executable bit are no longer the commit's."""
+        with _speaking_of(self._folder):
+            self._prepare()
+            return self._differing(self._touched())
+
+    def leftovers(self, caches: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the topmost paths that are neither tracked nor in `caches`."""
+        with _speaking_of(self._folder):
+            self._prepare()
+            return tuple(sorted(sweep.strays(self.path, self._tracked(), caches)))
+
+    def note(self, key: str, value: str) -> None:
+        """The slot remembers the value until its checkout is thrown away."""
+        with _speaking_of(self._folder):
+            storage.replace(self._folder / "notes", json.dumps({**self._notes(), key: value}).encode())
+
+    def noted(self, key: str) -> str | None:
+        """Return what was noted, or None."""
+        return self._notes().get(key)
+
+    def _notes(self) -> dict[str, str]:
+        return _read(self._folder / "notes")
+
+    def _bring(self, commit: str, caches: Sequence[str]) -> None:
+        self._clone = None
+        clone = self._prepare()
+        state = self._folder / "state"
+        there = _read(state)
+        wanted = {"commit": commit, "filters": clone.filters}
+        sweep.remove(self.path / ".git")
+        (self._git_dir / "index.lock").unlink(missing_ok=True)
+        if there != wanted:
+            state.unlink(missing_ok=True)
+        if not self._same_attributes(there, wanted):
+            self._index.unlink(missing_ok=True)
+        for path in sweep.strays(self.path, self._tracked(), caches):
+            sweep.remove(self.path / path)
+        if there != wanted or not self._index.exists():
+            self._read_tree(commit)
+        if self._touched():
+            sweep.open_up(self.path)
+            self._read_tree(commit)
+            if paths := self._differing(self._touched()):
+                raise Failed(f"{paths[0]} in the scratch checkout {self.path} cannot be made the commit's", hint=_HINT)
+        self._give_git(commit, clone)
+        if there != wanted:
+            storage.replace(state, json.dumps(wanted).encode())
+
+    def _prepare(self) -> borrowing.Clone:
+        """The checkout's folder and our git directory are here, the latter with our configuration."""
+        clone = self._clone = self._clone or borrowing.look(self._repository, self._env)
+        made = self._git_dir / "made"
+        if not made.exists() or made.read_text() != clone.object_format:
+            self._throw_away()
+            borrowing.make(self._git_dir, clone, self._env)
+            made.write_text(clone.object_format)
+        borrowing.write(self._git_dir, clone, base=(self._git_dir / "base").read_bytes())
+        if self.path.is_symlink() or not self.path.is_dir():
+            sweep.remove(self.path)
+            self.path.mkdir()
+        return clone
+
+    def _same_attributes(self, there: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+        """Tell whether git's own switch would be right: it leaves files alone whose attributes alone have changed."""
+        if not there or there["filters"] != wanted["filters"] or not self._index.exists():
+            return False
+        if there == wanted:
+            return True
+        commits = there["commit"], wanted["commit"]
+        done = self._git("diff-tree", "-r", "--name-only", "-z", *commits, "--", ":(top,glob)**/.gitattributes")
+        return done.returncode == 0 and not done.stdout
+
+    def _git(self, *args: str | Path, input: bytes = b"") -> process.Completed:
+        where = [f"--git-dir={self._git_dir}", f"--work-tree={self.path}"]
+        return process.run(["git", *where, *args], cwd=self.path, env=borrowing.environment(self._env), input=input)
+
+    def _require_git(self, *args: str | Path, input: bytes = b"") -> bytes:
+        done = self._git(*args, input=input)
+        if done.returncode:
+            raise Failed(f"git {args[0]} failed in the scratch checkout {self.path}: {done.words}", hint=_HINT)
+        return done.stdout
+
+    def _read_tree(self, commit: str) -> None:
+        self._require_git("read-tree", "--reset", "-u", commit)
+
+    def _tracked(self) -> sweep.Tracked:
+        if not self._index.exists():
+            return sweep.Tracked()
+        return sweep.tracked(self._require_git("ls-files", "-s", "-z"))
+
+    def _touched(self) -> list[str]:
+        """Return the tracked paths whose inode says that something was done to them."""
+        listing = self._require_git("diff-files", "--name-only", "-z", "--ignore-submodules=all")
+        return os.fsdecode(listing).split("\0")[:-1]
+
+    def _differing(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those of `names` that are not what git would check out for them."""
+        if not names:
+            return ()
+        compare = self._folder / "compare"
+        sweep.remove(compare)
+        try:
+            self._require_git("checkout-index", "-q", "-z", "--stdin", f"--prefix={compare}/", input=_joined(names))
+            return tuple(sorted(name for name in names if not _same(self.path / name, compare / name)))
+        finally:
+            sweep.remove(compare)
+
+    def _give_git(self, commit: str, clone: borrowing.Clone) -> None:
+        """The checkout has a repository of its own, which a suite may do with as it likes."""
+        inside = self.path / ".git"
+        inside.mkdir()
+        objects = (self._git_dir / "objects",)  # what a partial clone's checkout has fetched
+        borrowing.write(inside, clone, base=(self._git_dir / "base").read_bytes(), extra_objects=objects)
+        borrowing.show(inside, clone, commit)
+        shutil.copy2(self._index, inside / "index")
+
+    def _require(self, commit: str) -> None:
+        """The clone has the commit. Raises `Failed`."""
+        if self._repository.run("cat-file", "-e", f"{commit}^{{commit}}").returncode:
+            raise Failed(f"the commit {commit[:12]} is not in this clone", hint="`git fetch`, then run it again")
+
+    def _throw_away(self) -> None:
+        """Nothing is in the slot; what cannot be removed (another user's files) is out of the way."""
+        for name in ("state", "notes"):
+            (self._folder / name).unlink(missing_ok=True)
+        for path in (self.path, self._git_dir):
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(self._folder / f"trash-{path.name}-{time.time_ns()}")
+        for path in self._folder.glob("trash-*"):
+            with contextlib.suppress(OSError):
+                sweep.remove(path)
+
+
+def _joined(names: Sequence[str]) -> bytes:
+    return b"".join(os.fsencode(name) + b"\0" for name in names)
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Tell whether two paths have the same kind, content and executable bit."""
+    try:
+        modes = [path.lstat().st_mode for path in (one, other)]
+    except OSError:
+        return False
+    kinds = [(stat.S_IFMT(mode), mode & stat.S_IXUSR if stat.S_ISREG(mode) else 0) for mode in modes]
+    if kinds[0] != kinds[1]:
+        return False
+    if stat.S_ISLNK(modes[0]):
+        return one.readlink() == other.readlink()
+    return filecmp.cmp(one, other, shallow=False)

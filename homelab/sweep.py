@@ -1,0 +1,102 @@
+"""What lies in a folder and is not tracked, and its removal.
+
+`git clean` passes over FIFOs and sockets, fails in a folder without write permission, and keeps what an initialised submodule
+has checked out. Here a path is tracked with its kind or it goes. Which paths are tracked is asked of git elsewhere.
+"""
+
+import contextlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """Every path of an index, relative to the root: files (and links), the folders above them, and submodules."""
+
+    files: frozenset[str] = frozenset()
+    folders: frozenset[str] = frozenset()
+    submodules: frozenset[str] = frozenset()
+
+
+def tracked(listing: bytes) -> Tracked:
+    """Return what `git ls-files -s -z` printed."""
+    files: set[str] = set()
+    folders: set[str] = set()
+    submodules: set[str] = set()
+    for row in listing.split(b"\0"):
+        about, tab, name = row.partition(b"\t")
+        if not tab:
+            continue
+        path = os.fsdecode(name)
+        (submodules if about.startswith(b"160000") else files).add(path)
+        _add_parents(path, folders)
+    return Tracked(frozenset(files), frozenset(folders), frozenset(submodules))
+
+
+def _add_parents(path: str, folders: set[str]) -> None:
+    while (path := path.rpartition("/")[0]) and path not in folders:
+        folders.add(path)
+
+
+def strays(root: Path, known: Tracked, kept: Sequence[str] = ()) -> list[str]:
+    """Return the topmost paths below `root` that are not tracked and not in `kept`; folders seen are made accessible."""
+    kept_above: set[str] = set()
+    for path in kept:
+        _add_parents(path, kept_above)
+    return list(_strays(os.fspath(root), "", known, frozenset(kept), kept_above))
+
+
+def _strays(folder: str, prefix: str, known: Tracked, kept: frozenset[str], kept_above: set[str]) -> Iterator[str]:
+    _open(folder)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = prefix + entry.name
+            if path == ".git" or path in kept:
+                continue
+            if not entry.is_dir(follow_symlinks=False):
+                if path not in known.files or not (entry.is_symlink() or entry.is_file(follow_symlinks=False)):
+                    yield path
+            elif path in known.submodules:
+                _open(entry.path)
+                yield from (f"{path}/{name}" for name in os.listdir(entry.path))
+            elif path in known.folders or path in kept_above:
+                yield from _strays(entry.path, f"{path}/", known, kept, kept_above)
+            else:
+                yield path
+
+
+def _open(folder: str) -> None:
+    mode = os.lstat(folder).st_mode
+    if mode & stat.S_IRWXU != stat.S_IRWXU:
+        os.chmod(folder, stat.S_IMODE(mode) | stat.S_IRWXU)
+
+
+def remove(path: Path) -> None:
+    """Nothing is at the path, whatever it was; links are not followed. Raises `OSError`."""
+    try:
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            path.unlink()
+            return
+    except FileNotFoundError:
+        return
+    try:
+        shutil.rmtree(path)
+    except OSError:
+        open_up(path)
+        shutil.rmtree(path)
+
+
+def open_up(root: Path) -> None:
+    """Every folder below `root` that is ours can be read and written by us."""
+    with contextlib.suppress(OSError):
+        _open(os.fspath(root))
+    for folder, names, _ in os.walk(root):
+        for name in names:
+            path = os.path.join(folder, name)
+            with contextlib.suppress(OSError):
+                if not os.path.islink(path):
+                    _open(path)
