@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 
-def _write_temporary(path: Path, content: bytes) -> Path:
+def _write_temporary(path: Path, content: bytes, mode: int | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(content)
             file.flush()
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
     except BaseException:
         Path(name).unlink(missing_ok=True)
@@ -27,9 +29,9 @@ def _write_temporary(path: Path, content: bytes) -> Path:
     return Path(name)
 
 
-def replace(path: Path, content: bytes) -> None:
-    """The file holds `content` and nothing else; a reader never sees a part of it."""
-    temporary = _write_temporary(path, content)
+def replace(path: Path, content: bytes, *, mode: int | None = None) -> None:
+    """The file holds `content` and nothing else, with `mode`; a reader never sees a part of it."""
+    temporary = _write_temporary(path, content, mode)
     temporary.replace(path)
     _sync_folder(path.parent)
 

@@ -1,0 +1,88 @@
+"""``homelab hooks``: install, uninstall, status."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from homelab import git, installation, output
+from homelab.commands import json_option
+from homelab.installation import Status
+
+_SERVER = click.option(
+    "--server",
+    type=click.Path(path_type=Path),
+    metavar="BARE_REPO",
+    help="The receiving side: a bare repository's pre-receive.",
+)
+_WORDS = {
+    "whole": "the whole gate: every ref of every push is judged",
+    "framework": "the framework's hook only: the first ref of a push is judged, deletions are not",
+    "none": "no gate: pushes are not judged",
+}
+
+
+def _document(status: Status) -> dict[str, Any]:
+    return {
+        "ok": True,
+        "gate": status.gate,
+        "hook": str(status.hook),
+        "ours": str(status.ours) if status.ours else None,
+        "chained": list(status.chained),
+    }
+
+
+@click.command()
+@_SERVER
+@json_option
+def install(server: Path | None, as_json: bool) -> None:
+    """Put the gate in front of every push of this clone, and keep what runs now."""
+    git.require_version()
+    if server is not None:
+        _tell_server(installation.install_server(server), "is judged on arrival", as_json)
+        return
+    status = installation.install(git.discover())
+    if as_json:
+        output.answer_json(_document(status))
+        return
+    output.say(f"installed {output.line(_WORDS[status.gate])}")
+    for name in status.chained:
+        output.say(f"it runs together with {output.line(name)}")
+
+
+@click.command()
+@_SERVER
+@json_option
+def uninstall(server: Path | None, as_json: bool) -> None:
+    """Take the gate out and restore what was there."""
+    if server is not None:
+        _tell_server(installation.uninstall_server(server), "is no longer judged on arrival", as_json)
+        return
+    status = installation.uninstall(git.discover())
+    if as_json:
+        output.answer_json(_document(status))
+        return
+    output.say("the gate is taken out of this clone")
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Say which gate this clone has."""
+    found = installation.status(git.discover())
+    if as_json:
+        output.answer_json(_document(found))
+        return
+    output.answer(f"gate     {_WORDS[found.gate]}")
+    output.answer(f"hook     {output.line(str(found.ours or found.hook))}")
+    for name in found.chained:
+        output.answer(f"chained  {output.line(name)}")
+    if found.gate != "whole":
+        output.say("hint: `homelab hooks install` puts the whole gate in, `homelab doctor` says what is in the way")
+
+
+def _tell_server(hook: Path, words: str, as_json: bool) -> None:
+    if as_json:
+        output.answer_json({"ok": True, "hook": str(hook)})
+    else:
+        output.say(f"what {output.line(str(hook.parent.parent))} receives {words}")

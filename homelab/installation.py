@@ -1,0 +1,321 @@
+"""Where the gate stands in a clone: put in front of whatever is there, found again, and taken out without a trace.
+
+Three places. Without `core.hooksPath`: git's own `pre-push`, with the hook that was there kept beside it; or, where
+pre-commit or prek own `pre-push`, the slot `pre-push.legacy` that both run first and with all of a push (in front of
+them, their next install would break every push). With `core.hooksPath`: a folder of our own, which hands every hook on
+to the former folder, so that no tracked file is touched. Every step leaves a clone whose hooks all run, and the next
+install goes on from it.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from homelab import git, output, policy, shim, storage
+from homelab.errors import HomelabError, Refused, Usage
+from homelab.git import Repository
+from homelab.repo import Objects
+
+#: The hook that ours runs when the gate is content: what stood in its place before.
+_NEXT = ".homelab-next"
+_FORMER = "homelab.hookspath"
+#: Hooks that git runs on a client, but for those whose mere presence costs a process for every ref and index.
+_CLIENT = """
+    applypatch-msg pre-applypatch post-applypatch pre-commit pre-merge-commit prepare-commit-msg commit-msg post-commit
+    pre-rebase post-checkout post-merge pre-push pre-auto-gc post-rewrite sendemail-validate
+""".split()
+_RARE = """
+    reference-transaction post-index-change fsmonitor-watchman push-to-checkout pre-receive update post-receive
+    post-update proc-receive p4-changelist p4-prepare-changelist p4-post-changelist p4-pre-submit
+""".split()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The folder whose hooks git runs, as configured. `scope` is None where nothing is configured."""
+
+    folder: Path
+    value: str | None
+    scope: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Which gate a clone has: `whole` sees every ref of a push, `framework` the first one only."""
+
+    gate: str
+    #: The file that git starts on a push.
+    hook: Path
+    #: Where ours stands and is reached from `hook`, or None.
+    ours: Path | None
+    #: What else runs on a push: each tool or file by name.
+    chained: tuple[str, ...]
+
+
+def place(repository: Repository) -> Place:
+    """Return the folder whose hooks git runs here."""
+    done = repository.run("config", "--show-scope", "--null", "--type=path", "--get", "core.hooksPath")
+    default = repository.common_dir / "hooks"
+    if done.returncode:
+        return Place(default, None, None)
+    scope, value = os.fsdecode(done.stdout).split("\0")[:2]
+    return Place((repository.worktree or repository.git_dir) / value, value, scope)
+
+
+def own_folder(repository: Repository) -> Path:
+    """Return the folder of our own that `core.hooksPath` names where it was set before."""
+    return repository.state / "hooks"
+
+
+def _lock(repository: Repository) -> Path:
+    return repository.state / "locks" / "hooks"
+
+
+def install(repository: Repository) -> Status:
+    """The gate runs on every push of this clone, in front of what ran before. Raises `Refused`."""
+    protect = _aim(repository)
+    with storage.locked(_lock(repository)):
+        found = place(repository)
+        ours = own_folder(repository)
+        if _same(found.folder, ours):
+            _install_apart(repository, ours, _former(repository) or repository.common_dir / "hooks", protect)
+        elif found.value is not None or not _is_private(repository, found.folder):
+            _take_hooks_path(repository, found, protect)
+        else:
+            _install_slot(found.folder, protect)
+    return status(repository)
+
+
+def _aim(repository: Repository) -> tuple[str, ...]:
+    """Return the protected branches; the ref that the shim asks names the target."""
+    try:
+        aim = policy.aim(repository, Objects(repository.common_dir))
+    except HomelabError as error:
+        output.warn(f"until it can be read which branches are protected, main and master are: {output.line(error.message)}")
+        return ()
+    target = f"refs/remotes/{aim.remote}/{aim.target}"
+    if aim.remote and aim.target and repository.oid(target):
+        repository.out("symbolic-ref", "-m", "homelab hooks install", shim.TARGET, target)
+    return aim.protect
+
+
+def _is_private(repository: Repository, folder: Path) -> bool:
+    """Tell whether a hooks folder is the clone's own and not a link to a folder somebody tracks."""
+    return not folder.exists() or folder.resolve() == repository.common_dir.resolve() / "hooks"
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
+# -- in git's own folder ---------------------------------------------------------------------------------------------
+
+
+def _slots(folder: Path, hook: str = "pre-push") -> tuple[Path, Path]:
+    return folder / hook, folder / f"{hook}.legacy"
+
+
+def _slot(folder: Path) -> Path:
+    """Return where ours belongs: behind the hook of a framework, else at the front."""
+    front, legacy = _slots(folder)
+    return legacy if shim.owner(front) in shim.FRAMEWORKS else front
+
+
+def _next_word(hook: str) -> bytes:
+    return b'${0%/*}/"' + f"{hook}{_NEXT}".encode() + b'"'
+
+
+def _install_slot(folder: Path, protect: Iterable[str]) -> None:
+    slot = _slot(folder)
+    _put(slot, folder / f"pre-push{_NEXT}", shim.pre_push(protect, _next_word("pre-push")))
+
+
+def _put(slot: Path, following: Path, content: bytes) -> None:
+    """Ours stands at `slot`; a foreign hook that stood there is at `following`, the very same file."""
+    if shim.owner(slot) not in (None, "homelab"):
+        if os.path.lexists(following) and not _is_one_file(slot, following):
+            _set_aside(following)
+        if not os.path.lexists(following):
+            # A second name first: at no moment is the hook neither in its place nor kept.
+            os.link(slot, following, follow_symlinks=False)
+    storage.replace(slot, content, mode=0o755)
+
+
+def _is_one_file(one: Path, other: Path) -> bool:
+    a, b = one.lstat(), other.lstat()
+    return (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
+
+
+def _set_aside(path: Path) -> None:
+    """A kept hook that no longer belongs to what is chained keeps its content under a free name."""
+    number = 1
+    while os.path.lexists(kept := path.with_name(f"{path.name}.{number}")):
+        number += 1
+    path.rename(kept)
+
+
+def _take_out(slot: Path, following: Path) -> None:
+    """Ours is gone from `slot`, and the hook that it kept is back there."""
+    if shim.owner(slot) != "homelab":
+        if os.path.lexists(following) and os.path.lexists(slot) and _is_one_file(slot, following):
+            following.unlink()  # an install that was killed between its two steps
+        return
+    if os.path.lexists(following):
+        following.rename(slot)
+    else:
+        slot.unlink()
+
+
+# -- in a folder of our own, where core.hooksPath is set --------------------------------------------------------------
+
+
+def _take_hooks_path(repository: Repository, found: Place, protect: Iterable[str]) -> None:
+    if found.scope == "command":
+        raise Refused("core.hooksPath is set for this one command", hint="run `homelab hooks install` without `git -c`")
+    ours = own_folder(repository)
+    former = Path(found.value) if found.value is not None else repository.common_dir / "hooks"
+    _install_apart(repository, ours, former, protect)
+    scope = "--worktree" if found.scope == "worktree" else "--local"
+    # Empty: to be unset again. A value of another scope stays where it is, ours only stands in front of it.
+    kept = _values(repository, scope, "core.hooksPath") if found.scope in ("local", "worktree") else []
+    _set(repository, scope, _FORMER, [os.fspath(former), *kept])
+    _set(repository, scope, "core.hooksPath", [os.fspath(ours)])
+
+
+def _install_apart(repository: Repository, ours: Path, former: Path, protect: Iterable[str]) -> None:
+    base = former if former.is_absolute() else (repository.worktree or repository.git_dir) / former
+    present = {name for name in _RARE if (base / name).exists()}
+    for name in (*_CLIENT, *present):
+        if name != "pre-push" and shim.owner(ours / name) in (None, "homelab"):
+            storage.replace(ours / name, shim.delegate(former), mode=0o755)
+    slot = _slot(ours)
+    _put(slot, ours / f"pre-push{_NEXT}", shim.pre_push(protect, shim.word(former / "pre-push")))
+
+
+def _values(repository: Repository, scope: str, name: str) -> list[str]:
+    done = repository.run("config", scope, "--null", "--get-all", name)
+    return os.fsdecode(done.stdout).split("\0")[:-1] if done.returncode == 0 else []
+
+
+def _set(repository: Repository, scope: str, name: str, values: list[str]) -> None:
+    """The variable has these values and no others; one value is replaced where it stands."""
+    if len(values) == 1:
+        repository.out("config", scope, "--replace-all", name, values[0])
+        return
+    repository.run("config", scope, "--unset-all", name)
+    for value in values:
+        repository.out("config", scope, "--add", name, value)
+
+
+def _former(repository: Repository) -> Path | None:
+    """Return the folder that hooks are handed on to."""
+    for scope in ("--worktree", "--local"):
+        if values := _values(repository, scope, _FORMER):
+            return Path(values[0])
+    return None
+
+
+def _give_hooks_path_back(repository: Repository) -> None:
+    ours = own_folder(repository)
+    for scope in ("--worktree", "--local"):
+        if not (remembered := _values(repository, scope, _FORMER)):
+            continue
+        current = _values(repository, scope, "core.hooksPath")
+        if current and _same(Path(current[-1]), ours):
+            _set(repository, scope, "core.hooksPath", remembered[1:])
+        _set(repository, scope, _FORMER, [])
+    for path in sorted(ours.iterdir()) if ours.is_dir() else []:
+        if shim.owner(path) == "homelab":
+            path.unlink()
+    if ours.is_dir() and not any(ours.iterdir()):
+        ours.rmdir()
+
+
+def uninstall(repository: Repository) -> Status:
+    """No hook of ours is left in this clone, and every other is what and where it was."""
+    with storage.locked(_lock(repository)):
+        _give_hooks_path_back(repository)
+        folder = repository.common_dir / "hooks"
+        for slot in _slots(folder):
+            _take_out(slot, folder / f"pre-push{_NEXT}")
+        repository.run("symbolic-ref", "--delete", shim.TARGET)
+    return status(repository)
+
+
+# -- what is there ----------------------------------------------------------------------------------------------------
+
+
+def status(repository: Repository) -> Status:
+    """Return which gate this clone has, by what git would run on a push from here."""
+    found = place(repository)
+    front, legacy = _slots(found.folder)
+    ours = next((slot for slot in _reached(front, legacy) if shim.owner(slot) == "homelab"), None)
+    following = found.folder / f"pre-push{_NEXT}"
+    if _same(found.folder, own_folder(repository)) and (former := _former(repository)):
+        following = (repository.worktree or repository.git_dir) / former / "pre-push"
+    chained = [_named(front)] if ours == legacy else []
+    if ours and os.access(following, os.X_OK):
+        chained.append(_named(following))
+    elif ours is None and os.access(front, os.X_OK):
+        chained.append(_named(front))
+    framework = any(name in shim.FRAMEWORKS for name in chained) and _configured(repository)
+    return Status("whole" if ours else "framework" if framework else "none", front, ours, tuple(chained))
+
+
+def _reached(front: Path, legacy: Path) -> tuple[Path, ...]:
+    """Return the slots that a push reaches: a file that is not executable is passed over without a word."""
+    if not os.access(front, os.X_OK):
+        return ()
+    behind = shim.owner(front) in shim.FRAMEWORKS and os.access(legacy, os.X_OK)
+    return (front, legacy) if behind else (front,)
+
+
+def _named(path: Path) -> str:
+    owner = shim.owner(path)
+    return owner if owner and owner != "hand-written" else os.fspath(path)
+
+
+def _configured(repository: Repository) -> bool:
+    """Tell whether the framework's own configuration here names our hook."""
+    for name in (".pre-commit-config.yaml", ".pre-commit-config.yml", "prek.toml"):
+        path = (repository.worktree or repository.git_dir) / name
+        if path.is_file() and b"verified-push" in path.read_bytes():
+            return True
+    return False
+
+
+# -- the receiving side -----------------------------------------------------------------------------------------------
+
+
+def server(path: Path) -> Repository:
+    """Return the bare repository at `path`. Raises `Usage` when it is none."""
+    repository = git.discover(path) if path.is_dir() else None
+    if repository is None or repository.worktree is not None or repository.git_dir.resolve() != path.resolve():
+        raise Usage(f"{path} is not a bare repository", hint="name the repository that pushes are received in")
+    if place(repository).value is not None:
+        raise Refused(
+            f"{path} has core.hooksPath set, which other repositories may share",
+            hint=f"`git -C {path} config --unset core.hooksPath`, then run it again",
+        )
+    return repository
+
+
+def install_server(path: Path) -> Path:
+    """The bare repository at `path` judges what it receives, in front of its own pre-receive. Raises `Usage`, `Refused`."""
+    repository = server(path)
+    head = repository.line("symbolic-ref", "--quiet", "--short", "HEAD")
+    hook = repository.common_dir / "hooks" / "pre-receive"
+    with storage.locked(_lock(repository)):
+        content = shim.pre_receive((head,) if head else (), _next_word("pre-receive"))
+        _put(hook, hook.with_name(f"pre-receive{_NEXT}"), content)
+    return hook
+
+
+def uninstall_server(path: Path) -> Path:
+    """The bare repository at `path` has the pre-receive that it had before. Raises `Usage`, `Refused`."""
+    repository = server(path)
+    hook = repository.common_dir / "hooks" / "pre-receive"
+    with storage.locked(_lock(repository)):
+        _take_out(hook, hook.with_name(f"pre-receive{_NEXT}"))
+    return hook

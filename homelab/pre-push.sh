@@ -1,0 +1,96 @@
+#!/bin/sh
+# homelab gate 1: pre-push. `homelab hooks uninstall` takes it out and restores what was here.
+# It answers from files what it can; Python starts when there is something to think about.
+python=@PYTHON@
+needles=@NEEDLES@
+next=@NEXT@
+nl='
+'
+
+updates=
+while IFS= read -r line; do
+  updates=$updates$line$nl
+done
+updates=$updates$line # a last line without its newline
+
+# Runs a command with exactly the bytes that git wrote. A here-document ends in a newline, and $(cat) would lose some.
+feed() {
+  case $updates in
+    '') "$@" </dev/null ;;
+    *"$nl")
+      "$@" <<EOF
+${updates%"$nl"}
+EOF
+      ;;
+    *) printf %s "$updates" | "$@" ;;
+  esac
+}
+
+# The gate is content: the hook that was here before us has the last word.
+pass() {
+  if [ -x "$next" ] && [ ! -d "$next" ]; then
+    feed exec "$next" "$@"
+    exit $?
+  fi
+  exit 0
+}
+
+# Whether one of the lines on stdin stands somewhere in the push. A source may look like a ref: a false alarm, no leak.
+touched() {
+  while IFS= read -r needle || [ -n "$needle" ]; do
+    [ -n "$needle" ] || continue
+    case $updates in *"$needle"*) return 0 ;; esac
+  done
+  return 1
+}
+
+# Only called in $(...). Replacements and grafts never count: the push sends the real objects.
+ask() {
+  export GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none
+  exec git rev-parse --git-common-dir "$1" 2>/dev/null
+}
+
+# Our program cannot be started: what is protected stays as it is, everything else goes.
+gone() {
+  if touched <<EOF || { [ -n "$memo" ] && [ -s "$memo/protected" ] && touched <"$memo/protected"; }
+$needles
+EOF
+  then
+    echo 'homelab: the push is refused: it updates a protected branch, and the program that verifies it is gone' >&2
+    echo 'homelab: hint: install homelab-hooks again, then run `homelab hooks install` in this clone' >&2
+    exit 1
+  fi
+  pass "$@"
+}
+
+[ -n "$updates" ] || pass "$@"
+
+memo=
+if answer=$(ask refs/homelab/target:homelab.toml); then
+  memo=${answer%"$nl"*}/homelab/gate/1/${answer##*"$nl"}
+elif answer=$(ask 'refs/homelab/target^{commit}'); then
+  memo=${answer%"$nl"*}/homelab/gate/1/none
+fi
+
+if [ -n "$memo" ] && [ -s "$memo/protected" ] && [ -r "$memo/protected" ]; then
+  touched <"$memo/protected" || pass "$@"
+  one=${updates%"$nl"}
+  case $one in
+    *"$nl"*) ;;
+    *)
+      old=${one##* } rest=${one% *}
+      ref=${rest##* } rest=${rest% *}
+      [ -f "$memo/$ref/$old-${rest##* }" ] && pass "$@"
+      ;;
+  esac
+fi
+
+[ -x "$python" ] || gone "$@"
+feed "$python" -I -m hooks.verified_push --native "$@" >&2
+code=$?
+case $code in
+  0) pass "$@" ;;
+  # Python ends with 1 as well when the module is not there (a newer Python took this one's place).
+  1 | 126 | 127) "$python" -I -c 'import hooks.verified_push' </dev/null >/dev/null 2>&1 || gone "$@" ;;
+esac
+exit $code

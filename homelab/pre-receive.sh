@@ -1,0 +1,53 @@
+#!/bin/sh
+# homelab gate 1: pre-receive. `homelab hooks uninstall --server` takes it out and restores what was here.
+python=@PYTHON@
+needles=@NEEDLES@
+next=@NEXT@
+nl='
+'
+
+updates=
+while IFS= read -r line; do
+  updates=$updates$line$nl
+done
+updates=$updates$line
+
+feed() {
+  "$@" <<EOF
+${updates%"$nl"}
+EOF
+}
+
+gone() {
+  while IFS= read -r needle; do
+    [ -n "$needle" ] || continue
+    case $updates in *"$needle$nl"*)
+      echo 'homelab: the push is refused: it updates a protected branch, and the program that verifies it is gone' >&2
+      echo 'homelab: hint: on the server, install homelab-hooks and run `homelab hooks install --server` again' >&2
+      exit 1
+      ;;
+    esac
+  done <<EOF
+$needles
+EOF
+}
+
+if [ -x "$python" ]; then
+  feed "$python" -I -m hooks.verified_push --server >&2
+  code=$?
+  case $code in
+    0) ;;
+    1 | 126 | 127)
+      "$python" -I -c 'import hooks.verified_push' </dev/null >/dev/null 2>&1 && exit $code
+      gone
+      ;;
+    *) exit $code ;;
+  esac
+else
+  gone
+fi
+if [ -x "$next" ] && [ ! -d "$next" ]; then
+  feed exec "$next" "$@"
+  exit $?
+fi
+exit 0
