@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from homelab import git, output, policy, shim, storage
+from homelab import git, memo, output, policy, shim, storage
 from homelab.errors import HomelabError, Refused, Usage
 from homelab.git import Repository
 from homelab.repo import Objects
@@ -88,15 +88,13 @@ def install(repository: Repository) -> Status:
 
 
 def _aim(repository: Repository) -> tuple[str, ...]:
-    """Return the protected branches; the ref that the shim asks names the target."""
+    """Return the protected branches; the shim knows them from now on."""
     try:
         aim = policy.aim(repository, Objects(repository.common_dir))
     except HomelabError as error:
         output.warn(f"until it can be read which branches are protected, main and master are: {output.line(error.message)}")
         return ()
-    target = f"refs/remotes/{aim.remote}/{aim.target}"
-    if aim.remote and aim.target and repository.oid(target):
-        repository.out("symbolic-ref", "-m", "homelab hooks install", shim.TARGET, target)
+    memo.refresh(repository, aim)
     return aim.protect
 
 

@@ -1,7 +1,8 @@
 """Landing: build exactly the commit that will stand on the target, get its proof, push exactly that, ask the remote.
 
 Nothing reaches the target but through `publication.publish`, which takes a `Verified`. The push carries one object id and
-a lease on the base it was verified on, so whatever moves meanwhile sends the landing back to the start instead of onto the target.
+a lease on the base that it was verified on: whatever moves meanwhile sends the landing back to the start, not onto the
+target.
 """
 
 import os

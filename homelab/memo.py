@@ -7,41 +7,26 @@ commits; commit ids settle history, deletion and policy alike, which a receipt o
 import contextlib
 from pathlib import Path
 
-from homelab import config, storage
+from homelab import config, shim, storage
 from homelab.git import Repository
 from homelab.policy import Aim
 
-#: Raised when a marker promises something else than before.
-VERSION = "1"
-REF = "refs/homelab/target"
-
-_WILD = frozenset("*?[")
-
-
-def _folder(repository: Repository, blob: str | None) -> Path:
-    return repository.state / "gate" / VERSION / (blob or "none")
-
-
-def needles(aim: Aim, *, everything: bool = False) -> str:
-    """Return what a push line must contain to need thought, one needle a line; a blank needle is in every line."""
-    if everything:
-        return " \n"
-    rows = []
-    for pattern in aim.protect:
-        fixed = pattern[: next((n for n, char in enumerate(pattern) if char in _WILD), len(pattern))]
-        rows.append(f" refs/heads/{fixed}" + (" " if fixed == pattern else ""))
-    return "".join(f"{row}\n" for row in rows)
-
 
 def refresh(repository: Repository, aim: Aim, *, everything: bool = False) -> Path | None:
-    """The shell hook knows the target's rules of this moment; returns the folder of its markers, or None without a target."""
+    """The shell hook knows the target's rules of this moment; returns the folder of its markers, or None without a target.
+
+    Where `everything` needs thought, a blank needle stands for all: it is in every line.
+    """
     if aim.remote is None or aim.default is None:
         return None
     tracked = f"refs/remotes/{aim.remote}/{aim.default}"
-    if repository.line("symbolic-ref", "--quiet", REF) != tracked:
-        repository.run("symbolic-ref", REF, tracked)
-    folder = _folder(repository, repository.oid(f"{REF}:{config.NAME}"))
-    path, content = folder / "protected", needles(aim, everything=everything).encode()
+    if repository.oid(tracked) is None:
+        return None
+    if repository.line("symbolic-ref", "--quiet", shim.TARGET) != tracked:
+        repository.run("symbolic-ref", "-m", "homelab", shim.TARGET, tracked)
+    folder = shim.memo(repository.common_dir, repository.oid(f"{shim.TARGET}:{config.NAME}"))
+    names = (" ",) if everything else shim.needles(aim.protect)
+    path, content = folder / "protected", "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
     with contextlib.suppress(OSError):  # without the memo everything is thought about, which is slower and as safe
         if not path.exists() or path.read_bytes() != content:
             storage.replace(path, content)

@@ -38,7 +38,7 @@ def framework(*, whole: bool) -> None:
     from homelab import admission, git, installation
 
     repository = git.discover(from_hook=True)
-    if not installation.status(repository).runs:
+    if installation.status(repository).gate != "whole":
         if whole:
             raise Refused(f"this clone does not have the whole gate, and {_PART}", hint=_REPAIR)
         output.warn(f"note: this clone has a part of the gate only: {_PART}")

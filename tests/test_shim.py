@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -354,4 +353,4 @@ def test_git_itself_refuses_the_push_and_leaves_the_remote_as_it_was(dash: Stage
     assert done.returncode != 0
     assert world.refs() == before
     assert "said-by-python" not in done.stdout
-    assert os.path.getsize(dash.here / "stdin") > 0
+    assert (dash.here / "stdin").stat().st_size > 0
