@@ -38,14 +38,17 @@ def open_server_door(repository: Repository) -> Door:
     return Door(repository, objects, policy.aim_of_server(repository, objects), "the server")
 
 
-def admit(door: Door, updates: Sequence[RefUpdate]) -> None:
-    """The push may go on. Raises `Refused` with every reason, having run what was missing where the policy says so."""
+def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None:
+    """The push may go on. Raises `Refused` with every reason, having run what was missing where the policy says so.
+
+    Without `run` only what is remembered counts.
+    """
     folder = memo.refresh(door.repository, door.aim)
     cases, lasting = [], True
     for update in updates:
         branch = push.branch(update)
         if branch is not None and door.aim.protects(branch):
-            case, remembered = _case(door, update, branch)
+            case, remembered = _case(door, update, branch, run=run)
             cases.append(case)
             lasting &= remembered
     refusals = gate.judge(cases)
@@ -62,7 +65,7 @@ def admit(door: Door, updates: Sequence[RefUpdate]) -> None:
                 memo.mark(folder, case.update.ref, old, case.update.new)
 
 
-def _case(door: Door, update: RefUpdate, branch: str) -> tuple[Case, bool]:
+def _case(door: Door, update: RefUpdate, branch: str, *, run: bool) -> tuple[Case, bool]:
     """Return what is known of an update of a protected branch, and whether that may be remembered by its commits alone."""
     case = Case(update, branch, remote=output.line(door.remote or "origin"))
     if isinstance(update, Delete):
@@ -74,7 +77,7 @@ def _case(door: Door, update: RefUpdate, branch: str) -> tuple[Case, bool]:
     if grant is not None and grant.kind == "no-verify":
         output.warn(f"{branch}: {update.new[:12]} goes unverified, as {grant.who} said on {grant.when}")
         return replace(case, verdict=Verdict.GRANTED), False
-    return _judged(door, case, update, granted=grant is not None)
+    return _judged(door, case, update, granted=grant is not None, run=run)
 
 
 def _history(door: Door, update: Create | Update) -> History:
@@ -87,7 +90,7 @@ def _history(door: Door, update: Create | Update) -> History:
     return History.KEEPS if door.repository.is_ancestor(update.old, update.new) else History.DROPS
 
 
-def _judged(door: Door, case: Case, update: Create | Update, *, granted: bool) -> tuple[Case, bool]:
+def _judged(door: Door, case: Case, update: Create | Update, *, granted: bool, run: bool) -> tuple[Case, bool]:
     tree = door.objects.commit(update.new).tree
     try:
         policies = policy.policies(door.objects, _base(door, update, case.branch), tree)
@@ -98,8 +101,8 @@ def _judged(door: Door, case: Case, update: Create | Update, *, granted: bool) -
         return replace(case, verdict=Verdict.GRANTED if granted else Verdict.UNVERIFIABLE), False
     lasting = not demand.uses_environment
     _, missing = verification.lookup(door.repository, demand)
-    if missing and door.aim.config.gate.unverified == "refuse":
-        names = ", ".join(run.label for run in missing[:3]) + (" …" if len(missing) > 3 else "")
+    if missing and (not run or door.aim.config.gate.unverified == "refuse"):
+        names = ", ".join(each.label for each in missing[:3]) + (" …" if len(missing) > 3 else "")
         return replace(case, reason=f"not known to be green: {names}"), False
     try:
         verification.ensure(door.repository, door.objects, update.new, demand)

@@ -58,7 +58,7 @@ class Refusal:
 
 def _refusal(case: Case) -> Refusal | None:
     if isinstance(case.update, Delete):
-        return Refusal(case.branch, f"{case.branch} is protected and may not be deleted", "push something else")
+        return Refusal(case.branch, f"{case.branch} is protected and may not be deleted", "leave it out of the push")
     short = case.update.new[:12]
     if case.history is History.NO_COMMIT:
         return Refusal(case.branch, f"{short} is no commit, and {case.branch} is protected", "push a commit")
