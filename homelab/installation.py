@@ -83,7 +83,9 @@ def install(repository: Repository) -> Status:
         elif found.value is not None or not _is_private(repository, found.folder):
             _take_hooks_path(repository, found, protect)
         else:
-            _install_slot(found.folder, protect)
+            slot = _slot(found.folder)
+            content = shim.pre_push(protect, _next_word("pre-push"))
+            _put(repository, slot, found.folder / f"pre-push{_NEXT}", content)
     return status(repository)
 
 
@@ -126,12 +128,7 @@ def _next_word(hook: str) -> bytes:
     return b'${0%/*}/"' + f"{hook}{_NEXT}".encode() + b'"'
 
 
-def _install_slot(folder: Path, protect: Iterable[str]) -> None:
-    slot = _slot(folder)
-    _put(slot, folder / f"pre-push{_NEXT}", shim.pre_push(protect, _next_word("pre-push")))
-
-
-def _put(slot: Path, following: Path, content: bytes) -> None:
+def _put(repository: Repository, slot: Path, following: Path, content: bytes) -> None:
     """Ours stands at `slot`; a foreign hook that stood there is at `following`, the very same file."""
     if shim.owner(slot) not in (None, "homelab"):
         if os.path.lexists(following) and not _is_one_file(slot, following):
@@ -139,7 +136,8 @@ def _put(slot: Path, following: Path, content: bytes) -> None:
         if not os.path.lexists(following):
             # A second name first: at no moment is the hook neither in its place nor kept.
             os.link(slot, following, follow_symlinks=False)
-    storage.replace(slot, content, mode=0o755)
+    # Not beside it: a temporary file that a kill leaves there would be one more thing to restore.
+    storage.replace(slot, content, mode=0o755, by_way_of=repository.state)
 
 
 def _is_one_file(one: Path, other: Path) -> bool:
@@ -190,7 +188,7 @@ def _install_apart(repository: Repository, ours: Path, former: Path, protect: It
         if name != "pre-push" and shim.owner(ours / name) in (None, "homelab"):
             storage.replace(ours / name, shim.delegate(former), mode=0o755)
     slot = _slot(ours)
-    _put(slot, ours / f"pre-push{_NEXT}", shim.pre_push(protect, shim.word(former / "pre-push")))
+    _put(repository, slot, ours / f"pre-push{_NEXT}", shim.pre_push(protect, shim.word(former / "pre-push")))
 
 
 def _values(repository: Repository, scope: str, name: str) -> list[str]:
@@ -291,7 +289,8 @@ def _configured(repository: Repository) -> bool:
 def server(path: Path) -> Repository:
     """Return the bare repository at `path`. Raises `Usage` when it is none."""
     repository = git.discover(path) if path.is_dir() else None
-    if repository is None or repository.worktree is not None or repository.git_dir.resolve() != path.resolve():
+    bare = repository is not None and repository.line("rev-parse", "--is-bare-repository") == "true"
+    if repository is None or not bare or repository.git_dir.resolve() != path.resolve():
         raise Usage(f"{path} is not a bare repository", hint="name the repository that pushes are received in")
     if place(repository).value is not None:
         raise Refused(
@@ -308,7 +307,7 @@ def install_server(path: Path) -> Path:
     hook = repository.common_dir / "hooks" / "pre-receive"
     with storage.locked(_lock(repository)):
         content = shim.pre_receive((head,) if head else (), _next_word("pre-receive"))
-        _put(hook, hook.with_name(f"pre-receive{_NEXT}"), content)
+        _put(repository, hook, hook.with_name(f"pre-receive{_NEXT}"), content)
     return hook
 
 
