@@ -360,6 +360,18 @@ def test_a_hook_that_another_tool_put_into_our_folder_is_not_removed(world: Worl
     assert theirs.exists()
 
 
+def test_a_tool_that_takes_our_folder_for_its_own_goes_on_running(world: World) -> None:
+    world.git("config", "core.hooksPath", ".githooks")
+    install(world)
+    theirs = hook(world, 'touch "$(git rev-parse --git-dir)/theirs"', ".git/homelab/hooks/pre-push")
+    assert world.json("hooks", "status")["gate"] == "none"
+    install(world)
+    assert_guarded(world)
+    assert (world.clone / ".git/theirs").exists()
+    uninstall(world)
+    assert theirs.with_name("pre-push.homelab-next").exists()
+
+
 # -- at any moment ----------------------------------------------------------------------------------------------------
 
 
