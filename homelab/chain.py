@@ -25,7 +25,7 @@ def put(state: Path, slot: Path, kept: Path, content: bytes) -> None:
     """Ours stands at `slot`; a foreign hook that stood there is at `kept`, the very same file."""
     if shim.owner(slot) not in (None, "homelab"):
         if os.path.lexists(kept) and not _is_one_file(slot, kept):
-            _set_aside(kept)
+            set_aside(kept)
         if not os.path.lexists(kept):
             # A second name first: at no moment is the hook neither in its place nor kept.
             os.link(slot, kept, follow_symlinks=False)
@@ -38,8 +38,8 @@ def _is_one_file(one: Path, other: Path) -> bool:
     return (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
 
 
-def _set_aside(path: Path) -> None:
-    """A kept hook that no longer belongs to what is chained keeps its content under a free name."""
+def set_aside(path: Path) -> None:
+    """What no longer belongs to the chain keeps its content under a free name."""
     number = 1
     while os.path.lexists(kept := path.with_name(f"{path.name}.{number}")):
         number += 1

@@ -129,6 +129,8 @@ def _take_hooks_path(repository: Repository, found: Place, protect: Iterable[str
     if found.scope == "command":
         raise Refused("core.hooksPath is set for this one command", hint="run `homelab hooks install` without `git -c`")
     ours = own_folder(repository)
+    if ours.is_dir() and any(shim.owner(path) != "homelab" for path in ours.iterdir()):
+        chain.set_aside(ours)  # somebody's hooks from the last time; they do not run now and shall not run again
     former = Path(found.value) if found.value is not None else repository.common_dir / "hooks"
     _install_apart(repository, ours, former, protect)
     scope = "--worktree" if found.scope == "worktree" else "--local"

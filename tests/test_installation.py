@@ -370,6 +370,12 @@ def test_a_tool_that_takes_our_folder_for_its_own_goes_on_running(world: World) 
     assert (world.clone / ".git/theirs").exists()
     uninstall(world)
     assert theirs.with_name("pre-push.homelab-next").exists()
+    (world.clone / ".git/theirs").unlink()
+    hook(world, 'touch "$(git rev-parse --git-dir)/former"', ".githooks/pre-push")
+    install(world)
+    assert_guarded(world)
+    assert (world.clone / ".git/former").exists()
+    assert not (world.clone / ".git/theirs").exists()
 
 
 # -- at any moment ----------------------------------------------------------------------------------------------------
