@@ -12,13 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from homelab import git, memo, output, policy, shim, storage
+from homelab import chain, git, memo, output, policy, shim, storage
 from homelab.errors import HomelabError, Refused, Usage
 from homelab.git import Repository
 from homelab.repo import Objects
 
-#: The hook that ours runs when the gate is content: what stood in its place before.
-_NEXT = ".homelab-next"
 _FORMER = "homelab.hookspath"
 #: Hooks that git runs on a client, but for those whose mere presence costs a process for every ref and index.
 _CLIENT = """
@@ -83,7 +81,9 @@ def install(repository: Repository) -> Status:
         elif found.value is not None or not _is_private(repository, found.folder):
             _take_hooks_path(repository, found, protect)
         else:
-            _install_slot(found.folder, protect)
+            slot = _slot(found.folder)
+            content = shim.pre_push(protect, chain.word("pre-push"))
+            chain.put(repository.state, slot, chain.following(found.folder, "pre-push"), content)
     return status(repository)
 
 
@@ -120,51 +120,6 @@ def _slot(folder: Path) -> Path:
     return legacy if shim.owner(front) in shim.FRAMEWORKS else front
 
 
-def _next_word(hook: str) -> bytes:
-    return b'${0%/*}/"' + f"{hook}{_NEXT}".encode() + b'"'
-
-
-def _install_slot(folder: Path, protect: Iterable[str]) -> None:
-    slot = _slot(folder)
-    _put(slot, folder / f"pre-push{_NEXT}", shim.pre_push(protect, _next_word("pre-push")))
-
-
-def _put(slot: Path, following: Path, content: bytes) -> None:
-    """Ours stands at `slot`; a foreign hook that stood there is at `following`, the very same file."""
-    if shim.owner(slot) not in (None, "homelab"):
-        if os.path.lexists(following) and not _is_one_file(slot, following):
-            _set_aside(following)
-        if not os.path.lexists(following):
-            # A second name first: at no moment is the hook neither in its place nor kept.
-            os.link(slot, following, follow_symlinks=False)
-    storage.replace(slot, content, mode=0o755)
-
-
-def _is_one_file(one: Path, other: Path) -> bool:
-    a, b = one.lstat(), other.lstat()
-    return (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
-
-
-def _set_aside(path: Path) -> None:
-    """A kept hook that no longer belongs to what is chained keeps its content under a free name."""
-    number = 1
-    while os.path.lexists(kept := path.with_name(f"{path.name}.{number}")):
-        number += 1
-    path.rename(kept)
-
-
-def _take_out(slot: Path, following: Path) -> None:
-    """Ours is gone from `slot`, and the hook that it kept is back there."""
-    if shim.owner(slot) != "homelab":
-        if os.path.lexists(following) and os.path.lexists(slot) and _is_one_file(slot, following):
-            following.unlink()  # an install that was killed between its two steps
-        return
-    if os.path.lexists(following):
-        following.rename(slot)
-    else:
-        slot.unlink()
-
-
 # -- in a folder of our own, where core.hooksPath is set --------------------------------------------------------------
 
 
@@ -172,6 +127,8 @@ def _take_hooks_path(repository: Repository, found: Place, protect: Iterable[str
     if found.scope == "command":
         raise Refused("core.hooksPath is set for this one command", hint="run `homelab hooks install` without `git -c`")
     ours = own_folder(repository)
+    if ours.is_dir() and any(shim.owner(path) != "homelab" for path in ours.iterdir()):
+        chain.set_aside(ours)  # somebody's hooks from the last time; they do not run now and shall not run again
     former = Path(found.value) if found.value is not None else repository.common_dir / "hooks"
     _install_apart(repository, ours, former, protect)
     scope = "--worktree" if found.scope == "worktree" else "--local"
@@ -188,7 +145,11 @@ def _install_apart(repository: Repository, ours: Path, former: Path, protect: It
         if name != "pre-push" and shim.owner(ours / name) in (None, "homelab"):
             storage.replace(ours / name, shim.delegate(former), mode=0o755)
     slot = _slot(ours)
-    _put(slot, ours / f"pre-push{_NEXT}", shim.pre_push(protect, shim.word(former / "pre-push")))
+    kept = chain.following(ours, "pre-push")
+    # A tool that took our folder for its own put its hook there: that one ran, so it goes on running.
+    theirs = os.path.lexists(kept) or shim.owner(slot) not in (None, "homelab")
+    following = chain.word("pre-push") if theirs else shim.word(former / "pre-push")
+    chain.put(repository.state, slot, kept, shim.pre_push(protect, following))
 
 
 def _values(repository: Repository, scope: str, name: str) -> list[str]:
@@ -236,7 +197,7 @@ def uninstall(repository: Repository) -> Status:
         _give_hooks_path_back(repository)
         folder = repository.common_dir / "hooks"
         for slot in _slots(folder):
-            _take_out(slot, folder / f"pre-push{_NEXT}")
+            chain.take_out(slot, chain.following(folder, "pre-push"))
         repository.run("symbolic-ref", "--delete", shim.TARGET)
     return status(repository)
 
@@ -249,8 +210,9 @@ def status(repository: Repository) -> Status:
     found = place(repository)
     front, legacy = _slots(found.folder)
     ours = next((slot for slot in _reached(front, legacy) if shim.owner(slot) == "homelab"), None)
-    following = found.folder / f"pre-push{_NEXT}"
-    if _same(found.folder, own_folder(repository)) and (former := _former(repository)):
+    following = chain.following(found.folder, "pre-push")
+    apart = _same(found.folder, own_folder(repository)) and not os.path.lexists(following)
+    if apart and (former := _former(repository)):
         following = (repository.worktree or repository.git_dir) / former / "pre-push"
     chained = [_named(front)] if ours == legacy else []
     if ours and os.access(following, os.X_OK):
@@ -289,7 +251,8 @@ def _configured(repository: Repository) -> bool:
 def server(path: Path) -> Repository:
     """Return the bare repository at `path`. Raises `Usage` when it is none."""
     repository = git.discover(path) if path.is_dir() else None
-    if repository is None or repository.worktree is not None or repository.git_dir.resolve() != path.resolve():
+    bare = repository is not None and repository.line("rev-parse", "--is-bare-repository") == "true"
+    if repository is None or not bare or repository.git_dir.resolve() != path.resolve():
         raise Usage(f"{path} is not a bare repository", hint="name the repository that pushes are received in")
     if place(repository).value is not None:
         raise Refused(
@@ -305,8 +268,8 @@ def install_server(path: Path) -> Path:
     head = repository.line("symbolic-ref", "--quiet", "--short", "HEAD")
     hook = repository.common_dir / "hooks" / "pre-receive"
     with storage.locked(_lock(repository)):
-        content = shim.pre_receive((head,) if head else (), _next_word("pre-receive"))
-        _put(hook, hook.with_name(f"pre-receive{_NEXT}"), content)
+        content = shim.pre_receive((head,) if head else (), chain.word("pre-receive"))
+        chain.put(repository.state, hook, chain.following(hook.parent, "pre-receive"), content)
     return hook
 
 
@@ -315,5 +278,5 @@ def uninstall_server(path: Path) -> Path:
     repository = server(path)
     hook = repository.common_dir / "hooks" / "pre-receive"
     with storage.locked(_lock(repository)):
-        _take_out(hook, hook.with_name(f"pre-receive{_NEXT}"))
+        chain.take_out(hook, chain.following(hook.parent, "pre-receive"))
     return hook

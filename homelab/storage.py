@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 
-def _write_temporary(path: Path, content: bytes, mode: int | None = None) -> Path:
+def _write_temporary(path: Path, content: bytes, mode: int | None = None, folder: Path | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=path.parent)
+    fd, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=folder or path.parent)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(content)
@@ -29,9 +29,12 @@ def _write_temporary(path: Path, content: bytes, mode: int | None = None) -> Pat
     return Path(name)
 
 
-def replace(path: Path, content: bytes, *, mode: int | None = None) -> None:
-    """The file holds `content` and nothing else, with `mode`; a reader never sees a part of it."""
-    temporary = _write_temporary(path, content, mode)
+def replace(path: Path, content: bytes, *, mode: int | None = None, by_way_of: Path | None = None) -> None:
+    """The file holds `content` and nothing else, with `mode`; a reader never sees a part of it.
+
+    `by_way_of` is a folder on the same file system where a kill may leave a temporary file, if not beside the file.
+    """
+    temporary = _write_temporary(path, content, mode, by_way_of)
     temporary.replace(path)
     _sync_folder(path.parent)
 
