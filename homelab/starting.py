@@ -190,7 +190,9 @@ def _ask(repository: Repository, aim: Aim, branch: str, *, optional: bool) -> di
 
 def _fetch(repository: Repository, aim: Aim, tips: dict[str, str], branch: str, *, target: bool) -> None:
     for name in (*((aim.target,) if target else ()), branch):
-        if aim.remote and name and f"refs/heads/{name}" in tips:
+        tip = tips.get(f"refs/heads/{name}")
+        known = {repository.oid(f"refs/{place}/{aim.remote}/{name}") for place in ("homelab/seen", "remotes")}
+        if aim.remote and name and tip and known != {tip}:
             git.fetch_branch(repository, aim.remote, name)
 
 
