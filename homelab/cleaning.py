@@ -1,46 +1,27 @@
 """Removing finished work: a worktree and its branch go when everything in them is on the target, or when forced.
 
-Judged on what the remote has now, all reasons at once. The folder is renamed away first and deleted last, the branch goes
-by compare and swap with what was judged: killed anywhere, the same command run again ends the job. The main worktree is
-never removed, and a worktree that holds another only together with it.
+Judged on what the remote has now, all reasons at once; how it goes is `homelab.removal`'s. The main worktree is never
+removed, and a worktree that holds another only together with it.
 """
 
 import contextlib
 import difflib
 import os
-import secrets
-import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from homelab import git, landed, output, policy, storage, topic, worktree
+from homelab import git, landed, output, policy, removal, topic, worktree
 from homelab.errors import Failed, Refused, Unreachable, Usage
 from homelab.git import Repository
 from homelab.leftovers import leftovers
 from homelab.occupants import occupants
 from homelab.policy import Aim
+from homelab.removal import Work
 from homelab.repo import Objects
 from homelab.worktree import Layout, Worktree
 
 _HERE = "in use: you are in it"
-#: How a folder is called that could not leave its file system.
-_BESIDE = ".homelab-trash-"
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What is to go: a worktree with its branch, or a branch alone that has lost its worktree."""
-
-    name: str
-    worktree: Worktree | None
-    branch: str | None
-    tip: str | None
-
-    @property
-    def path(self) -> Path | None:
-        """Where its folder stands, or stood."""
-        return self.worktree.path if self.worktree else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +54,7 @@ def clean(
     """
     if not names and not sweep:
         raise Usage("nothing is named to clean", hint="`homelab work clean TOPIC`, or --landed for all that has landed")
-    empty_trash(repository)
+    removal.empty_trash(repository)
     aim = policy.aim(repository, objects)
     plan = worktree.layout(repository, aim.config.work)
     found = _found(plan, names)
@@ -83,7 +64,7 @@ def clean(
         judged = [_judge(plan, aim, target, work, found) for work in found]
         going, kept = _decide(plan, judged, sweep=sweep, force=force)
         for work in sorted(going, key=lambda work: -len(work.path.parts) if work.path else 0):
-            _remove(plan, aim, work)
+            removal.remove(plan, aim, work)
     return Outcome(tuple(going), tuple(kept))
 
 
@@ -144,7 +125,7 @@ def _judge(plan: Layout, aim: Aim, target: str | None, work: Work, going: Sequen
     repository, reasons, firm = plan.repository, [], []
     if (entry := work.worktree) is not None:
         firm = _firm(repository, entry, {other.path for other in going})
-        reasons += _standing(repository, entry)
+        reasons += _standing(plan, entry)
     unlanded, fresh = _commits(repository, aim, target, work)
     return Judged(work, (*firm, *reasons, *unlanded), tuple(firm), fresh, landed=not unlanded and not fresh)
 
@@ -158,16 +139,18 @@ def _firm(repository: Repository, entry: Worktree, going: set[Path | None]) -> l
     return firm
 
 
-def _standing(repository: Repository, entry: Worktree) -> list[str]:
-    reasons = []
+def _standing(plan: Layout, entry: Worktree) -> list[str]:
+    reasons, moved = [], plan.path(plan.topic(entry) or "")
     if entry.lock is not None:
         reasons.append(f"locked: {output.line(entry.lock) or 'no reason was given'}")
     if entry.missing:
         if os.path.lexists(entry.path):
             reasons.append("unreadable: its .git is gone; `git worktree repair` may bring it back")
+        elif moved != entry.path and os.path.lexists(moved / ".git"):
+            reasons.append(f"moved: it seems to stand at {moved} now; `git worktree repair {moved}` tells git")
         return reasons
     reasons += [f"in use: process {one.pid} ({output.line(one.name)}) works in it" for one in occupants(entry.path)]
-    return [*reasons, *leftovers(entry.path, repository.common_dir)]
+    return [*reasons, *leftovers(entry.path, plan.repository.common_dir)]
 
 
 def _commits(repository: Repository, aim: Aim, target: str | None, work: Work) -> tuple[list[str], bool]:
@@ -225,86 +208,3 @@ def as_json(judged: Judged) -> dict[str, object]:
     work = judged.work
     path = str(work.path) if work.path else None
     return {"topic": work.name, "path": path, "branch": work.branch, "reasons": list(judged.reasons)}
-
-
-def _remove(plan: Layout, aim: Aim, work: Work) -> None:
-    """The work's folder, registration and branch are gone; the branch only where nobody has moved it meanwhile."""
-    repository = plan.repository
-    if entry := work.worktree:
-        if os.path.lexists(entry.path):
-            _move_away(repository, entry.path)
-        repository.out("worktree", "remove", "--force", "--force", "--", str(entry.path))
-        _remove_empty(plan, entry.path.parent)
-    if not work.branch or not work.tip or aim.protects(work.branch):
-        return
-    if any(other.branch == work.branch for other in worktree.registered(repository)):
-        return
-    done = repository.run("update-ref", "--no-deref", "-d", f"refs/heads/{work.branch}", work.tip)
-    if done.returncode:
-        output.warn(f"the branch {work.branch} stays: {done.words}")
-        return
-    repository.run("config", "--remove-section", f"branch.{work.branch}")
-
-
-def _remove_empty(plan: Layout, folder: Path) -> None:
-    with contextlib.suppress(OSError):
-        while folder != plan.directory and folder.is_relative_to(plan.directory):
-            folder.rmdir()
-            folder = folder.parent
-
-
-def _trash(repository: Repository) -> Path:
-    return repository.state / "trash"
-
-
-def _move_away(repository: Repository, path: Path) -> None:
-    """The folder is out of the way, whole, in a place that `empty_trash` knows."""
-    trash = _trash(repository)
-    trash.mkdir(parents=True, exist_ok=True)
-    name = secrets.token_hex(8)
-    if path.lstat().st_dev == trash.stat().st_dev:
-        with contextlib.suppress(OSError):  # two mounts of one file system share the number, and refuse the rename
-            path.rename(trash / name)
-            return
-    beside = path.with_name(f"{_BESIDE}{name}")
-    storage.replace(trash / f"{name}.at", os.fsencode(beside))
-    try:
-        path.rename(beside)
-    except OSError as error:
-        raise Failed(
-            f"{path} cannot be moved away: {error.strerror}", hint=f"`ls -ld {path} {path.parent}` shows whose it is"
-        ) from None
-
-
-def empty_trash(repository: Repository) -> None:
-    """What was moved away is deleted, also what a killed run had left; what cannot be deleted is named."""
-    trash = _trash(repository)
-    if not trash.is_dir():
-        return
-    with worktree.exclusive(repository):
-        rubbish = list(trash.iterdir())
-    for path in rubbish:
-        if path.suffix == ".at":
-            with contextlib.suppress(OSError):
-                beside = Path(os.fsdecode(path.read_bytes()))
-                if beside.name.startswith(_BESIDE):
-                    _delete(beside)
-                if not os.path.lexists(beside):
-                    path.unlink()
-        else:
-            _delete(path)
-
-
-def _delete(path: Path) -> None:
-    if not path.is_dir() or path.is_symlink():
-        path.unlink(missing_ok=True)
-        return
-    shutil.rmtree(path, ignore_errors=True)
-    if not path.exists():
-        return
-    for place, _, _ in os.walk(path):  # read-only folders, as Go's module cache has them
-        with contextlib.suppress(OSError):
-            Path(place).chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)
-    if path.exists():
-        output.warn(f"{path} cannot be deleted; it is out of the way, and nothing in it is needed")

@@ -92,7 +92,7 @@ def clean(topics: tuple[str, ...], landed: bool, force: bool, as_json: bool) -> 
 
     Whatever would be lost is a reason to refuse, and all reasons are told at once.
     """
-    from homelab import cleaning
+    from homelab import cleaning, removal
 
     repository = git.discover()
     done = cleaning.clean(repository, Objects(repository.common_dir), topics, sweep=landed, force=force)
@@ -116,4 +116,4 @@ def clean(topics: tuple[str, ...], landed: bool, force: bool, as_json: bool) -> 
     else:
         for work in done.removed:
             output.answer(output.line(f"removed {work.path or work.branch}"))
-    cleaning.empty_trash(repository)
+    removal.empty_trash(repository)
