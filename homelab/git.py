@@ -7,6 +7,7 @@ is the real object, so the real object is what we look at.
 import os
 import re
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,10 +176,15 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
     # Worktrees share the refs, and of six parallel fetches five fail on the ref's lock: one at a time, no refmap.
     with storage.locked(repository.state / "locks" / "fetch"):
         before = {repository.oid(ref) for ref in (ours, f"refs/remotes/{remote}/{branch}")} - {None}
-        done = repository.run(
-            *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
-            "--recurse-submodules=no", "--", remote, f"+{source}:{ours}", timeout=3600,
-        )  # fmt: skip
+        for pause in (0.05, 0.2, 0.5, 0):
+            done = repository.run(
+                *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
+                "--recurse-submodules=no", "--", remote, f"+{source}:{ours}", timeout=3600,
+            )  # fmt: skip
+            # A worktree that is just being made has a HEAD of zeros, and fetch's own check of all refs stumbles over it.
+            if not (done.returncode and re.search(rb"did not send all necessary objects|bad object", done.stderr)):
+                break
+            time.sleep(pause)
         if done.returncode:
             if source not in ask_remote(repository, remote, source):
                 return None

@@ -317,9 +317,13 @@ def test_an_interrupted_start_leaves_nothing_or_is_finished_by_the_next(world: W
     child = launch(world, "work", "start", "x")
     time.sleep(pause)
     os.killpg(child.pid, signum)
-    child.communicate()
+    said = child.communicate()[1]
     if child.returncode != 0 and signum != signal.SIGKILL:
-        untouched(world)
+        if (world.clone / ".worktrees/x/z").exists():  # it was done, and the signal met the farewell
+            assert world.git("status", "--porcelain", cwd=world.clone / ".worktrees/x") == ""
+        else:
+            assert branches(world) == "master", said
+            untouched(world)
     done = world.homelab("work", "start", "x")
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.strip())

@@ -1,10 +1,17 @@
 """``homelab work start``, ``list`` and ``clean``."""
 
+import dataclasses
+import shlex
+from typing import TYPE_CHECKING
+
 import click
 
 from homelab import git, output
 from homelab.commands import json_option
 from homelab.repo import Objects
+
+if TYPE_CHECKING:
+    from homelab.listing import Row
 
 
 @click.command()
@@ -33,3 +40,80 @@ def start(topic: str, revision: str | None, as_json: bool) -> None:
         )
     else:
         output.answer(str(made.path))
+
+
+@click.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the worktrees: branch, distance to the target, and what is in them."""
+    from homelab import listing
+
+    repository = git.discover()
+    rows = listing.rows(repository, Objects(repository.common_dir))
+    if as_json:
+        output.answer_json([{**dataclasses.asdict(row), "path": str(row.path)} for row in rows])
+        return
+    cells = [("TOPIC", "BRANCH", "AHEAD", "BEHIND", "STATE", "PATH"), *(_cells(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        output.answer("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _cells(row: "Row") -> tuple[str, ...]:
+    states = {
+        "missing": row.missing,
+        f"locked ({row.locked})" if row.locked else "locked": row.locked is not None,
+        "dirty": row.dirty,
+        "fresh": row.fresh and not row.main,
+        "landed": row.landed and not row.main,
+        "verified": row.verified,
+        **dict.fromkeys(row.claims or (), True),
+    }
+    return tuple(
+        output.line(cell)
+        for cell in (
+            row.topic or ("(main)" if row.main else "-"),
+            row.branch or f"detached at {(row.head or 'nothing')[:12]}",
+            "?" if row.ahead is None else str(row.ahead),
+            "?" if row.behind is None else str(row.behind),
+            ", ".join(word for word, true in states.items() if true) or "-",
+            str(row.path),
+        )
+    )
+
+
+@click.command()
+@click.argument("topics", metavar="[TOPIC]...", nargs=-1)
+@click.option("--landed", is_flag=True, help="Remove all that has landed; what has not is left, with the reason.")
+@click.option("--force", is_flag=True, help="Remove the work although something in it would be lost.")
+@json_option
+def clean(topics: tuple[str, ...], landed: bool, force: bool, as_json: bool) -> None:
+    """Remove worktrees and branches whose work is on the target.
+
+    Whatever would be lost is a reason to refuse, and all reasons are told at once.
+    """
+    from homelab import cleaning, removal
+
+    repository = git.discover()
+    done = cleaning.clean(repository, Objects(repository.common_dir), topics, sweep=landed, force=force)
+    for one in done.kept:
+        output.say(f"{one.work.name} stays: " + "; ".join(one.reasons))
+    undo = {work.name: f"git branch {shlex.quote(work.branch or work.name)} {work.tip}" for work in done.removed if work.tip}
+    for command in undo.values():
+        output.say(f"undo: {command}")
+    if as_json:
+        removed = [
+            {
+                "topic": w.name,
+                "path": str(w.path) if w.path else None,
+                "branch": w.branch,
+                "commit": w.tip,
+                "undo": undo.get(w.name),
+            }
+            for w in done.removed
+        ]
+        output.answer_json({"ok": True, "removed": removed, "kept": [cleaning.as_json(one) for one in done.kept]})
+    else:
+        for work in done.removed:
+            output.answer(output.line(f"removed {work.path or work.branch}"))
+    removal.empty_trash(repository)

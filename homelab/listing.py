@@ -1,0 +1,94 @@
+"""The worktrees of a clone as they stand, without asking anybody: a read that changes nothing.
+
+What is not known is None, never a guess. How far a worktree is verified and which claims it touches is told by the rooms
+that know, through `verdict` and `touched`.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from homelab import landed, policy, worktree
+from homelab.git import Repository
+from homelab.policy import Aim
+from homelab.repo import Objects
+from homelab.worktree import Layout, Worktree
+
+#: Tells whether a commit is verified; whoever remembers verifications puts it here.
+verdict: Callable[[Repository, Objects, Aim, str], bool | None] | None = None
+#: Names the claims that a commit's changes touch, given the target's commit; whoever keeps claims puts it here.
+touched: Callable[[Repository, Objects, str, str], list[str] | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One worktree as it stands; None is unknown."""
+
+    topic: str | None
+    branch: str | None
+    path: Path
+    head: str | None
+    main: bool
+    ahead: int | None
+    behind: int | None
+    dirty: bool | None
+    verified: bool | None
+    landed: bool | None
+    #: It has no commit of its own yet: nothing to land.
+    fresh: bool | None
+    claims: list[str] | None
+    locked: str | None
+    missing: bool
+
+
+def rows(repository: Repository, objects: Objects) -> tuple[Row, ...]:
+    """Return every worktree as it stands against the target as last fetched."""
+    aim = policy.aim(repository, objects, ask=False)
+    plan = worktree.layout(repository, aim.config.work)
+    target = repository.oid(f"refs/remotes/{aim.remote}/{aim.target}") if aim.target else None
+    with ThreadPoolExecutor(4) as pool:
+        return tuple(pool.map(lambda entry: _row(plan, objects, aim, target, entry), worktree.registered(repository)))
+
+
+def _row(plan: Layout, objects: Objects, aim: Aim, target: str | None, entry: Worktree) -> Row:
+    repository, head = plan.repository, entry.head
+    ahead, behind = _distance(repository, target, head)
+    done = landed.proof(repository, target, head) is not None if target and head else None
+    fresh = None
+    if done and target and head and entry.branch:
+        fresh = not landed.begun(repository, target, entry.branch, head)
+    return Row(
+        topic=plan.topic(entry),
+        branch=entry.branch,
+        path=entry.path,
+        head=head,
+        main=entry.is_main,
+        ahead=ahead,
+        behind=behind,
+        dirty=_dirty(entry),
+        verified=verdict(repository, objects, aim, head) if verdict and head else None,
+        landed=False if fresh else done,
+        fresh=fresh if done else done,
+        claims=touched(repository, objects, target, head) if touched and target and head else None,
+        locked=entry.lock,
+        missing=entry.missing,
+    )
+
+
+def _distance(repository: Repository, target: str | None, head: str | None) -> tuple[int | None, int | None]:
+    if not target or not head:
+        return None, None
+    counts = (repository.line("rev-list", "--left-right", "--count", f"{head}...{target}") or "").split()
+    return (int(counts[0]), int(counts[1])) if len(counts) == 2 else (None, None)
+
+
+def _dirty(entry: Worktree) -> bool | None:
+    """Tell whether anything in it is uncommitted or untracked; None where git cannot say."""
+    if entry.missing or not entry.path.is_dir():
+        return None
+    here = Repository(entry.path, entry.path, entry.path)
+    done = here.run(
+        "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none"
+    )
+    return bool(done.stdout) if done.returncode == 0 else None
