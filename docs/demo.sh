@@ -74,6 +74,7 @@ run "git push --quiet origin master"
 
 title 'Work starts in a worktree of its own'
 run 'cd "$(homelab work start fix-dns)"'
+[ "$PWD" = "$place/infra/.worktrees/fix-dns" ]  # `cd ""` would stay here and go on
 run "echo 'ns1 A 10.0.0.2' >zones/home"
 run "git commit --quiet --all -m 'Move ns1'"
 
