@@ -29,7 +29,7 @@ _VOLATILE = (
     (re.compile(r"\b\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)"), "MOMENT"),
     (re.compile(r"\S+\.log\b"), "LOG"),
     (re.compile(r"\b\d+(\.\d+)? ?(ms|s|min|h|d)\b"), "TIME"),
-    (re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{7,64}\b"), "OID"),
+    (re.compile(r"\b[0-9a-f]{7,64}\b"), "OID"),
     (re.compile(r"[ \t]+$", re.MULTILINE), ""),
 )
 
