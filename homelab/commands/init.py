@@ -63,4 +63,4 @@ def _narrate(path: Path, proposal: Proposal, created: bool) -> None:
         output.warn(f"hint: name a command in {path.name}: it has an example")
     if not proposal.remote:
         output.say("there is no one remote to land on yet: name it in [gate] remote")
-    output.say(f"commit it and land it: the rules in force are those on {where}")
+    output.say(f"commit and push it: the rules in force are those on {where}")
