@@ -26,6 +26,7 @@ _PYTHON = (
 _NOT_TESTS = ("node_modules", "venv", "build", "dist", "vendor")  # pytest does not look there either
 _DEEPEST = 5
 _LARGEST = 1 << 20
+_LARGEST_YAML = 1 << 17  # a second for PyYAML
 
 
 def detect(objects: Objects, tree: str) -> tuple[Suite, ...]:
@@ -121,7 +122,8 @@ def _hooks(text: str) -> Iterator[dict[str, object]]:
     import yaml
 
     try:
-        document = yaml.safe_load(text)
+        # libyaml's loader would be fast, and dies of a segmentation fault on deep nesting (PyYAML 6.0.3).
+        document = yaml.safe_load(text) if len(text) <= _LARGEST_YAML else None
     # A date like 2024-99-99 is a ValueError, and a mapping as a key a TypeError in some versions.
     except (yaml.YAMLError, RecursionError, ValueError, TypeError):
         return

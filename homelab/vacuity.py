@@ -37,10 +37,10 @@ _SOMETHING = re.compile(
     | ^ Ran\ [1-9]\d*\ tests? \b
     | ^ ok [ \t]+ \S+ [ \t]+ ([\d.]+s | \(cached\)) (?! .* \[no\ tests\ to\ run\])
     | ^ [ \t]* --- \ (PASS|FAIL):
-    | ^ test\ result: .* \b [1-9]\d*\ (passed|failed)
+    | ^ test\ result: .{0,40} \b [1-9]\d*\ (passed|failed)
     | ^ [#\u2139]\ (pass|fail)\ [1-9]
     | ^ [ \t]* [1-9]\d*\ (passing|failing) \b
-    | ^ [ \t]* Tests:? \s .* [1-9]\d*\ (passed|failed)
+    | ^ [ \t]* Tests:? \s .{0,80} \b [1-9]\d*\ (passed|failed)
     | \.(Passed|Failed) $
     """,
     re.VERBOSE | re.MULTILINE,

@@ -1,5 +1,7 @@
 """What a tree shows by itself, on real trees; and what runners say when they ran nothing."""
 
+import os
+import shutil
 import time
 
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from homelab.detection import PYTEST, detect, just_recipes, make_rules
 from homelab.repo import Objects
 from homelab.vacuity import ran_nothing
-from tests.world import World
+from tests.world import BIN, World
 
 RULE = "test:\n\ttrue\n"
 PRE_COMMIT = "repos:\n- repo: https://example.org/x\n  rev: v1\n  hooks:\n  - id: {}\n"
@@ -199,6 +201,8 @@ def test_a_suite_that_ran_no_test_is_seen(run: str, log: str, code: int) -> None
         ("go test ./...", "ok  \tx/b\t(cached)\n?   \tx/a\t[no test files]\n", 0),
         ("go test ./...", "?   \tx/a\t[no test files]\nFAIL\tx/b [build failed]\n", 1),
         ("cargo test", "running 2 tests\ntest result: ok. 2 passed; 0 failed\n" + EMPTY_CARGO, 0),
+        ("npm test", "Tests:       1 failed, 2 skipped, 12 passed, 15 total\n", 1),
+        ("npm test", " Tests  5 passed (5)\n", 0),
         ("npm test", "# tests 3\n# pass 3\n# fail 0\n", 0),
         ("npm test", "", 0),
         ("npm test", "sh: 1: jest: not found\n", 127),
@@ -214,8 +218,83 @@ def test_a_suite_that_ran_something_or_failed_is_told_as_it_is(run: str, log: st
     assert not ran_nothing(run, log, code)
 
 
-@pytest.mark.parametrize("filler", [".", " ", "\n", "1 passed ", "make: ", "ok ", "/", "---"])
-def test_a_log_without_end_is_read_in_a_moment(filler: str) -> None:
-    start = time.monotonic()
-    ran_nothing("make test", filler * (200_000 // len(filler)), 0)
-    assert time.monotonic() - start < 2
+@pytest.mark.parametrize("filler", [".", " ", "\n", "1", "1 passed ", "make: ", "ok ", "/", "---", "passed"])
+@pytest.mark.parametrize("start", ["", "ok ", "test result: ", "Tests: ", "1 skipped "])
+def test_a_log_without_end_is_read_in_a_moment(start: str, filler: str) -> None:
+    begun = time.monotonic()
+    ran_nothing("make test", start + filler * (200_000 // len(filler)), 0)
+    assert time.monotonic() - begun < 2
+
+
+def really(world: World, command: str) -> bool:
+    """Run a suite's command for real in the clone, and tell whether it is seen to have run nothing."""
+    done = world.run("sh", "-c", f"exec 2>&1; {command}", check=False)
+    return ran_nothing(command, done.stdout, done.returncode)
+
+
+def test_make_that_finds_a_folder_called_test_has_run_nothing(world: World) -> None:
+    world.write({"test/x": "", "Makefile": "test:\n\techo tested\n"})
+    assert really(world, "make test")
+    world.write({"Makefile": ".PHONY: test\ntest:\n\techo tested\n"})
+    assert not really(world, "make test")
+
+
+def test_pytest_without_a_test_has_run_nothing(world: World) -> None:
+    world.write({"tests/test_a.py": "", "Makefile": "test:\n\t@python -m pytest -p no:hypothesispytest tests\n"})
+    assert really(world, "make test")
+    world.write({"tests/test_a.py": "def test_a(): pass\n"})
+    assert not really(world, "make test")
+
+
+@pytest.mark.slow
+def test_pytest_that_skips_all_has_run_nothing_and_a_broken_one_is_red(world: World) -> None:
+    world.write({"tests/test_a.py": "import pytest\n\n@pytest.mark.skip\ndef test_a(): pass\n"})
+    assert really(world, PYTEST)
+    world.write({"tests/test_a.py": "import there_is_no_such_thing\n"})
+    assert not really(world, PYTEST)
+
+
+def test_unittest_without_a_test_has_run_nothing(world: World) -> None:
+    command = "make check"
+    world.write({"Makefile": "check:\n\tpython -m unittest\n", "test_a.py": ""})
+    assert really(world, command)
+    world.write({"test_a.py": "import unittest\nclass A(unittest.TestCase):\n  def test_a(self): pass\n"})
+    assert not really(world, command)
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="there is no node")
+def test_node_without_a_test_has_run_nothing(world: World) -> None:
+    assert really(world, "node --test")
+    world.write({"a.test.js": "require('node:test')('a', () => {})\n"})
+    assert not really(world, "node --test")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("cargo"), reason="there is no cargo")
+def test_cargo_without_a_test_has_run_nothing(world: World) -> None:
+    where = {name: os.environ[name] for name in ("HOME", "CARGO_HOME", "RUSTUP_HOME") if name in os.environ}
+    world.env.update(where)
+    world.write({"Cargo.toml": '[package]\nname = "a"\nversion = "0.1.0"\nedition = "2021"\n', "src/lib.rs": ""})
+    assert really(world, "cargo test --offline")
+    world.write({"src/lib.rs": "#[test]\nfn a() {}\n"})
+    assert not really(world, "cargo test --offline")
+
+
+@pytest.mark.slow
+def test_pre_commit_with_nothing_to_check_has_run_nothing(world: World) -> None:
+    hook = "repos:\n- repo: local\n  hooks:\n  - {id: x, name: x, entry: 'true', language: system, files: '%s'}\n"
+    world.commit({".pre-commit-config.yaml": hook % "nothing$"})
+    assert really(world, "pre-commit run --all-files")
+    world.commit({".pre-commit-config.yaml": hook % ""})
+    assert not really(world, "pre-commit run --all-files")
+
+
+def test_the_command_for_pytest_takes_the_python_that_is_there(world: World) -> None:
+    only = world.root / "only"
+    only.mkdir()
+    (only / "python3").symlink_to(BIN / "python3")
+    for tool in ("sh", "env"):
+        (only / tool).symlink_to(str(shutil.which(tool)))
+    done = world.run("sh", "-c", f"{PYTEST} --version", env={"PATH": str(only)}, check=False)
+    assert "python3" in done.args[2]
+    assert done.returncode == 0 or "No module named pytest" in done.stderr

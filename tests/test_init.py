@@ -164,3 +164,15 @@ def test_it_works_from_a_folder_of_a_linked_worktree(world: World) -> None:
     answer = world.json("init", "--no-hooks", cwd=world.root / "linked/deep/er")
     assert answer["path"] == str(world.root / "linked/homelab.toml")
     assert not (world.clone / "homelab.toml").exists()
+
+
+def test_the_hooks_are_installed_even_where_the_file_exists(world: World) -> None:
+    assert world.json("init")["hooks"] is True
+    assert (world.clone / ".git/hooks/pre-push").exists()
+
+
+def test_where_the_hooks_are_refused_nothing_is_written(world: World) -> None:
+    bare_of_policy(world, {"go.mod": "module x\n"})
+    command_line = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.hooksPath", "GIT_CONFIG_VALUE_0": "elsewhere"}
+    assert world.homelab("init", env=command_line).returncode == 3
+    assert not (world.clone / "homelab.toml").exists()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.transcript import Step, agrees, filled, play, steps
+from tests.transcript import Step, agrees, filled, furnish, play, steps
 from tests.world import World
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -12,6 +12,7 @@ README = (Path(__file__).parent.parent / "README.md").read_text()
 
 @pytest.mark.skipif(not steps(README), reason="the README has no transcript")
 def test_every_transcript_of_the_readme_is_true(world: World) -> None:
+    furnish(world)
     told = steps(README)
     printed = play(world, [step.command for step in told])
     assert len(printed) == len(told)

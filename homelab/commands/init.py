@@ -25,24 +25,26 @@ def init(remote: str | None, branch: str | None, verify_cmd: str | None, no_hook
     repository = git.discover()
     path = git.require_worktree(repository) / config.NAME
     proposal = propose(repository, remote=remote, branch=branch, command=verify_cmd)
-    created = not os.path.lexists(path) and storage.create(path, text(proposal).encode())
-    if created:
-        path.chmod(0o644)  # state on disk is private, this file is the repository's
-        suites = [suite.name for suite in proposal.suites]
-    else:
-        suites = [suite.name for suite in _existing(path).suites]
-    _narrate(path, proposal, created)
+    content = text(proposal).encode()
+    kept = _existing(path)
     if not no_hooks:
         from homelab.installation import install
 
-        install(repository)
+        install(repository)  # before the file is written: where a rule refuses it, nothing was changed
+    created = kept is None and storage.create(path, content)
+    if created:
+        path.chmod(0o644)  # state on disk is private, this file is the repository's
+    suites = [suite.name for suite in (kept.suites if kept else proposal.suites)]
+    _narrate(path, proposal, created)
     if as_json:
         output.answer_json({"ok": True, "path": str(path), "created": created, "suites": suites, "hooks": not no_hooks})
         return
     output.answer(str(path))
 
 
-def _existing(path: Path) -> config.Config:
+def _existing(path: Path) -> config.Config | None:
+    if not os.path.lexists(path):
+        return None
     if not path.is_file():
         raise Usage(f"{path} is not a plain file", hint="move it away, then run `homelab init` again")
     return config.parse(path.read_bytes())
@@ -61,4 +63,4 @@ def _narrate(path: Path, proposal: Proposal, created: bool) -> None:
         output.warn(f"hint: name a command in {path.name}: it has an example")
     if not proposal.remote:
         output.say("there is no one remote to land on yet: name it in [gate] remote")
-    output.say(f"commit it and land it: the rules in force are those on {where}")
+    output.say(f"commit and push it: the rules in force are those on {where}")
