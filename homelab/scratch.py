@@ -201,7 +201,8 @@ class Slot:
 
     def _require(self, commit: str) -> None:
         """The clone has the commit. Raises `Failed`."""
-        if self._repository.run("cat-file", "-e", f"{commit}^{{commit}}").returncode:
+        question = ("cat-file", "-e", f"{commit}^{{commit}}")
+        if self._repository.run(*question).returncode and self._git(*question).returncode:
             raise Failed(f"the commit {commit[:12]} is not in this clone", hint="`git fetch`, then run it again")
 
     def _throw_away(self) -> None:
