@@ -79,6 +79,7 @@ def run(
     env: Mapping[str, str] | None = None,
     input: bytes = b"",
     timeout: float | None = None,
+    pass_fds: Sequence[int] = (),
 ) -> Completed:
     """Return how `argv` ended, its output read. Raises `Failed` when it cannot be started or outlives `timeout` seconds."""
     try:
@@ -89,6 +90,7 @@ def run(
             input=input,
             capture_output=True,
             timeout=timeout,
+            pass_fds=pass_fds,
             check=False,
         )
     except subprocess.TimeoutExpired:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -521,3 +524,90 @@ def test_a_cache_that_cannot_be_used_is_named(world: World) -> None:
 def test_a_relative_cache_home_is_ignored(world: World) -> None:
     with scratch.slot(git.discover(world.clone), env={**world.env, "XDG_CACHE_HOME": "here"}) as made:
         assert made.path.is_relative_to(world.root / "home" / ".cache")
+
+
+def test_slots_of_a_clone_that_is_gone_are_removed_when_another_clone_comes(world: World) -> None:
+    with slot(world) as made:
+        made.checkout(world.git("rev-parse", "HEAD"))
+        gone = made.path
+        moved = world.root / "moved"
+        world.clone.rename(moved)
+        with slot(world, moved):
+            assert gone.exists()
+    third = world.root / "third"
+    moved.rename(third)
+    with slot(world, third) as made:
+        assert not gone.exists()
+        assert made.path.exists() is False
+
+
+def test_tracked_files_in_a_cache_are_the_commits(world: World) -> None:
+    first = world.commit({"vendor/old": "1", "vendor/same": "1"})
+    world.git("rm", "--quiet", "vendor/old")
+    second = world.commit({"vendor/same": "2", ".gitattributes": "* text=auto\n"})
+    with slot(world) as made:
+        made.checkout(first, ["vendor"])
+        (made.path / "vendor" / "kept").write_text("x")
+        for commit in (second, first, second):
+            made.checkout(commit, ["vendor"])
+            assert files(made.path) == {**fresh(world, commit), "vendor/kept": "0 b'x'"}
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from homelab import git, scratch
+with scratch.slot(git.discover(Path(sys.argv[1]))) as made:
+    print(made.path, flush=True)
+    for _ in range(int(sys.argv[2])):
+        for commit in sys.argv[3:]:
+            made.checkout(commit)
+            assert made.changed() == made.leftovers() == ()
+"""
+
+
+def _many(world: World) -> tuple[str, str]:
+    many = {f"d{number % 9}/f{number}": "1\n" for number in range(300)}
+    first = world.commit(many)
+    second = world.commit({**dict.fromkeys(list(many)[::2], "22\n"), ".gitattributes": "*0 eol=crlf\n"})
+    return first, second
+
+
+@contextmanager
+def slot_zero(world: World) -> Iterator[scratch.Slot]:
+    """The first slot, as soon as the last git of a killed program has ended."""
+    for _ in range(1000):
+        with slot(world) as made:
+            if made.path.parent.name == "0":
+                yield made
+                return
+        time.sleep(0.01)
+    raise AssertionError("the first slot stays taken")
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_is_healed_by_the_next_checkout(world: World) -> None:
+    first, second = _many(world)
+    for number in range(30):
+        child = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(world.clone), "9", first, second], env=world.env, stdout=subprocess.PIPE
+        )
+        with child:
+            assert child.stdout is not None
+            child.stdout.readline()
+            time.sleep(0.013 * number)
+            child.kill()
+        with slot_zero(world) as made:
+            made.checkout(second if number % 2 else first)
+            assert files(made.path) == fresh(world, second if number % 2 else first)
+
+
+@pytest.mark.slow
+def test_many_at_a_time_each_have_their_slot(world: World) -> None:
+    first, second = _many(world)
+    before = state(world.clone)
+    command = [sys.executable, "-c", PROGRAM, str(world.clone), "2", first, second]
+    children = [subprocess.Popen(command, env=world.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(12)]
+    results = [child.communicate() for child in children]
+    assert [child.returncode for child in children] == [0] * 12, results
+    assert state(world.clone) == before
