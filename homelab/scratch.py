@@ -109,7 +109,7 @@ class Slot:
             except (Failed, OSError):
                 # A full disk is no damage, and the caches are dear.
                 if shutil.disk_usage(self._folder).free < _FULL:
-                    raise
+                    raise Failed(f"the disk of the scratch folder {self._folder} is full", hint=_HINT) from None
                 self._require(commit)
                 self._throw_away()
                 self._bring(commit, caches)

@@ -611,3 +611,46 @@ def test_many_at_a_time_each_have_their_slot(world: World) -> None:
     results = [child.communicate() for child in children]
     assert [child.returncode for child in children] == [0] * 12, results
     assert state(world.clone) == before
+
+
+def test_a_receiving_hook_can_check_out_what_is_not_accepted_yet(world: World) -> None:
+    program = (
+        "import os, sys\nfrom pathlib import Path\nfrom homelab import git, scratch\n"
+        "commit = sys.stdin.read().split()[1]\n"
+        "with scratch.slot(git.discover(from_hook=True)) as made:\n    made.checkout(commit)\n"
+        "    print((made.path / 't').read_text())\n    raise SystemExit('no')"
+    )
+    (world.root / "hook.py").write_text(program)
+    world.server_hook("pre-receive", f"exec {sys.executable} {world.root}/hook.py")
+    before = world.refs()
+    world.commit({"t": "not yet accepted\n"})
+    done = world.run("git", "push", "origin", "master", check=False)
+    assert world.refs() == before
+    assert "not yet accepted" in done.stderr
+
+
+SUITE = """
+import os, sys
+from pathlib import Path
+from homelab import git, scratch, supervision
+with scratch.slot(git.discover(Path(sys.argv[1]))) as made:
+    made.checkout(sys.argv[2])
+    log = made.path.parent / "log"
+    supervision.run("sleep 600; :", cwd=made.path, env=os.environ, log=log, timeout=60, keep_fds=[made.lock_fd])
+"""
+
+
+@pytest.mark.slow
+def test_the_slot_of_a_killed_program_is_free_when_its_suite_has_ended(world: World) -> None:
+    commit = world.commit({"t": "x\n"})
+    with slot(world) as made:
+        log = made.path.parent / "log"
+    for _ in range(5):
+        log.unlink(missing_ok=True)
+        with subprocess.Popen([sys.executable, "-c", SUITE, str(world.clone), commit], env=world.env) as child:
+            while not log.exists():
+                time.sleep(0.01)
+            child.kill()
+        with slot_zero(world) as made:
+            made.checkout(commit)
+            assert files(made.path) == fresh(world, commit)
