@@ -26,33 +26,27 @@ _PINNED_ENVIRONMENT = {
 }
 
 #: What would make other bytes, or another answer, of the same commit.
-_PINNED = """\
-[core]
-	bare = false
-	fileMode = true
-	autocrlf = false
-	eol = lf
-	safecrlf = false
-	attributesFile = /dev/null
-	hooksPath = /dev/null
-	fsmonitor = false
-	untrackedCache = false
-	splitIndex = false
-	sparseCheckout = false
-	ignoreStat = false
-	trustctime = true
-	checkStat = default
-[index]
-	sparse = false
-[merge]
-	renormalize = false
-[submodule]
-	recurse = false
-[gc]
-	auto = 0
-[maintenance]
-	auto = false
-"""
+_PINNED = {
+    "core.bare": "false",
+    "core.filemode": "true",
+    "core.autocrlf": "false",
+    "core.eol": "lf",
+    "core.safecrlf": "false",
+    "core.attributesfile": "/dev/null",
+    "core.hookspath": "/dev/null",
+    "core.fsmonitor": "false",
+    "core.untrackedcache": "false",
+    "core.splitindex": "false",
+    "core.sparsecheckout": "false",
+    "core.ignorestat": "false",
+    "core.trustctime": "true",
+    "core.checkstat": "default",
+    "index.sparse": "false",
+    "merge.renormalize": "false",
+    "submodule.recurse": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+}
 
 # Refs that would change what objects are, or that are ours or one worktree's.
 _HIDDEN = tuple(f"refs/{name}/" for name in "replace homelab bisect rewritten worktree original".split())
@@ -63,7 +57,7 @@ class Clone:
     """What is shown of a clone; `filters` is a digest of the settings that decide a checkout's bytes."""
 
     object_format: str
-    config: bytes
+    settings: tuple[tuple[str, str | None], ...]
     alternates: bytes
     shallow: bytes | None
     packed_refs: bytes
@@ -93,7 +87,7 @@ def look(repository: git.Repository, env: Mapping[str, str]) -> Clone:
     filters = sorted(f"{name}={value}" for _, name, value in rows if name.startswith(("filter.", "lfs.")))
     return Clone(
         object_format=dict(local).get("extensions.objectformat") or "sha1",
-        config=_config(local),
+        settings=tuple((name, value) for name, value in local if _shown(name)),
         alternates=alternates(*folders),
         shallow=shallow.read_bytes() if shallow.exists() else None,
         packed_refs=packed,
@@ -118,19 +112,19 @@ def _settings(listing: bytes) -> list[tuple[str, str, str | None]]:
     return rows
 
 
-def _config(local: list[tuple[str, str | None]]) -> bytes:
-    """Return our settings, and of the clone's own its remotes, LFS, and how its objects are found."""
-    lines = [_PINNED]
-    extensions = [(name, value) for name, value in local if name == "extensions.partialclone"]
-    if extensions:
-        lines.append("[core]\n\trepositoryformatversion = 1\n")
-    wanted = [row for row in local if row[0].startswith(("remote.", "filter.lfs.", "lfs."))]
-    for name, value in [*extensions, *wanted]:
+def _shown(name: str) -> bool:
+    return name.startswith(("remote.", "filter.lfs.", "lfs.")) or name == "extensions.partialclone"
+
+
+def _rendered(rows: list[tuple[str, str | None]]) -> bytes:
+    """Return a configuration file; each section stands once, so that `git config` can change a value in it."""
+    sections: dict[str, list[str]] = {}
+    for name, value in rows:
         section, _, rest = name.partition(".")
         middle, _, key = rest.rpartition(".")
         head = f"[{section} {_quoted(middle)}]" if middle else f"[{section}]"
-        lines.append(f"{head}\n\t{key}\n" if value is None else f"{head}\n\t{key} = {_quoted(value)}\n")
-    return os.fsencode("".join(lines))
+        sections.setdefault(head, []).append(f"\t{key}" if value is None else f"\t{key} = {_quoted(value)}")
+    return os.fsencode("".join("\n".join([head, *lines]) + "\n" for head, lines in sections.items()))
 
 
 def _quoted(text: str) -> str:
@@ -174,7 +168,8 @@ def make(git_dir: Path, clone: Clone, env: Mapping[str, str]) -> None:
     )  # fmt: skip
     if done.returncode:
         raise Failed(f"the scratch repository {new} cannot be made: {done.words}")
-    (new / ".git" / "config").replace(new / ".git" / "base")
+    found = process.run(["git", "config", "--file", new / ".git/config", "--list", "--null"], env=environment(env))
+    (new / ".git" / "base").write_bytes(found.stdout)
     # The renaming comes last: a git directory that is here is whole.
     (new / ".git").rename(git_dir)
     new.rmdir()
@@ -182,7 +177,11 @@ def make(git_dir: Path, clone: Clone, env: Mapping[str, str]) -> None:
 
 def write(git_dir: Path, clone: Clone, *, base: bytes, extra_objects: tuple[Path, ...] = ()) -> None:
     """The git directory has our configuration and finds the clone's objects."""
-    (git_dir / "config").write_bytes(base + clone.config)
+    parts = (row.partition("\n") for row in os.fsdecode(base).split("\0")[:-1])
+    core = {**{name: value for name, _, value in parts}, **_PINNED}
+    if any(name.startswith("extensions.") for name, _ in clone.settings):
+        core["core.repositoryformatversion"] = "1"
+    (git_dir / "config").write_bytes(_rendered([*core.items(), *clone.settings]))
     (git_dir / "objects" / "info").mkdir(parents=True, exist_ok=True)
     (git_dir / "objects" / "info" / "alternates").write_bytes(clone.alternates + alternates(*extra_objects))
     if clone.shallow is None:

@@ -102,18 +102,25 @@ class Repository:
         return self.line("config", "--get", name)
 
 
+_ABSOLUTE = ("git", "rev-parse", "--path-format=absolute")
+
+
 def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
     """Return the repository at `cwd`, or in a hook the one that git named in the environment. Raises `Usage`."""
     env = {**os.environ, **_ENVIRONMENT} if from_hook else _environment()
-    done = process.run(["git", "rev-parse", "--path-format=absolute", "--git-dir", "--git-common-dir"], cwd=cwd, env=env)
+    done = process.run([*_ABSOLUTE, "--git-dir", "--git-common-dir"], cwd=cwd, env=env)
     if done.returncode:
         words = done.words
         if "not a git repository" in words:
             where = cwd or Path.cwd()
             raise Usage(f"{where} is not in a git repository", hint="change into a clone, or make one with `git clone`")
         raise Usage(f"git cannot open the repository here: {words}", hint="`git status` says more")
-    git_dir, common_dir = (Path(os.fsdecode(part)) for part in done.stdout.rstrip(b"\n").split(b"\n"))
-    top = process.run(["git", "rev-parse", "--path-format=absolute", "--show-toplevel"], cwd=cwd, env=env)
+    lines = done.stdout.removesuffix(b"\n").split(b"\n")
+    if len(lines) != 2:  # a path with a newline: one question at a time
+        single = (process.run([*_ABSOLUTE, option], cwd=cwd, env=env) for option in ("--git-dir", "--git-common-dir"))
+        lines = [answer.stdout.removesuffix(b"\n") for answer in single]
+    git_dir, common_dir = (Path(os.fsdecode(line)) for line in lines)
+    top = process.run([*_ABSOLUTE, "--show-toplevel"], cwd=cwd, env=env)
     worktree = Path(os.fsdecode(top.stdout.removesuffix(b"\n"))) if top.returncode == 0 and top.stdout.strip() else None
     quarantine = tuple((name, os.environ[name]) for name in _QUARANTINE if from_hook and name in os.environ)
     return Repository(git_dir, common_dir, worktree, quarantine)

@@ -19,6 +19,8 @@ from pathlib import Path
 from homelab import borrowing, git, process, storage, sweep
 from homelab.errors import Failed
 
+#: Bytes; a disk with less than this is full.
+_FULL = 1 << 20
 _HINT = "free or repair that folder, or set XDG_CACHE_HOME to another place, then run it again"
 
 
@@ -28,6 +30,7 @@ def slot(repository: git.Repository, *, env: Mapping[str, str] | None = None) ->
     variables = dict(os.environ if env is None else env)
     home = _home(variables) / hashlib.sha256(os.fsencode(repository.common_dir)).hexdigest()[:16]
     with _speaking_of(home):
+        _announce(home, repository)
         folder, fd = _take(home)
     try:
         yield Slot(folder, fd, repository, variables)
@@ -40,6 +43,31 @@ def _home(env: Mapping[str, str]) -> Path:
     # The specification: a relative path is to be ignored.
     base = Path(cache) if cache.startswith("/") else Path(env.get("HOME") or Path.home()) / ".cache"
     return base / "homelab" / "scratch"
+
+
+def _announce(home: Path, repository: git.Repository) -> None:
+    """The cache knows whose slots these are, and has no slots of clones that are gone."""
+    whose = home / "clone"
+    if whose.exists():
+        return
+    home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    storage.replace(home.parent / "CACHEDIR.TAG", b"Signature: 8a477f597d28d172789f06886806bc55\n")
+    storage.replace(whose, os.fsencode(repository.common_dir))
+    for other in home.parent.glob("*/clone"):
+        with contextlib.suppress(OSError):
+            if not os.path.lexists(other.read_bytes()):
+                _forget(other.parent)
+
+
+def _forget(home: Path) -> None:
+    """The slots are gone, unless an orphaned suite still has one."""
+    with contextlib.ExitStack() as stack:
+        for lock in home.glob("*/lock"):
+            fd = storage.hold(lock)
+            if fd is None:
+                return
+            stack.callback(os.close, fd)
+        sweep.remove(home)
 
 
 def _take(home: Path) -> tuple[Path, int]:
@@ -75,9 +103,13 @@ class Slot:
     def checkout(self, commit: str, caches: Sequence[str] = ()) -> None:
         """The folder is exactly the commit's tracked files and the `caches`; HEAD is detached at it. Raises `Failed`."""
         with _speaking_of(self._folder):
+            self._clone = borrowing.look(self._repository, self._env)
             try:
                 self._bring(commit, caches)
             except (Failed, OSError):
+                # A full disk is no damage, and the caches are dear.
+                if shutil.disk_usage(self._folder).free < _FULL:
+                    raise Failed(f"the disk of the scratch folder {self._folder} is full", hint=_HINT) from None
                 self._require(commit)
                 self._throw_away()
                 self._bring(commit, caches)
@@ -107,7 +139,6 @@ class Slot:
         return _read(self._folder / "notes")
 
     def _bring(self, commit: str, caches: Sequence[str]) -> None:
-        self._clone = None
         clone = self._prepare()
         state = self._folder / "state"
         there = _read(state)
@@ -117,6 +148,9 @@ class Slot:
         if there != wanted:
             state.unlink(missing_ok=True)
         if not self._same_attributes(there, wanted):
+            for path in self._tracked().files:
+                if path.startswith(tuple(f"{cache}/" for cache in caches)):
+                    sweep.remove(self.path / path)
             self._index.unlink(missing_ok=True)
         for path in sweep.strays(self.path, self._tracked(), caches):
             sweep.remove(self.path / path)
@@ -143,6 +177,7 @@ class Slot:
         if self.path.is_symlink() or not self.path.is_dir():
             sweep.remove(self.path)
             self.path.mkdir()
+        sweep.allow(os.fspath(self.path))
         return clone
 
     def _same_attributes(self, there: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
@@ -157,7 +192,9 @@ class Slot:
 
     def _git(self, *args: str | Path, input: bytes = b"") -> process.Completed:
         where = [f"--git-dir={self._git_dir}", f"--work-tree={self.path}"]
-        return process.run(["git", *where, *args], cwd=self.path, env=borrowing.environment(self._env), input=input)
+        env = borrowing.environment(self._env)
+        # When we are killed git goes on: as long as it writes, the slot is not free.
+        return process.run(["git", *where, *args], cwd=self.path, env=env, input=input, pass_fds=[self.lock_fd])
 
     def _require_git(self, *args: str | Path, input: bytes = b"") -> bytes:
         done = self._git(*args, input=input)
@@ -175,7 +212,11 @@ class Slot:
 
     def _touched(self) -> list[str]:
         """Return the tracked paths whose inode says that something was done to them."""
-        listing = self._require_git("diff-files", "--name-only", "-z", "--ignore-submodules=all")
+        question = ("diff-files", "--name-only", "-z", "--ignore-submodules=all")
+        done = self._git(*question)
+        if done.stderr:  # what it may not look at it passes over, and succeeds
+            sweep.open_up(self.path)
+        listing = self._require_git(*question) if done.stderr or done.returncode else done.stdout
         return os.fsdecode(listing).split("\0")[:-1]
 
     def _differing(self, names: Sequence[str]) -> tuple[str, ...]:
@@ -201,7 +242,8 @@ class Slot:
 
     def _require(self, commit: str) -> None:
         """The clone has the commit. Raises `Failed`."""
-        if self._repository.run("cat-file", "-e", f"{commit}^{{commit}}").returncode:
+        question = ("cat-file", "-e", f"{commit}^{{commit}}")
+        if self._repository.run(*question).returncode and self._git(*question).returncode:
             raise Failed(f"the commit {commit[:12]} is not in this clone", hint="`git fetch`, then run it again")
 
     def _throw_away(self) -> None:
@@ -239,4 +281,4 @@ def _same(one: Path, other: Path) -> bool:
         return False
     if stat.S_ISLNK(modes[0]):
         return one.readlink() == other.readlink()
-    return filecmp.cmp(one, other, shallow=False)
+    return os.access(one, os.R_OK) and filecmp.cmp(one, other, shallow=False)

@@ -51,7 +51,7 @@ def strays(root: Path, known: Tracked, kept: Sequence[str] = ()) -> list[str]:
 
 
 def _strays(folder: str, prefix: str, known: Tracked, kept: frozenset[str], kept_above: set[str]) -> Iterator[str]:
-    _open(folder)
+    allow(folder)
     with os.scandir(folder) as entries:
         for entry in entries:
             path = prefix + entry.name
@@ -61,7 +61,7 @@ def _strays(folder: str, prefix: str, known: Tracked, kept: frozenset[str], kept
                 if path not in known.files or not (entry.is_symlink() or entry.is_file(follow_symlinks=False)):
                     yield path
             elif path in known.submodules:
-                _open(entry.path)
+                allow(entry.path)
                 yield from (f"{path}/{name}" for name in os.listdir(entry.path))
             elif path in known.folders or path in kept_above:
                 yield from _strays(entry.path, f"{path}/", known, kept, kept_above)
@@ -69,7 +69,8 @@ def _strays(folder: str, prefix: str, known: Tracked, kept: frozenset[str], kept
                 yield path
 
 
-def _open(folder: str) -> None:
+def allow(folder: str) -> None:
+    """We may read and write in the folder, where it is ours."""
     mode = os.lstat(folder).st_mode
     if mode & stat.S_IRWXU != stat.S_IRWXU:
         os.chmod(folder, stat.S_IMODE(mode) | stat.S_IRWXU)
@@ -93,10 +94,10 @@ def remove(path: Path) -> None:
 def open_up(root: Path) -> None:
     """Every folder below `root` that is ours can be read and written by us."""
     with contextlib.suppress(OSError):
-        _open(os.fspath(root))
+        allow(os.fspath(root))
     for folder, names, _ in os.walk(root):
         for name in names:
             path = os.path.join(folder, name)
             with contextlib.suppress(OSError):
                 if not os.path.islink(path):
-                    _open(path)
+                    allow(path)

@@ -19,11 +19,13 @@ _PR_SET_CHILD_SUBREAPER = 36
 _PATIENCE = 10.0
 
 
-def _adopt_orphans() -> None:
-    if sys.platform == "linux":
-        import ctypes
+def _adopt_orphans() -> bool:
+    """Return whether every orphan of the tree becomes our child."""
+    if sys.platform != "linux":
+        return False
+    import ctypes
 
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    return bool(ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
 def _start(command: str, locale: str) -> int:
@@ -150,6 +152,14 @@ def _send(pids: list[int], *numbers: int) -> None:
                 break
 
 
+def _lives(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except OSError:
+        return False
+    return True
+
+
 def _send_group(leader: int, *numbers: int) -> None:
     for number in numbers:
         try:
@@ -158,31 +168,39 @@ def _send_group(leader: int, *numbers: int) -> None:
             return
 
 
-def _end_tree(command: int, grace: float, bell: _Bell, ended: dict[int, int]) -> list[int]:
-    """Nothing of the tree lives, and `ended` has the status of all we reaped. Returns what could not be ended."""
-    if _gone(ended):
-        return []
-    _send(_descendants(), signal.SIGTERM, signal.SIGCONT)
-    _send_group(command, signal.SIGTERM, signal.SIGCONT)
-    limit = time.monotonic() + grace
-    while (left := limit - time.monotonic()) > 0:
-        bell.wait(min(left, 0.05))
-        if _gone(ended):
-            return []
-    limit += _PATIENCE
-    while time.monotonic() < limit:
-        _send(_children(), signal.SIGKILL)
-        _send_group(command, signal.SIGKILL)
-        if _gone(ended):
-            return []
-        bell.wait(0.002)
-    return _children()
+class _Tree:
+    """The command and all that came of it."""
 
+    def __init__(self, command: int, adopting: bool) -> None:
+        self.command = command
+        self.ended: dict[int, int] = {}
+        self._adopting = adopting
 
-def _gone(ended: dict[int, int]) -> bool:
-    while reaped := _reap():
-        ended.update(reaped)
-    return reaped is None
+    def is_gone(self) -> bool:
+        """Tell whether nothing of it lives; what has ended is reaped."""
+        while reaped := _reap():
+            self.ended.update(reaped)
+        return reaped is None and (self._adopting or not _lives(self.command))
+
+    def end(self, grace: float, bell: _Bell) -> list[int]:
+        """Nothing of it lives. Returns what could not be ended."""
+        if self.is_gone():
+            return []
+        _send(_descendants(), signal.SIGTERM, signal.SIGCONT)
+        _send_group(self.command, signal.SIGTERM, signal.SIGCONT)
+        limit = time.monotonic() + grace
+        while (left := limit - time.monotonic()) > 0:
+            bell.wait(min(left, 0.05))
+            if self.is_gone():
+                return []
+        limit += _PATIENCE
+        while time.monotonic() < limit:
+            _send(_children(), signal.SIGKILL)
+            _send_group(self.command, signal.SIGKILL)
+            if self.is_gone():
+                return []
+            bell.wait(0.002)
+        return _children() or [self.command]
 
 
 def _tell(*words: object) -> None:
@@ -193,16 +211,15 @@ def _tell(*words: object) -> None:
 def main(grace: float, locale: str, command: str) -> None:
     """The command has run and nothing of its tree lives."""
     bell = _Bell()
-    _adopt_orphans()
-    pid = _start(command, locale)
-    _tell("pid", pid)
-    status = _watch(pid, bell)
+    adopting = _adopt_orphans()
+    tree = _Tree(_start(command, locale), adopting)
+    _tell("pid", tree.command)
+    status = _watch(tree.command, bell)
     if status is not None:
         _tell("code", os.waitstatus_to_exitcode(status))
-    ended: dict[int, int] = {}
-    left = _end_tree(pid, grace, bell, ended)
-    if status is None and pid in ended:
-        _tell("code", os.waitstatus_to_exitcode(ended[pid]))
+    left = tree.end(grace, bell)
+    if status is None and tree.command in tree.ended:
+        _tell("code", os.waitstatus_to_exitcode(tree.ended[tree.command]))
     if left:
         _tell("left", *left)
 

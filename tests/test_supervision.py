@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -287,4 +288,29 @@ def test_a_terminals_ctrl_c_leaves_time_to_clean_up(tmp_path: Path, nap: str) ->
         assert wait_until(lambda: len(alive(nap)) >= 4)
         os.killpg(child.pid, signal.SIGINT)
         child.wait(20)
+    assert alive(nap) == []
+
+
+@pytest.mark.slow
+def test_without_a_subreaper_the_process_group_ends(tmp_path: Path, nap: str) -> None:
+    program = Path(supervision.__file__).with_name("warden.py")
+    code = (
+        f"import runpy, sys; sys.platform = 'darwin'; sys.argv[1:] = ['1', '', 'sleep {nap} & echo x'];"
+        f"runpy.run_path({str(program)!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", code], stdin=subprocess.PIPE, capture_output=True, timeout=20)
+    assert b"code" in done.stdout
+    assert alive(nap) == []
+
+
+@pytest.mark.slow
+def test_many_commands_at_a_time_each_end_alone(tmp_path: Path, nap: str) -> None:
+    def one(number: int) -> int | None:
+        ended = supervision.run(
+            f"sleep {nap} & exit {number}", cwd=tmp_path, env=ENV, log=tmp_path / f"log{number}", timeout=30
+        )
+        return ended.code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(one, range(24))) == list(range(24))
     assert alive(nap) == []
