@@ -115,9 +115,11 @@ class Slot:
                 self._bring(commit, caches)
 
     def changed(self) -> tuple[str, ...]:
-        """Return the tracked paths whose bytes, kind or executable bit are no longer the commit's."""
+        """Return the tracked paths whose bytes, kind or executable bit are no longer the commit's. Raises `Failed`."""
         with _speaking_of(self._folder):
             self._prepare()
+            if not self._index.exists():  # without it nothing would seem changed
+                raise Failed(f"the scratch folder {self._folder} was removed meanwhile", hint="run it again")
             return self._differing(self._touched())
 
     def leftovers(self, caches: Sequence[str] = ()) -> tuple[str, ...]:

@@ -654,3 +654,15 @@ def test_the_slot_of_a_killed_program_is_free_when_its_suite_has_ended(world: Wo
         with slot_zero(world) as made:
             made.checkout(commit)
             assert files(made.path) == fresh(world, commit)
+
+
+@pytest.mark.parametrize("damage", ["rm -rf ../git", "rm ../git/index", "rm -rf ../*"])
+def test_a_suite_that_removes_the_slot_itself_is_not_taken_for_harmless(world: World, damage: str) -> None:
+    commit = world.commit({"t": "x\n"})
+    with slot(world) as made:
+        made.checkout(commit)
+        world.run("sh", "-c", f"echo evil >t; {damage}", cwd=made.path)
+        with pytest.raises(Failed, match="removed meanwhile"):
+            made.changed()
+        made.checkout(commit)
+        assert files(made.path) == fresh(world, commit)
