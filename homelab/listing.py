@@ -1,22 +1,19 @@
 """The worktrees of a clone as they stand, without asking anybody: a read that changes nothing.
 
-What is not known is None, never a guess. How far a worktree is verified and which claims it touches is told by the rooms
-that know, through `verdict` and `touched`.
+What is not known is None, never a guess.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from homelab import landed, policy, worktree
+from homelab import landed, policy, verification, worktree
+from homelab.errors import HomelabError
 from homelab.git import Repository
-from homelab.policy import Aim
 from homelab.repo import Objects
 from homelab.worktree import Layout, Worktree
 
-#: Tells whether a commit is verified; whoever remembers verifications puts it here.
-verdict: Callable[[Repository, Objects, Aim, str], bool | None] | None = None
 #: Names the claims that a commit's changes touch, given the target's commit; whoever keeps claims puts it here.
 touched: Callable[[Repository, Objects, str, str], list[str] | None] | None = None
 
@@ -47,11 +44,23 @@ def rows(repository: Repository, objects: Objects) -> tuple[Row, ...]:
     aim = policy.aim(repository, objects, ask=False)
     plan = worktree.layout(repository, aim.config.work)
     target = repository.oid(f"refs/remotes/{aim.remote}/{aim.target}") if aim.target else None
+    entries = worktree.registered(repository)
+    verified = {head: _verified(repository, objects, target, head) for head in {entry.head for entry in entries} if head}
     with ThreadPoolExecutor(4) as pool:
-        return tuple(pool.map(lambda entry: _row(plan, objects, aim, target, entry), worktree.registered(repository)))
+        return tuple(pool.map(lambda entry: _row(plan, objects, target, entry, verified), entries))
 
 
-def _row(plan: Layout, objects: Objects, aim: Aim, target: str | None, entry: Worktree) -> Row:
+def _verified(repository: Repository, objects: Objects, target: str | None, head: str) -> bool | None:
+    """Tell whether all that the target demands of a commit is remembered as green; None where that cannot be told."""
+    try:
+        tree = objects.commit(head).tree
+        demand = verification.demanded(repository, objects, tree, policy.policies(objects, target, tree))
+    except HomelabError:
+        return None
+    return demand.verifiable and not verification.lookup(repository, demand)[1]
+
+
+def _row(plan: Layout, objects: Objects, target: str | None, entry: Worktree, verified: Mapping[str, bool | None]) -> Row:
     repository, head = plan.repository, entry.head
     ahead, behind = _distance(repository, target, head)
     done = landed.proof(repository, target, head) is not None if target and head else None
@@ -67,7 +76,7 @@ def _row(plan: Layout, objects: Objects, aim: Aim, target: str | None, entry: Wo
         ahead=ahead,
         behind=behind,
         dirty=_dirty(entry),
-        verified=verdict(repository, objects, aim, head) if verdict and head else None,
+        verified=verified.get(head) if head else None,
         landed=False if fresh else done,
         fresh=fresh if done else done,
         claims=touched(repository, objects, target, head) if touched and target and head else None,
