@@ -47,6 +47,8 @@ class Proposal:
     suites: tuple[Suite, ...]
     verify: Verify
     has_stacks: bool
+    #: Whether the target was fetched before; a misspelt one would leave the real one unprotected.
+    is_known: bool
 
 
 def propose(repository: Repository, *, remote: str | None, branch: str | None, command: str | None) -> Proposal:
@@ -70,7 +72,8 @@ def propose(repository: Repository, *, remote: str | None, branch: str | None, c
     verify = Verify()
     if "package-lock.json" in names_in_root and any(suite.name == "npm" for suite in suites):
         verify = Verify("npm ci", ("package.json", "package-lock.json"), caches=("node_modules",))
-    return Proposal(remote, target, suites, verify, "stacks" in names_in_root)
+    is_known = repository.oid(f"refs/remotes/{remote}/{target}") is not None
+    return Proposal(remote, target, suites, verify, "stacks" in names_in_root, is_known)
 
 
 def _target(repository: Repository, remote: str) -> str | None:
