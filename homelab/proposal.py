@@ -7,7 +7,7 @@ here reads back as what was proposed. Writing it is the command's.
 import dataclasses
 import json
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from homelab import config
@@ -47,11 +47,29 @@ class Proposal:
     suites: tuple[Suite, ...]
     verify: Verify
     has_stacks: bool
+    #: Whether the target was fetched before; a misspelt one would leave the real one unprotected.
+    is_known: bool
 
 
 def propose(repository: Repository, *, remote: str | None, branch: str | None, command: str | None) -> Proposal:
     """Return what the repository shows, with what was said put in its place. Raises `Usage`; nothing is changed."""
     names = remotes(repository)
+    _require_sensible(repository, names, remote, branch, command)
+    remote = remote or default_remote(names)
+    target = branch or (_target(repository, remote) if remote else None)
+    is_known = repository.oid(f"refs/remotes/{remote}/{target}") is not None
+    objects = Objects(repository.common_dir)
+    head = repository.oid("HEAD^{commit}")
+    if head is None:
+        return Proposal(remote, target, _said(command), Verify(), False, is_known)
+    tree = objects.commit(head).tree
+    found, files = detect(objects, tree), objects.entries(tree)
+    return Proposal(remote, target, _said(command) or found, _prepared(found, files), "stacks" in files, is_known)
+
+
+def _require_sensible(
+    repository: Repository, names: list[str], remote: str | None, branch: str | None, command: str | None
+) -> None:
     if remote is not None and remote not in names:
         known = f"the remotes are: {', '.join(names)}" if names else "add it with `git remote add NAME URL`"
         raise Usage(f"there is no remote {remote!r}", hint=known)
@@ -59,18 +77,17 @@ def propose(repository: Repository, *, remote: str | None, branch: str | None, c
         raise Usage(f"{branch!r} is not the name of a branch", hint="name it as on the remote, like master")
     if command is not None and (not command.strip() or not command.replace("\n", " ").replace("\t", " ").isprintable()):
         raise Usage("the command to verify with is empty or not printable", hint='write it as --verify-cmd "make test"')
-    remote = remote or default_remote(names)
-    target = branch or (_target(repository, remote) if remote else None)
-    objects = Objects(repository.common_dir)
-    head = repository.oid("HEAD^{commit}")
-    tree = objects.commit(head).tree if head else None
-    found = detect(objects, tree) if tree else ()
-    suites = (Suite("verify", command),) if command else found
-    names_in_root = objects.entries(tree) if tree else {}
-    verify = Verify()
-    if "package-lock.json" in names_in_root and any(suite.name == "npm" for suite in suites):
-        verify = Verify("npm ci", ("package.json", "package-lock.json"), caches=("node_modules",))
-    return Proposal(remote, target, suites, verify, "stacks" in names_in_root)
+
+
+def _said(command: str | None) -> tuple[Suite, ...]:
+    return (Suite("verify", command),) if command else ()
+
+
+def _prepared(found: tuple[Suite, ...], files: Container[str]) -> Verify:
+    """Return how a fresh checkout gets what git does not keep."""
+    if "package-lock.json" in files and any(suite.name == "npm" for suite in found):
+        return Verify("npm ci", ("package.json", "package-lock.json"), caches=("node_modules",))
+    return Verify()
 
 
 def _target(repository: Repository, remote: str) -> str | None:

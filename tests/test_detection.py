@@ -140,6 +140,23 @@ def test_rules_of_a_makefile_are_what_make_would_run(text: str, rules: set[str])
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "test: a b\na b:\n\ttrue\n", "test::\n\ttrue\n", "x test &: \n\ttrue\n", "test: ; FOO=1 true\n", "\\\n test:\n\ttrue\n",
+        "S = a.c\ntest: $(S:.c=.o)\n%.o:\n\ttrue\n", ".PHONY: test\nall:\n", "test := yes\nall:\n", "test ::= x\nall:\n",
+        "test: FLAGS := -v\nall:\n", "define X\ntest:\n\ttrue\nendef\nall:\n", "all:\n\techo test: no\n", "# test:\nall:\n",
+        "ifdef NO\nelse\ntest:\n\ttrue\nendif\n", "all: ; true\nexport test = 1\n",
+    ],
+)  # fmt: skip
+def test_make_agrees_about_its_rules(world: World, text: str) -> None:
+    world.write({"Makefile": text})
+    done = world.run("make", "-n", "test", check=False)
+    # Without a rule make may still find the name in .PHONY or a variable of it, and has nothing to do.
+    has_rule = done.returncode == 0 and "Nothing to be done" not in done.stdout
+    assert ("test" in make_rules(text)) is has_rule
+
+
+@pytest.mark.parametrize(
     ("text", "recipes"),
     [
         ("test *args: build\n  x\n", {"test"}),

@@ -103,6 +103,13 @@ def test_what_is_said_wins_over_what_is_detected(world: World) -> None:
     assert (written(world).gate.remote, written(world).gate.target) == ("upstream", "main")
 
 
+def test_a_target_that_nobody_has_seen_is_told(world: World) -> None:
+    bare_of_policy(world, {"go.mod": "module x\n"})
+    assert "note" not in world.homelab("init", "--no-hooks", "--branch", "master").stderr
+    (world.clone / "homelab.toml").unlink()
+    assert "origin/mastre" in world.homelab("init", "--no-hooks", "--branch", "mastre").stderr
+
+
 @pytest.mark.parametrize(
     "args",
     [

@@ -63,4 +63,6 @@ def _narrate(path: Path, proposal: Proposal, created: bool) -> None:
         output.warn(f"hint: name a command in {path.name}: it has an example")
     if not proposal.remote:
         output.say("there is no one remote to land on yet: name it in [gate] remote")
+    elif proposal.target and not proposal.is_known:
+        output.warn(f"note: this clone knows of no branch {where}; once it is the target, no other is protected")
     output.say(f"commit and push it: the rules in force are those on {where}")
