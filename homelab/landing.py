@@ -24,6 +24,8 @@ from homelab.repo import Objects
 from homelab.suites import Demand
 from homelab.verification import Verified
 
+_CANDIDATES = "refs/homelab/landing/"
+
 
 @dataclass(slots=True)
 class Report:
@@ -81,7 +83,7 @@ def _land(repository: Repository, wish: Wish, report: Report) -> None:
         output.say(f"waiting for {count} landing{'s' if count > 1 else ''} ahead")
 
     with queue.turn(repository, report.branch, verification.user(), waited) as ticket:
-        lander = _Lander(repository, objects, aim, wish, report, f"refs/homelab/landing/{ticket.number}")
+        lander = _Lander(repository, objects, aim, wish, report, f"{_CANDIDATES}{ticket.number}")
         lander.run()
 
 
@@ -102,6 +104,7 @@ class _Lander:
         head = self.repository.oid("HEAD^{commit}")
         assert head is not None
         publication.settle_earlier(self.repository)
+        self._sweep()
         limits = self.aim.config.land
         while True:
             self.report.attempts += 1
@@ -115,6 +118,11 @@ class _Lander:
             if self._attempt(head, base):
                 self.report.status = "landed"
                 return
+
+    def _sweep(self) -> None:
+        """No candidate of a lander that was killed is left; in our turn no other lander has one."""
+        for ref in (self.repository.line("for-each-ref", "--format=%(refname)", _CANDIDATES) or "").split():
+            self.repository.run("update-ref", "-d", ref)
 
     @property
     def _remote(self) -> str:

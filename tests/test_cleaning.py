@@ -357,7 +357,7 @@ def test_the_list_tells_how_each_stands(world: World) -> None:
     assert (mine["dirty"], mine["landed"], mine["verified"], mine["claims"], mine["missing"]) == (
         True,
         False,
-        None,
+        False,
         None,
         False,
     )
