@@ -10,6 +10,7 @@ import platform
 import time
 import uuid
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from homelab import candidate, git, memo, output, policy, publication, queue, readiness, receipts, suites, verification
@@ -57,11 +58,11 @@ class Wish:
     reporter: Reporter = field(default_factory=Reporter)
 
 
-def land(repository: Repository, wish: Wish) -> Report:
+def land(wish: Wish, cwd: Path | None = None) -> Report:
     """The target on the remote contains HEAD's work, verified as it stands there. Raises what kept it from that."""
     report = Report()
     try:
-        _land(repository, wish, report)
+        _land(git.discover(cwd), wish, report)
     except HomelabError as error:
         report.status = _STATUS.get(error.kind, "failed")
         report.suites = error.fields.get("suites", report.suites)

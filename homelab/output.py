@@ -6,6 +6,7 @@ character reaches a terminal raw.
 
 import json
 import os
+import re
 import sys
 import time
 import traceback
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from homelab.errors import Bug, ChildExit, HomelabError, Interrupted
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 _quiet = False
 _json = False
@@ -77,7 +80,7 @@ def warn(text: str) -> None:
 
 def quote(text: str) -> None:
     """Print somebody else's lines on stderr, indented so that one sees who speaks."""
-    for part in clean(text).splitlines():
+    for part in clean(_COLOURS.sub("", text)).splitlines():
         _write(sys.stderr, f"  | {part}")
 
 

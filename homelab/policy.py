@@ -115,12 +115,19 @@ def _stated(repository: Repository, objects: Objects, remote: str | None, head: 
             problem = f"the gate's own rules cannot be read: {error.message}"
     target = read.gate.target or head
     if target is None:
-        candidates = [name for name in _UNKNOWN_HEAD if repository.oid(f"{refs}/{name}")]
+        candidates = [name for name in _UNKNOWN_HEAD if repository.oid(f"{refs}/{name}")] or _cloned_from(repository, remote)
         target = candidates[0] if len(candidates) == 1 else None
     sure = (head or read.gate.target) and problem is None
     always = (target,) if sure else (*_UNKNOWN_HEAD, target)
     protect = tuple(dict.fromkeys(name for name in (*always, *read.gate.protect) if name))
     return Aim(remote, target, protect, read, head, problem)
+
+
+def _cloned_from(repository: Repository, remote: str | None) -> list[str]:
+    """Return the branch that a clone of an empty remote was told to begin with: there is no other trace of it."""
+    rows = repository.line("config", "--get-regexp", r"^branch\.(main|master)\.remote$") or ""
+    pairs = (row.split(" ", 1) for row in rows.split("\n") if row)
+    return [name.split(".")[1] for name, value in pairs if value == remote]
 
 
 @dataclass(frozen=True, slots=True)

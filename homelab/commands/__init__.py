@@ -122,7 +122,7 @@ def root() -> click.Group:
             ),
             click.Option(["-q", "--quiet"], is_flag=True, help="Narrate nothing; answers and errors only."),
         ],
-        callback=lambda quiet: output.configure(quiet=quiet, as_json=output.as_json()),
+        callback=lambda quiet: None,  # taken out of the command line by `run`, wherever it stands
     )  # fmt: skip
     group.context_settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
     return group
@@ -145,11 +145,17 @@ def _end(signum: int, _: FrameType | None) -> NoReturn:
     raise Interrupted(signum)
 
 
+_QUIET = frozenset(("-q", "--quiet"))
+
+
 def run(argv: list[str]) -> int:
     """Run the command line and return its exit code."""
-    own = argv[: argv.index("--")] if "--" in argv else argv
-    # Known before anything is parsed, since wrong usage is answered in JSON too. What follows a stack is the runner's.
-    output.configure(quiet="--quiet" in own or "-q" in own, as_json="--json" in own and own[:1] != ["tf"])
+    # Known before anything is parsed, since wrong usage is answered in JSON too. What follows a stack is the runner's, and
+    # what follows -- is a command's.
+    end = argv.index("--") if "--" in argv else len(argv)
+    own, rest = (argv[:1], argv[1:]) if argv[:1] == ["tf"] else (argv[:end], argv[end:])
+    output.configure(quiet=not _QUIET.isdisjoint(own), as_json="--json" in own)
+    argv = [word for word in own if word not in _QUIET] + rest
     for signum in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(signum) is signal.SIG_DFL:
             signal.signal(signum, _end)

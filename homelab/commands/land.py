@@ -21,7 +21,7 @@ def land(verify_cmd: str | None, no_verify: bool, as_json: bool) -> None:
     if verify_cmd is not None and not verify_cmd.strip():
         raise click.UsageError("--verify-cmd is empty.")
     wish = landing.Wish(verify_cmd, no_verify, progress.reporter())
-    report = landing.land(git.discover(), wish)
+    report = landing.land(wish)
     if as_json:
         output.answer_json(report.document())
     elif report.status == "already-landed":
