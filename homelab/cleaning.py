@@ -39,9 +39,9 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a cleaning has removed, and what it has left."""
+    """What a cleaning has removed, each with the command that brings its commits back, and what it has left."""
 
-    removed: tuple[Work, ...]
+    removed: tuple[tuple[Work, str | None], ...]
     kept: tuple[Judged, ...]
 
 
@@ -63,9 +63,9 @@ def clean(
         found = _found(plan, names)
         judged = [_judge(plan, aim, target, work, found) for work in found]
         going, kept = _decide(plan, judged, sweep=sweep, force=force)
-        for work in sorted(going, key=lambda work: -len(work.path.parts) if work.path else 0):
-            removal.remove(plan, aim, work)
-    return Outcome(tuple(going), tuple(kept))
+        # The innermost first: a worktree may stand in another that goes with it.
+        going.sort(key=lambda work: len(work.path.parts) if work.path else 0, reverse=True)
+        return Outcome(tuple((work, removal.remove(plan, aim, work)) for work in going), tuple(kept))
 
 
 def _found(plan: Layout, names: Sequence[str]) -> list[Work]:
@@ -84,7 +84,7 @@ def _named(plan: Layout, entries: Iterable[Worktree], name: str) -> Work:
     """Return the work that a topic, a branch or a whole path names; a part of a path names nothing."""
     linked = [entry for entry in entries if not entry.is_main]
     for entry in entries:
-        if entry.is_main and name and name in (str(entry.path), entry.branch):
+        if entry.is_main and name and name in (str(plan.root), entry.branch):
             raise Refused(f"{name} is the main worktree: it is never removed", hint="`homelab work list` names the others")
     for matches in (
         [entry for entry in linked if str(entry.path) in (name, f"{plan.directory}/{name}")],

@@ -61,7 +61,7 @@ def _row(plan: Layout, objects: Objects, aim: Aim, target: str | None, entry: Wo
     return Row(
         topic=plan.topic(entry),
         branch=entry.branch,
-        path=entry.path,
+        path=plan.root if entry.is_main else entry.path,
         head=head,
         main=entry.is_main,
         ahead=ahead,

@@ -85,6 +85,32 @@ def test_a_bare_layout_gets_its_worktrees_beside_the_git_file(world: World) -> N
     assert world.git("status", "--porcelain", cwd=root / ".worktrees/y") == ""
 
 
+def test_a_git_directory_that_stands_apart_hides_nothing(world: World) -> None:
+    root = world.root / "apart"
+    world.git("clone", "--quiet", "--separate-git-dir", world.root / "gitdir", world.remote, root)
+    assert world.homelab("work", "start", "x", cwd=root).stdout == f"{root}/.worktrees/x\n"
+    assert world.homelab("work", "start", "y", cwd=root / ".worktrees/x").stdout == f"{root}/.worktrees/y\n"
+
+
+def test_a_moved_clone_is_told_how_to_be_repaired_and_loses_nothing(world: World) -> None:
+    world.json("work", "start", "x")
+    moved = world.root / "moved"
+    world.clone.rename(moved)
+    for command in ("start", "clean"):
+        done = world.homelab("work", command, "x", cwd=moved)
+        assert done.returncode == 3 and f"`git worktree repair {moved}/.worktrees/x`" in done.stderr
+    world.git("worktree", "repair", moved / ".worktrees/x", cwd=moved)
+    assert world.homelab("work", "start", "x", cwd=moved).stdout == f"{moved}/.worktrees/x\n"
+
+
+def test_a_linked_folder_of_worktrees_is_followed_and_ignored(world: World) -> None:
+    (world.root / "ext").mkdir()
+    (world.clone / ".worktrees").symlink_to(world.root / "ext")
+    assert world.homelab("work", "start", "x").stdout == f"{world.root}/ext/x\n"
+    assert world.git("status", "--porcelain") == ""
+    assert world.json("work", "list")[1]["topic"] == "x"
+
+
 def test_a_relative_git_dir_in_the_environment_does_not_mislead(world: World) -> None:
     other = world.root / "elsewhere"
     world.git("init", "--quiet", other)
