@@ -7,6 +7,7 @@ removed, and a worktree that holds another only together with it.
 import contextlib
 import difflib
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -196,11 +197,13 @@ def _refusal(plan: Layout, staying: Sequence[Judged], *, force: bool) -> Refused
         rows.append(f"{output.line(one.work.name)} is not removed:")
         rows += [f"  {reason}" for reason in (one.firm if force else one.reasons)]
     hint = "land or move away what is named (`homelab work land`), then run it again; --force destroys it"
+    command = None
     if any(_HERE in one.firm for one in staying):
-        hint = f"`cd {plan.root}`, then run it again"
+        command = f"cd {shlex.quote(str(plan.root))}"
+        hint = f"`{command}`, then run it again"
     elif force:
         hint = "name the inner worktree as well, or clean it first"
-    return Refused("\n".join(rows), hint=hint, fields={"removed": [], "kept": [as_json(one) for one in staying]})
+    return Refused("\n".join(rows), hint=hint, next=command, fields={"removed": [], "kept": [as_json(one) for one in staying]})
 
 
 def as_json(judged: Judged) -> dict[str, object]:
