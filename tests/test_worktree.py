@@ -285,7 +285,7 @@ def test_a_branch_that_the_main_worktree_has_is_not_given_away(world: World) -> 
 
 
 def test_prepare_runs_in_the_worktree_and_is_narrated(world: World) -> None:
-    world.commit({"homelab.toml": '[work]\nprepare = "echo preparing; pwd > where; sleep 60 & true"\n'})
+    world.commit({"homelab.toml": '[work]\nprepare = "echo preparing; pwd > where; sleep 3 & true"\n'})
     world.git("push", "--quiet", "origin", "master")
     done = world.homelab("work", "start", "x")
     path = world.clone / ".worktrees/x"
@@ -354,3 +354,20 @@ def test_an_interrupted_start_leaves_nothing_or_is_finished_by_the_next(world: W
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.strip())
     assert world.git("status", "--porcelain", cwd=path) == "" and (path / "z").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_us_alone_while_a_hook_runs_leaves_nothing(world: World, signum: int) -> None:
+    hook = world.clone / ".git/hooks/post-checkout"
+    hook.write_text("#!/bin/sh\ntouch ../../hooked; sleep 1; echo late > late\n")
+    hook.chmod(0o755)
+    child = launch(world, "work", "start", "x")
+    while not (world.clone / "hooked").exists():
+        time.sleep(0.01)
+    os.kill(child.pid, signum)
+    child.communicate()
+    (world.clone / "hooked").unlink()
+    assert child.returncode == 128 + signum
+    time.sleep(1)
+    untouched(world)
