@@ -7,6 +7,7 @@ removed, and a worktree that holds another only together with it.
 import contextlib
 import difflib
 import os
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,9 +40,9 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a cleaning has removed, and what it has left."""
+    """What a cleaning has removed, each with the command that brings its commits back, and what it has left."""
 
-    removed: tuple[Work, ...]
+    removed: tuple[tuple[Work, str | None], ...]
     kept: tuple[Judged, ...]
 
 
@@ -63,9 +64,9 @@ def clean(
         found = _found(plan, names)
         judged = [_judge(plan, aim, target, work, found) for work in found]
         going, kept = _decide(plan, judged, sweep=sweep, force=force)
-        for work in sorted(going, key=lambda work: -len(work.path.parts) if work.path else 0):
-            removal.remove(plan, aim, work)
-    return Outcome(tuple(going), tuple(kept))
+        # The innermost first: a worktree may stand in another that goes with it.
+        going.sort(key=lambda work: len(work.path.parts) if work.path else 0, reverse=True)
+        return Outcome(tuple((work, removal.remove(plan, aim, work)) for work in going), tuple(kept))
 
 
 def _found(plan: Layout, names: Sequence[str]) -> list[Work]:
@@ -84,7 +85,7 @@ def _named(plan: Layout, entries: Iterable[Worktree], name: str) -> Work:
     """Return the work that a topic, a branch or a whole path names; a part of a path names nothing."""
     linked = [entry for entry in entries if not entry.is_main]
     for entry in entries:
-        if entry.is_main and name and name in (str(entry.path), entry.branch):
+        if entry.is_main and name and name in (str(plan.root), entry.branch):
             raise Refused(f"{name} is the main worktree: it is never removed", hint="`homelab work list` names the others")
     for matches in (
         [entry for entry in linked if str(entry.path) in (name, f"{plan.directory}/{name}")],
@@ -196,11 +197,13 @@ def _refusal(plan: Layout, staying: Sequence[Judged], *, force: bool) -> Refused
         rows.append(f"{output.line(one.work.name)} is not removed:")
         rows += [f"  {reason}" for reason in (one.firm if force else one.reasons)]
     hint = "land or move away what is named (`homelab work land`), then run it again; --force destroys it"
+    command = None
     if any(_HERE in one.firm for one in staying):
-        hint = f"`cd {plan.root}`, then run it again"
+        command = f"cd {shlex.quote(str(plan.root))}"
+        hint = f"`{command}`, then run it again"
     elif force:
         hint = "name the inner worktree as well, or clean it first"
-    return Refused("\n".join(rows), hint=hint, fields={"removed": [], "kept": [as_json(one) for one in staying]})
+    return Refused("\n".join(rows), hint=hint, next=command, fields={"removed": [], "kept": [as_json(one) for one in staying]})
 
 
 def as_json(judged: Judged) -> dict[str, object]:

@@ -54,7 +54,12 @@ def leftovers(path: Path, common_dir: Path) -> list[str]:
         made = git.discover(path)
     except HomelabError as error:
         return [f"unreadable: {error.message}"]
-    if made.common_dir != common_dir or made.worktree is None or made.worktree.resolve() != path.resolve():
+    if (
+        made.common_dir != common_dir
+        or not made.is_linked
+        or made.worktree is None
+        or made.worktree.resolve() != path.resolve()
+    ):
         return ["unreadable: git takes it for another repository; `git worktree repair` may mend it"]
     operations = [words for name, words in _OPERATIONS.items() if (made.git_dir / name).exists()]
     return [

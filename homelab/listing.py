@@ -70,7 +70,7 @@ def _row(plan: Layout, objects: Objects, target: str | None, entry: Worktree, ve
     return Row(
         topic=plan.topic(entry),
         branch=entry.branch,
-        path=entry.path,
+        path=plan.root if entry.is_main else entry.path,
         head=head,
         main=entry.is_main,
         ahead=ahead,

@@ -6,6 +6,7 @@ Killed anywhere, the same command run again ends the job. Whether work may go is
 import contextlib
 import os
 import secrets
+import shlex
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,23 +36,33 @@ class Work:
         return self.worktree.path if self.worktree else None
 
 
-def remove(plan: Layout, aim: Aim, work: Work) -> None:
-    """The work's folder, registration and branch are gone; the branch only where nobody has moved it meanwhile."""
+def remove(plan: Layout, aim: Aim, work: Work) -> str | None:
+    """Return the command that brings the commits back, once folder, registration and branch are gone.
+
+    The branch stays, and None is returned, where it is protected, in use elsewhere, or was moved since it was judged.
+    """
     repository = plan.repository
     if entry := work.worktree:
         if os.path.lexists(entry.path):
             _move_away(repository, entry.path)
         repository.out("worktree", "remove", "--force", "--force", "--", str(entry.path))
         _remove_empty(plan, entry.path.parent)
-    if not work.branch or not work.tip or aim.protects(work.branch):
-        return
-    if any(other.branch == work.branch for other in worktree.registered(repository)):
-        return
-    done = repository.run("update-ref", "--no-deref", "-d", f"refs/heads/{work.branch}", work.tip)
+    if not work.tip or (work.branch and not _delete_branch(repository, aim, work.branch, work.tip)):
+        return None
+    undo = f"git branch {shlex.quote(work.branch or f'rescued-{work.tip[:10]}')} {work.tip}"
+    output.say(f"undo: {undo}")
+    return undo
+
+
+def _delete_branch(repository: Repository, aim: Aim, branch: str, tip: str) -> bool:
+    if aim.protects(branch) or any(other.branch == branch for other in worktree.registered(repository)):
+        return False
+    done = repository.run("update-ref", "--no-deref", "-d", f"refs/heads/{branch}", tip)
     if done.returncode:
-        output.warn(f"the branch {work.branch} stays: {done.words}")
-        return
-    repository.run("config", "--remove-section", f"branch.{work.branch}")
+        output.warn(f"the branch {branch} stays: {done.words}")
+        return False
+    repository.run("config", "--remove-section", f"branch.{branch}")
+    return True
 
 
 def _remove_empty(plan: Layout, folder: Path) -> None:

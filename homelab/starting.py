@@ -49,6 +49,7 @@ def _make(plan: Layout, name: str, aim: Aim, tips: dict[str, str], wanted: str |
             worktree.require_room(worktree.registered(plan.repository), plan, path)
             _require_folder(plan, path)
             base = _base(plan.repository, aim, branch, tips, wanted)
+            worktree.remember(plan)
             record = making.Record(str(path), branch, base, making.missing_folders(path))
             making.write(plan, name, record)
             making.ignore(plan, name)
@@ -69,8 +70,8 @@ def _started(plan: Layout, name: str, branch: str) -> Started | None:
             continue
         if entry.is_main:
             raise Refused(
-                f"{branch} is checked out in the main worktree {entry.path}",
-                hint=f"`git -C {entry.path} switch {'-' if entry.path == plan.root else 'BRANCH'}` frees it",
+                f"{branch} is checked out in the main worktree {plan.root}",
+                hint=f"`git -C {plan.root} switch -` frees it",
             )
         if not entry.missing:
             if entry.branch != branch:

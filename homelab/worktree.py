@@ -4,6 +4,7 @@ Git's own list is the truth; folders are never matched by a part of their path, 
 another. Making and removing them is `homelab.starting` and `homelab.cleaning`, both under `exclusive`.
 """
 
+import contextlib
 import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from homelab.errors import Refused, Usage
 from homelab.git import Repository
 
 _HEADS = "refs/heads/"
+#: Names the main worktree of a clone whose git directory stands apart.
+_ROOT = "main-worktree"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +117,21 @@ def _root(repository: Repository) -> Path:
         return common.parent
     if repository.line("config", "--file", str(common / "config"), "--type=bool", "core.bare") == "true":
         return common
+    with contextlib.suppress(OSError):
+        remembered = Path(os.fsdecode((repository.state / _ROOT).read_bytes()))
+        if _points_at(remembered / ".git", common):
+            return remembered
     raise Refused(
         "git does not tell from here where the main worktree is: its git directory stands apart",
         hint="change into the main worktree and run it again",
     )
+
+
+def remember(plan: Layout) -> None:
+    """The main worktree is known from the linked ones too, where git alone would not tell it there."""
+    file = plan.repository.state / _ROOT
+    if (plan.root / ".git").is_file() and not file.exists():
+        storage.replace(file, os.fsencode(plan.root))
 
 
 def _points_at(file: Path, git_dir: Path) -> bool:

@@ -85,6 +85,32 @@ def test_a_bare_layout_gets_its_worktrees_beside_the_git_file(world: World) -> N
     assert world.git("status", "--porcelain", cwd=root / ".worktrees/y") == ""
 
 
+def test_a_git_directory_that_stands_apart_hides_nothing(world: World) -> None:
+    root = world.root / "apart"
+    world.git("clone", "--quiet", "--separate-git-dir", world.root / "gitdir", world.remote, root)
+    assert world.homelab("work", "start", "x", cwd=root).stdout == f"{root}/.worktrees/x\n"
+    assert world.homelab("work", "start", "y", cwd=root / ".worktrees/x").stdout == f"{root}/.worktrees/y\n"
+
+
+def test_a_moved_clone_is_told_how_to_be_repaired_and_loses_nothing(world: World) -> None:
+    world.json("work", "start", "x")
+    moved = world.root / "moved"
+    world.clone.rename(moved)
+    for command in ("start", "clean"):
+        done = world.homelab("work", command, "x", cwd=moved)
+        assert done.returncode == 3 and f"`git worktree repair {moved}/.worktrees/x`" in done.stderr
+    world.git("worktree", "repair", moved / ".worktrees/x", cwd=moved)
+    assert world.homelab("work", "start", "x", cwd=moved).stdout == f"{moved}/.worktrees/x\n"
+
+
+def test_a_linked_folder_of_worktrees_is_followed_and_ignored(world: World) -> None:
+    (world.root / "ext").mkdir()
+    (world.clone / ".worktrees").symlink_to(world.root / "ext")
+    assert world.homelab("work", "start", "x").stdout == f"{world.root}/ext/x\n"
+    assert world.git("status", "--porcelain") == ""
+    assert world.json("work", "list")[1]["topic"] == "x"
+
+
 def test_a_relative_git_dir_in_the_environment_does_not_mislead(world: World) -> None:
     other = world.root / "elsewhere"
     world.git("init", "--quiet", other)
@@ -259,7 +285,7 @@ def test_a_branch_that_the_main_worktree_has_is_not_given_away(world: World) -> 
 
 
 def test_prepare_runs_in_the_worktree_and_is_narrated(world: World) -> None:
-    world.commit({"homelab.toml": '[work]\nprepare = "echo preparing; pwd > where; sleep 60 & true"\n'})
+    world.commit({"homelab.toml": '[work]\nprepare = "echo preparing; pwd > where; sleep 3 & true"\n'})
     world.git("push", "--quiet", "origin", "master")
     done = world.homelab("work", "start", "x")
     path = world.clone / ".worktrees/x"
@@ -328,3 +354,20 @@ def test_an_interrupted_start_leaves_nothing_or_is_finished_by_the_next(world: W
     assert done.returncode == 0, done.stderr
     path = Path(done.stdout.strip())
     assert world.git("status", "--porcelain", cwd=path) == "" and (path / "z").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_us_alone_while_a_hook_runs_leaves_nothing(world: World, signum: int) -> None:
+    hook = world.clone / ".git/hooks/post-checkout"
+    hook.write_text("#!/bin/sh\ntouch ../../hooked; sleep 1; echo late > late\n")
+    hook.chmod(0o755)
+    child = launch(world, "work", "start", "x")
+    while not (world.clone / "hooked").exists():
+        time.sleep(0.01)
+    os.kill(child.pid, signum)
+    child.communicate()
+    (world.clone / "hooked").unlink()
+    assert child.returncode == 128 + signum
+    time.sleep(1)
+    untouched(world)

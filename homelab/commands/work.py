@@ -1,7 +1,6 @@
 """``homelab work start``, ``list`` and ``clean``."""
 
 import dataclasses
-import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -53,6 +52,8 @@ def list_(as_json: bool) -> None:
     if as_json:
         output.answer_json([{**dataclasses.asdict(row), "path": str(row.path)} for row in rows])
         return
+    if gone := [row.topic or str(row.path) for row in rows if row.missing]:
+        output.say(f"gone: {', '.join(gone)}; `git worktree repair PATH` after a move, `homelab work clean TOPIC` otherwise")
     cells = [("TOPIC", "BRANCH", "AHEAD", "BEHIND", "STATE", "PATH"), *(_cells(row) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
@@ -98,22 +99,19 @@ def clean(topics: tuple[str, ...], landed: bool, force: bool, as_json: bool) -> 
     done = cleaning.clean(repository, Objects(repository.common_dir), topics, sweep=landed, force=force)
     for one in done.kept:
         output.say(f"{one.work.name} stays: " + "; ".join(one.reasons))
-    undo = {work.name: f"git branch {shlex.quote(work.branch or work.name)} {work.tip}" for work in done.removed if work.tip}
-    for command in undo.values():
-        output.say(f"undo: {command}")
     if as_json:
         removed = [
             {
-                "topic": w.name,
-                "path": str(w.path) if w.path else None,
-                "branch": w.branch,
-                "commit": w.tip,
-                "undo": undo.get(w.name),
+                "topic": work.name,
+                "path": str(work.path) if work.path else None,
+                "branch": work.branch,
+                "commit": work.tip,
+                "undo": undo,
             }
-            for w in done.removed
+            for work, undo in done.removed
         ]
         output.answer_json({"ok": True, "removed": removed, "kept": [cleaning.as_json(one) for one in done.kept]})
     else:
-        for work in done.removed:
+        for work, _ in done.removed:
             output.answer(output.line(f"removed {work.path or work.branch}"))
     removal.empty_trash(repository)
