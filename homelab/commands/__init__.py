@@ -161,8 +161,12 @@ def run(argv: list[str]) -> int:
             signal.signal(signum, _end)
 
     def entry() -> None:
+        # Not click's own `main`: it would turn a broken pipe into 1 and swallow what we have words for.
         try:
-            root().main(argv, prog_name="homelab", standalone_mode=False)
+            with root().make_context("homelab", argv) as context:
+                context.command.invoke(context)
+        except click.exceptions.Exit:
+            return
         except click.exceptions.NoArgsIsHelpError as error:
             sys.stderr.write(error.format_message() + "\n")
             raise Usage("a command is missing", hint="`homelab --help` lists them") from None
