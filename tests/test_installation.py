@@ -440,6 +440,77 @@ def test_killed_at_any_moment_the_hooks_still_run_and_everything_can_be_undone(w
     assert snapshot(world) == before
 
 
+# -- lefthook and husky, as npm brings them ----------------------------------------------------------------------------
+
+
+def npm(world: World, package: str) -> None:
+    """The package is installed in the clone by npm."""
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm here")
+    world.write({"package.json": '{"name": "x", "private": true}\n', ".gitignore": "node_modules\n"})
+    env = {name: value for name, value in os.environ.items() if name.lower().startswith("npm_config_")}
+    argv = ("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", package)
+    done = world.run(*argv, check=False, env={**env, "HOME": os.environ["HOME"]}, timeout=110)
+    if done.returncode:
+        pytest.skip(f"npm cannot install {package}: {done.stderr[-300:]}")
+
+
+LEFTHOOK = "pre-push:\n  jobs:\n  - run: touch framework-ran\n"
+
+
+@pytest.mark.slow
+def test_lefthook_runs_behind_the_gate(world: World) -> None:
+    npm(world, "lefthook")
+    world.write({"lefthook.yml": LEFTHOOK})
+    world.run("npx", "lefthook", "install")
+    before = snapshot(world)
+    install(world)
+    assert world.json("hooks", "status")["chained"] == ["lefthook"]
+    assert_guarded(world)
+    assert (world.clone / "framework-ran").exists()
+    uninstall(world)
+    assert snapshot(world) == before
+
+
+@pytest.mark.slow
+def test_lefthook_that_is_installed_over_the_gate_is_found_and_chained(world: World) -> None:
+    npm(world, "lefthook")
+    world.write({"lefthook.yml": LEFTHOOK})
+    install(world)
+    world.run("npx", "lefthook", "install")
+    assert world.json("hooks", "status")["gate"] == "none"
+    assert [finding["id"] for finding in world.json("doctor")["findings"] if finding["severity"] == "failure"] == [
+        "overwritten"
+    ]
+    install(world)
+    assert_guarded(world)
+    assert (world.clone / "framework-ran").exists()
+
+
+@pytest.mark.slow
+def test_husky_runs_behind_the_gate_in_every_worktree_that_has_it(world: World) -> None:
+    npm(world, "husky")
+    world.run("npx", "husky")
+    world.write({".husky/pre-push": "touch framework-ran\n", ".husky/commit-msg": 'echo by-husky >>"$1"\n'})
+    before = snapshot(world)
+    tracked = world.git("status", "--porcelain")
+    install(world)
+    assert world.git("status", "--porcelain") == tracked
+    assert_guarded(world)
+    assert (world.clone / "framework-ran").exists()
+    assert "by-husky" in world.git("log", "-1", "--format=%B", world.commit({"a": "1"}))
+    linked = world.root / "linked"
+    world.git("worktree", "add", "--quiet", linked)
+    assert_guarded(world, cwd=linked)  # where husky itself is silent: .husky/_ is ignored
+    world.run("npx", "husky")  # every npm install does it, and moves the path away
+    assert world.json("hooks", "status")["gate"] == "none"
+    install(world)
+    assert_guarded(world)
+    uninstall(world)
+    assert snapshot(world) == before
+    assert world.git("config", "core.hooksPath") == ".husky/_"
+
+
 # -- the receiving side -----------------------------------------------------------------------------------------------
 
 
