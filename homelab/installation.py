@@ -138,6 +138,8 @@ def _take_hooks_path(repository: Repository, found: Place, protect: Iterable[str
     kept = _values(repository, scope, "core.hooksPath") if found.scope in ("local", "worktree") else []
     _set(repository, scope, _FORMER, [os.fspath(former), *kept])
     _set(repository, scope, "core.hooksPath", [os.fspath(ours)])
+    if _same(found.folder, repository.common_dir / "hooks"):
+        _empty_slots(repository)  # else the former folder would run us a second time
 
 
 def _install_apart(repository: Repository, ours: Path, former: Path, protect: Iterable[str]) -> None:
@@ -193,13 +195,17 @@ def _give_hooks_path_back(repository: Repository) -> None:
         ours.rmdir()
 
 
+def _empty_slots(repository: Repository) -> None:
+    folder = repository.common_dir / "hooks"
+    for slot in _slots(folder):
+        chain.take_out(slot, chain.following(folder, "pre-push"))
+
+
 def uninstall(repository: Repository) -> Status:
     """No hook of ours is left in this clone, and every other is what and where it was."""
     with storage.locked(_lock(repository)):
         _give_hooks_path_back(repository)
-        folder = repository.common_dir / "hooks"
-        for slot in _slots(folder):
-            chain.take_out(slot, chain.following(folder, "pre-push"))
+        _empty_slots(repository)
         repository.run("symbolic-ref", "--delete", shim.TARGET)
     return status(repository)
 

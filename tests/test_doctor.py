@@ -62,7 +62,7 @@ def test_an_installed_gate_holds(judged: World) -> None:
 def test_without_a_hook_the_gate_does_not_hold_and_the_repair_repairs_it(world: World) -> None:
     done = world.homelab("doctor")
     assert done.returncode == 1
-    assert "homelab: hint: `homelab hooks install`" in done.stderr
+    assert "homelab: hint: to repair it: homelab hooks install" in done.stderr
     answer = world.json("doctor")
     assert (answer["gate"], answer["error"]["next"]) == ("none", "homelab hooks install")
     assert ids(world) == ["hooks-missing"]
@@ -272,6 +272,26 @@ def test_a_framework_alone_leaks_what_it_is_not_told(world: World) -> None:
     found = results(world)
     assert found["an unverified commit to the target"] == "held"
     assert found["the target behind another ref"] == found["the target deleted"] == "leaked"
+
+
+@pytest.mark.parametrize("how", ["sha256", "shallow", "bare", "no-remote", "everything-protected"])
+def test_every_kind_of_clone_can_be_attacked(world: World, how: str) -> None:
+    cwd = world.root / how
+    if how == "sha256":
+        world.git("init", "--quiet", "--object-format=sha256", cwd, cwd=world.root)
+        world.commit({"a": "1"}, cwd=cwd)
+    elif how == "no-remote":
+        world.git("init", "--quiet", cwd, cwd=world.root)
+        world.commit({"a": "1"}, cwd=cwd)
+    else:
+        world.publish({"homelab.toml": '[gate]\nprotect = ["*"]\n' if how.startswith("every") else "# two\n"})
+        depth = {"shallow": ["--depth=1"], "bare": ["--bare"]}.get(how, [])
+        world.git("clone", "--quiet", *depth, world.remote.as_uri(), cwd, cwd=world.root)
+    assert results(world, cwd)["an unverified commit to the target"] == "leaked"
+    world.homelab("hooks", "install", cwd=cwd)
+    for found in cwd.rglob("pre-push"):
+        found.write_bytes(found.read_bytes().replace(shim.word(sys.executable), b"/nowhere/python"))
+    assert set(results(world, cwd).values()) == {"held"}
 
 
 def test_a_repository_without_a_commit_cannot_be_attacked(world: World) -> None:

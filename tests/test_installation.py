@@ -331,6 +331,16 @@ def test_a_hooks_folder_that_is_a_link_into_the_tree_is_not_written_to(world: Wo
     assert world.run("git", "config", "core.hooksPath", check=False).returncode == 1
 
 
+def test_a_hooks_path_that_names_gits_own_folder_runs_the_gate_once(world: World) -> None:
+    install(world)
+    world.git("config", "core.hooksPath", str(world.clone / ".git/hooks"))
+    install(world)
+    assert not (world.clone / ".git/hooks/pre-push").exists()
+    assert_guarded(world)
+    uninstall(world)
+    assert world.json("hooks", "status")["gate"] == "none"
+
+
 def test_several_values_of_the_hooks_path_come_back(world: World) -> None:
     world.git("config", "--add", "core.hooksPath", "one")
     world.git("config", "--add", "core.hooksPath", "two")

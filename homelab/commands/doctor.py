@@ -11,6 +11,8 @@ from homelab.commands import json_option
 from homelab.doctor import Diagnosis
 from homelab.errors import Failed
 
+#: A repair that begins like this is a command, not advice.
+_PROGRAMS = ("homelab ", "git ", "chmod ", "unset ")
 _WORDS = {
     "whole": "the whole gate: every ref of every push is judged",
     "framework": "the framework's hook only: the first ref of a push is judged, deletions are not",
@@ -34,8 +36,8 @@ def doctor(attacking: bool, as_json: bool) -> None:
         repair = next((f.repair for f in found.findings if f.severity == diagnosis.FAILURE and f.repair), None)
         raise Failed(
             _reason(found, outcomes),
-            hint=f"`{repair}`" if repair else "the lines above say what to do",
-            next=repair,
+            hint=f"to repair it: {repair}" if repair else "the lines above say what to do",
+            next=repair if repair and repair.startswith(_PROGRAMS) else None,
             fields=document,
         )
     if as_json:
