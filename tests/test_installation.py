@@ -341,6 +341,33 @@ def test_a_hooks_path_that_names_gits_own_folder_runs_the_gate_once(world: World
     assert world.json("hooks", "status")["gate"] == "none"
 
 
+def test_a_hooks_path_of_one_worktree_is_given_back_from_any_other(world: World) -> None:
+    linked = world.root / "linked"
+    world.git("worktree", "add", "--quiet", linked)
+    world.git("config", "extensions.worktreeConfig", "true")
+    world.git("config", "--worktree", "core.hooksPath", ".githooks", cwd=linked)
+    install(world)
+    assert world.json("hooks", "status", cwd=linked)["gate"] == "none"
+    install(world, cwd=linked)
+    assert_guarded(world)
+    assert_guarded(world, cwd=linked)
+    uninstall(world)
+    assert world.git("config", "core.hooksPath", cwd=linked) == ".githooks"
+    assert world.run("git", "config", "core.hooksPath", check=False).returncode == 1
+
+
+def test_a_hooks_path_that_cannot_be_overruled_is_refused_and_left_as_it_was(world: World) -> None:
+    (world.root / "more").write_text("[core]\n\thooksPath = .githooks\n")
+    with (world.clone / ".git/config").open("a") as file:
+        file.write(f"[include]\n\tpath = {world.root / 'more'}\n")
+    before = snapshot(world)
+    done = world.homelab("hooks", "install")
+    assert done.returncode == 3
+    assert "homelab: hint: " in done.stderr
+    assert snapshot(world) == before
+    assert not (world.clone / ".git/homelab/hooks").exists()
+
+
 def test_several_values_of_the_hooks_path_come_back(world: World) -> None:
     world.git("config", "--add", "core.hooksPath", "one")
     world.git("config", "--add", "core.hooksPath", "two")
