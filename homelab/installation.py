@@ -131,11 +131,19 @@ def _take_hooks_path(repository: Repository, found: Place, protect: Iterable[str
         chain.set_aside(ours)  # somebody's hooks from the last time; they do not run now and shall not run again
     former = Path(found.value) if found.value is not None else repository.common_dir / "hooks"
     _install_apart(repository, ours, former, protect)
-    scope = "--worktree" if found.scope == "worktree" else "--local"
-    # Empty: to be unset again. A value of another scope stays where it is, ours only stands in front of it.
-    kept = _values(repository, scope, "core.hooksPath") if found.scope in ("local", "worktree") else []
-    _set(repository, scope, _FORMER, [os.fspath(former), *kept])
-    _set(repository, scope, "core.hooksPath", [os.fspath(ours)])
+    file = (repository.git_dir / "config.worktree") if found.scope == "worktree" else (repository.common_dir / "config")
+    # None: to be unset again. A value of another scope stays where it is, ours only stands in front of it.
+    kept = _values(repository, file, "core.hooksPath")
+    _set(repository, file, _FORMER, [os.fspath(former), *kept])
+    _set(repository, file, "core.hooksPath", [os.fspath(ours)])
+    if not _same(place(repository).folder, ours):
+        _give_hooks_path_back(repository)
+        raise Refused(
+            "core.hooksPath is set in a file that the clone's configuration includes, which cannot be overruled",
+            hint="`git config --show-origin core.hooksPath` names it; take it out, then `homelab hooks install`",
+        )
+    if _same(found.folder, repository.common_dir / "hooks"):
+        _empty_slots(repository)  # else the former folder would run us a second time
 
 
 def _install_apart(repository: Repository, ours: Path, former: Path, protect: Iterable[str]) -> None:
@@ -152,38 +160,45 @@ def _install_apart(repository: Repository, ours: Path, former: Path, protect: It
     chain.put(repository.state, slot, kept, shim.pre_push(protect, following))
 
 
-def _values(repository: Repository, scope: str, name: str) -> list[str]:
-    done = repository.run("config", scope, "--null", "--get-all", name)
+def _values(repository: Repository, file: Path, name: str) -> list[str]:
+    done = repository.run("config", "--file", file, "--null", "--get-all", name)
     return os.fsdecode(done.stdout).split("\0")[:-1] if done.returncode == 0 else []
 
 
-def _set(repository: Repository, scope: str, name: str, values: list[str]) -> None:
+def _set(repository: Repository, file: Path, name: str, values: list[str]) -> None:
     """The variable has these values and no others; one value is replaced where it stands."""
     if len(values) == 1:
-        repository.out("config", scope, "--replace-all", name, values[0])
+        repository.out("config", "--file", file, "--replace-all", name, values[0])
         return
-    repository.run("config", scope, "--unset-all", name)
+    repository.run("config", "--file", file, "--unset-all", name)
     for value in values:
-        repository.out("config", scope, "--add", name, value)
+        repository.out("config", "--file", file, "--add", name, value)
+
+
+def _files(repository: Repository) -> list[Path]:
+    """Return the clone's configuration files, this worktree's first: uninstalling speaks for all of them."""
+    common = repository.common_dir
+    named = [repository.git_dir / "config.worktree", common / "config", *common.glob("worktrees/*/config.worktree")]
+    return [file for file in dict.fromkeys([*named, common / "config.worktree"]) if file.exists()]
 
 
 def _former(repository: Repository) -> Path | None:
     """Return the folder that hooks are handed on to."""
-    for scope in ("--worktree", "--local"):
-        if values := _values(repository, scope, _FORMER):
+    for file in (repository.git_dir / "config.worktree", repository.common_dir / "config"):
+        if values := _values(repository, file, _FORMER):
             return Path(values[0])
     return None
 
 
 def _give_hooks_path_back(repository: Repository) -> None:
     ours = own_folder(repository)
-    for scope in ("--worktree", "--local"):
-        if not (remembered := _values(repository, scope, _FORMER)):
+    for file in _files(repository):
+        if not (remembered := _values(repository, file, _FORMER)):
             continue
-        current = _values(repository, scope, "core.hooksPath")
+        current = _values(repository, file, "core.hooksPath")
         if current and _same(Path(current[-1]), ours):
-            _set(repository, scope, "core.hooksPath", remembered[1:])
-        _set(repository, scope, _FORMER, [])
+            _set(repository, file, "core.hooksPath", remembered[1:])
+        _set(repository, file, _FORMER, [])
     for path in sorted(ours.iterdir()) if ours.is_dir() else []:
         if shim.owner(path) == "homelab":
             path.unlink()
@@ -191,13 +206,17 @@ def _give_hooks_path_back(repository: Repository) -> None:
         ours.rmdir()
 
 
+def _empty_slots(repository: Repository) -> None:
+    folder = repository.common_dir / "hooks"
+    for slot in _slots(folder):
+        chain.take_out(slot, chain.following(folder, "pre-push"))
+
+
 def uninstall(repository: Repository) -> Status:
     """No hook of ours is left in this clone, and every other is what and where it was."""
     with storage.locked(_lock(repository)):
         _give_hooks_path_back(repository)
-        folder = repository.common_dir / "hooks"
-        for slot in _slots(folder):
-            chain.take_out(slot, chain.following(folder, "pre-push"))
+        _empty_slots(repository)
         repository.run("symbolic-ref", "--delete", shim.TARGET)
     return status(repository)
 
