@@ -149,6 +149,12 @@ def test_a_program_that_is_gone_is_found(judged: World) -> None:
     assert ids(judged) == ["program-gone"]
 
 
+def test_a_hook_of_another_version_is_found(judged: World) -> None:
+    ours = judged.clone / ".git/hooks/pre-push"
+    ours.write_bytes(ours.read_bytes() + b"# an older ending\n")
+    assert ids(judged, severity="warning") == ["hook-outdated"]
+
+
 def test_an_old_git_is_found(judged: World) -> None:
     real = shutil.which("git")
     path = judged.root / "old/git"
@@ -208,7 +214,10 @@ def results(world: World, cwd: Path | None = None) -> dict[str, str]:
     return {case["name"]: case["result"] for case in world.json("doctor", "--attack", cwd=cwd)["attack"]}
 
 
-@pytest.mark.parametrize("where", ["plain", "hand-written", "pre-commit", "prek", "hooksPath", "linked"])
+@pytest.mark.parametrize(
+    "where",
+    ["plain", "hand-written", pytest.param("pre-commit", marks=pytest.mark.slow), "prek", "hooksPath", "linked"],
+)
 def test_a_gate_that_holds_is_shown_to_hold(world: World, where: str) -> None:
     cwd = None
     world.commit({".pre-commit-config.yaml": CONFIG})
