@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from homelab import git, installation, policy, process, shim, storage
+from homelab import git, hookspath, installation, policy, process, shim, storage
 from homelab.errors import HomelabError
 from homelab.git import Repository
 from homelab.installation import Status
@@ -76,6 +76,8 @@ def _gate(repository: Repository, status: Status) -> Iterator[Finding]:
         for name in status.chained:
             yield Finding("chained", NOTE, f"a push runs {name} as well, and both have to agree")
         yield from _program(status.ours)
+        if not shim.is_current(status.ours):
+            yield Finding("hook-outdated", WARNING, "the hook was written by another version of homelab", _INSTALL)
         return
     yield from _not_executable(status.hook) or _hooks_path(repository, status) or _in_place(repository, status)
     if status.gate == "framework":
@@ -113,10 +115,10 @@ def _not_executable(hook: Path) -> list[Finding]:
 
 def _hooks_path(repository: Repository, status: Status) -> list[Finding]:
     """Return a finding where `core.hooksPath` leads git past the gate, or to where none is."""
-    found = installation.place(repository)
+    found = hookspath.place(repository)
     if found.value is None:
         return []
-    if found.folder.resolve() == installation.own_folder(repository).resolve():
+    if found.folder.resolve() == hookspath.own_folder(repository).resolve():
         if found.folder.is_dir():
             return []
         message = f"core.hooksPath names our folder {found.value}, which is gone: no hook runs at all"
@@ -202,7 +204,7 @@ def _suites(repository: Repository, aim: Aim, objects: Objects) -> Iterator[Find
     if tip is None:
         return
     try:
-        if policy.read(objects, tip).suites:
+        if policy.read(objects, objects.commit(tip).tree).suites:
             return
     except HomelabError as error:
         yield Finding("rules", FAILURE, error.message, error.hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -23,7 +24,8 @@ ANGRY = "sys.exit(1)"
 
 
 def judge(world: World, verdict: str) -> None:
-    """Our hooks in the clone start this judge."""
+    """Our hooks in the clone start this judge, and know nothing by themselves."""
+    shutil.rmtree(world.clone / ".git/homelab/gate", ignore_errors=True)
     path = world.root / "judge"
     path.write_text(
         f"#!{sys.executable}\nimport sys\nif '-c' in sys.argv: sys.exit(0)\nlines = sys.stdin.read().splitlines()\n{verdict}\n"
@@ -31,7 +33,8 @@ def judge(world: World, verdict: str) -> None:
     path.chmod(0o755)
     for found in (world.clone / ".git").rglob("*"):
         if found.is_file() and shim.owner(found) == "homelab":
-            found.write_bytes(found.read_bytes().replace(shim.word(sys.executable), shim.word(path)))
+            line = b"python=" + shim.word(path)
+            found.write_bytes(re.sub(rb"(?m)^python=.*$", lambda _: line, found.read_bytes()))
 
 
 @pytest.fixture
@@ -149,6 +152,12 @@ def test_a_program_that_is_gone_is_found(judged: World) -> None:
     assert ids(judged) == ["program-gone"]
 
 
+def test_a_hook_of_another_version_is_found(judged: World) -> None:
+    ours = judged.clone / ".git/hooks/pre-push"
+    ours.write_bytes(ours.read_bytes() + b"# an older ending\n")
+    assert ids(judged, severity="warning") == ["hook-outdated"]
+
+
 def test_an_old_git_is_found(judged: World) -> None:
     real = shutil.which("git")
     path = judged.root / "old/git"
@@ -208,7 +217,10 @@ def results(world: World, cwd: Path | None = None) -> dict[str, str]:
     return {case["name"]: case["result"] for case in world.json("doctor", "--attack", cwd=cwd)["attack"]}
 
 
-@pytest.mark.parametrize("where", ["plain", "hand-written", "pre-commit", "prek", "hooksPath", "linked"])
+@pytest.mark.parametrize(
+    "where",
+    ["plain", "hand-written", pytest.param("pre-commit", marks=pytest.mark.slow), "prek", "hooksPath", "linked"],
+)
 def test_a_gate_that_holds_is_shown_to_hold(world: World, where: str) -> None:
     cwd = None
     world.commit({".pre-commit-config.yaml": CONFIG})
@@ -290,7 +302,7 @@ def test_every_kind_of_clone_can_be_attacked(world: World, how: str) -> None:
     assert results(world, cwd)["an unverified commit to the target"] == "leaked"
     world.homelab("hooks", "install", cwd=cwd)
     for found in cwd.rglob("pre-push"):
-        found.write_bytes(found.read_bytes().replace(shim.word(sys.executable), b"/nowhere/python"))
+        found.write_bytes(re.sub(rb"(?m)^python=.*$", b"python=/nowhere/python", found.read_bytes()))
     assert set(results(world, cwd).values()) == {"held"}
 
 
