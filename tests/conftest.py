@@ -1,10 +1,13 @@
 """Fixtures: every test gets a world of its own, copied from one that is built once a session."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.claimants import Claimants
+from tests.claimants import claimants as claimants_on
 from tests.world import World, build, sealed
 
 
@@ -30,3 +33,10 @@ def gated(world: World) -> World:
     """The same with the gate installed."""
     assert world.homelab("hooks", "install").returncode == 0
     return world
+
+
+@pytest.fixture
+def claimants(tmp_path: Path) -> Iterator[Claimants]:
+    """Sessions that share a store of files."""
+    with claimants_on(tmp_path, f"file://{tmp_path}/store") as made:
+        yield made

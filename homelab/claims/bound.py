@@ -1,7 +1,7 @@
 """A command that runs under claims: they are its own, live as long as it does, and outlive this process with it.
 
 Invariant: from the first instruction of the command until its end, normal or not, the claims are held, whoever is killed;
-after a signal or a kill until its last descendant is gone. `homelab.keeper` does the keeping.
+after a signal or a kill until its last descendant is gone. `homelab.claims.keeper` does the keeping.
 """
 
 import contextlib
@@ -11,13 +11,12 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from homelab import keeper, output, process
-from homelab.claims import tree
+from homelab import output, process
+from homelab.claims import keeper, tree
 from homelab.claims.store import Store, Taken
 from homelab.errors import Failed
 
@@ -114,13 +113,11 @@ class _Run:
         os.write(self._orders, f"go {self._store.url if self._store else ''}\n".encode())
         threading.Thread(target=self._pass_signals_on, daemon=True).start()
         with os.fdopen(status) as reports:
-            return self._listen(reports)
+            return self._listen(reports) or self._without_the_keeper(started.wait())
 
     def _environment(self) -> dict[str, str]:
         claim = self._taken.new[0] if self._taken.new else None
-        return process.environment(
-            {"HOMELAB_CLAIM_ID": claim.id, "HOMELAB_CLAIM_FENCE": str(claim.fence)} if claim else {}
-        )
+        return process.environment({"HOMELAB_CLAIM_ID": claim.id, "HOMELAB_CLAIM_FENCE": str(claim.fence)} if claim else {})
 
     def _task(self, control: int, status: int) -> dict[str, object]:
         return {
@@ -135,23 +132,26 @@ class _Run:
         }
 
     def _listen(self, reports: IO[str]) -> list[str]:
+        """Return how the keeper says that the command ended; nothing when the keeper was killed."""
         for line in reports:
             words = line.split()
             if words[0] != "started":
                 return words
             self._child = int(words[1])
-        return self._without_the_keeper()
+        return []
 
-    def _without_the_keeper(self) -> list[str]:
-        """Wait for the command ourselves: the keeper has been killed."""
+    def _without_the_keeper(self, _: int) -> list[str]:
+        """Wait for the command ourselves; it is our child once the dead keeper has been collected."""
         if not self._child:
             raise Failed("the keeper of the claim ended before it started the command", hint="run it again")
         try:
             status = os.waitpid(self._child, 0)[1]
+        except ChildProcessError:
+            hint = "its claim is free; look at what it did before you run it again"
+            raise Failed("the keeper of the claim was killed, and how the command ended is not known", hint=hint) from None
+        with contextlib.suppress(ChildProcessError):
             while self._signalled:
                 os.waitpid(-1, 0)
-        except ChildProcessError:
-            status = 0 if self._signalled else 1
         return ["ended", str(status), "0"]
 
     def _pass_signals_on(self) -> None:
@@ -171,5 +171,3 @@ class _Run:
             return
         for label in self._store.end(self._id, self._labels):
             output.warn(f"{label} was taken from this command while it ran: `homelab claims history {label}` says by whom")
-
-

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from homelab import storage
 from homelab.claims import place, records, tree
-from homelab.claims.clock import Deadline, stamp
+from homelab.claims.clock import Deadline
 from homelab.claims.model import LEASED, ORPHANED, PROCESS, Blocked, Claim, Ticket, with_queue
 from homelab.claims.store import Store, event
 from homelab.errors import Refused, Unreachable
@@ -71,9 +71,10 @@ class FileStore(Store):
     def board(self) -> list[Claim]:
         """Return all live claims. No mutex is taken: records are whole, and the dead are passed over."""
         with self._reaching():
-            claims = [found for path in _sorted(self.folder / "held") if (found := self._read(path)) and self._lives(*found)]
-            tickets = [found for path in _sorted(self.folder / "queue") if (found := self.ticket(path)) is not None]
-        return with_queue([self._shown(claim) for claim, _, _ in claims], tickets)
+            read = [found for path in _sorted(self.folder / "held") if (found := self._read(path))]
+            claims = [self._shown(found[0]) for found in read if self._lives(*found)]
+            tickets = [ticket for path in _sorted(self.folder / "queue") if (ticket := self.ticket(path))]
+        return with_queue(claims, tickets)
 
     def history(self, label: str | None) -> list[dict[str, Any]]:
         """Return the events, oldest first."""
@@ -223,7 +224,7 @@ class _Files:
             document["group"] = True
             self._group.add(claim.id)
         storage.replace(path, json.dumps(document, indent=1).encode() + b"\n", mode=self._store.mode)
-        return replace(claim, expires_at=deadline and deadline.moment(), left=seconds)
+        return replace(claim, expires_at=deadline.moment() if deadline else None, left=seconds)
 
     def commit(self) -> None:
         """Leases on several labels stand, all at once."""
@@ -291,5 +292,3 @@ def _survivors(alive: Path, claim: Claim) -> list[int]:
     keeper = claim.keeper.pid if claim.keeper else 0
     found = set(tree.openers(alive)) | (set(tree.descendants(keeper)) if claim.keeper == tree.identify(keeper) else set())
     return sorted(found - {keeper, os.getpid()})
-
-

@@ -180,7 +180,9 @@ def decide(request: Request, standing: Sequence[Claim], ahead: Sequence[Ticket])
     blocking = tuple(
         claim
         for claim in standing
-        if claim is not own and claim.damaged is None and not _may_share(claim.mode, request.mode)
+        if claim is not own
+        and claim.damaged is None
+        and not _may_share(claim.mode, request.mode)
         # One's own command holds the label besides one's own lease: renewing the lease takes nothing from it.
         and not (renews and claim.holder.is_same(request.holder))
     )

@@ -43,7 +43,7 @@ def file_system(path: Path) -> str:
     if not sys.platform.startswith("linux"):
         return ""
     try:
-        device = os.stat(path).st_dev
+        device = path.stat().st_dev
         rows = Path("/proc/self/mountinfo").read_text("utf-8", errors="surrogateescape").splitlines()
     except OSError:
         return ""

@@ -96,7 +96,7 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def _grasp(self, id: str) -> int | None:
-        """This process proves by being alive that the claim or ticket lives; return a descriptor that children inherit."""
+        """Our being alive proves that the claim or ticket lives; return a descriptor that children inherit."""
 
     @abc.abstractmethod
     def _let_go(self, id: str) -> None:
@@ -138,9 +138,7 @@ class Store(abc.ABC):
             )
         return self._carry_out(ledger, request, plan)
 
-    def _carry_out(
-        self, ledger: Ledger, request: Request, plan: list[tuple[str, Grant | Renew | Covered]]
-    ) -> Taken:
+    def _carry_out(self, ledger: Ledger, request: Request, plan: list[tuple[str, Grant | Renew | Covered]]) -> Taken:
         granted = [label for label, decision in plan if isinstance(decision, Grant)]
         number = ledger.number() if granted else 0
         bound = bool(granted) and request.binding == PROCESS
@@ -249,7 +247,7 @@ class Store(abc.ABC):
     def renew(self, labels: Collection[str], holder: Holder, *, all: bool) -> list[Claim]:
         """The session's leases on these labels last for their duration from now, never less; return them.
 
-        `all` renews those too that `--for` fixed.
+        With `all` those too that `--for` fixed, and the history says so; without, it happens by the way of any command.
         """
         renewed = []
         with self.transaction(labels) as ledger:
@@ -258,7 +256,8 @@ class Store(abc.ABC):
                     own = claim.binding == LEASED and claim.damaged is None and claim.holder.is_same(holder)
                     if own and (all or not claim.fixed):
                         renewed.append(ledger.put(claim, max(claim.duration or LEASE, claim.left or 0)))
-                        ledger.event(event("renewed", renewed[-1]))
+                        if all:
+                            ledger.event(event("renewed", renewed[-1]))
         return renewed
 
     def steal(self, request: Request, reason: str, *, force: bool) -> tuple[Claim, list[Claim]]:

@@ -40,9 +40,9 @@ def open(url: str | None) -> Store:
         return _files(place.default())
     scheme = url.partition(":")[0]
     if scheme in ("postgresql", "postgres"):
-        from homelab.claims.postgres import PostgresStore
+        from homelab.claims import postgres
 
-        return PostgresStore(url)
+        return postgres.connect(url)
     parts = urlsplit(url)
     path = unquote(parts.path)
     if scheme != "file" or parts.netloc not in ("", "localhost") or not path.startswith("/") or "\0" in path:
@@ -54,3 +54,14 @@ def _files(folder: Path) -> Store:
     from homelab.claims.files import FileStore
 
     return FileStore(folder)
+
+
+def prepare(url: str | None, grant: str | None) -> str:
+    """The store can be used, by `grant` too; return its name for people. Raises what `open` raises."""
+    if url and url.partition(":")[0] in ("postgresql", "postgres"):
+        from homelab.claims import postgres
+
+        return postgres.prepare(url, grant)
+    if grant is not None:
+        raise Usage("a folder has no roles to grant", hint="share the folder: `chgrp GROUP` and `chmod 2770` it")
+    return open(url).url

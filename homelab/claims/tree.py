@@ -53,7 +53,7 @@ def descends_from(ancestor: Process) -> bool:
 
 def _pids() -> Iterator[int]:
     with contextlib.suppress(OSError):
-        yield from (int(name) for name in os.listdir(_PROC) if name.isdigit())
+        yield from (int(name) for name in os.listdir(_PROC) if name.isdigit())  # noqa: PTH208
 
 
 def descendants(pid: int) -> list[int]:
@@ -86,9 +86,9 @@ def openers(path: Path) -> list[int]:
 def _has_open(pid: int, wanted: os.stat_result) -> bool:
     folder = f"/proc/{pid}/fd"
     try:
-        for name in os.listdir(folder):
+        for name in os.listdir(folder):  # noqa: PTH208 - a Path for each of thousands costs
             with contextlib.suppress(OSError):
-                found = os.stat(f"{folder}/{name}")
+                found = os.stat(f"{folder}/{name}")  # noqa: PTH116
                 if (found.st_ino, found.st_dev) == (wanted.st_ino, wanted.st_dev):
                     return True
     except OSError:

@@ -155,6 +155,9 @@ def run(argv: list[str]) -> int:
             signal.signal(signum, _end)
 
     def entry() -> None:
+        from homelab.claims import renewal
+
+        renewal.by_the_way()
         try:
             root().main(argv, prog_name="homelab", standalone_mode=False)
         except click.exceptions.NoArgsIsHelpError as error:

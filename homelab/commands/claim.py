@@ -6,7 +6,7 @@ import click
 
 from homelab import output
 from homelab.commands import json_option
-from homelab.errors import Busy, ChildExit, Usage
+from homelab.errors import ChildExit, Usage
 
 
 class _WithCommand(click.Command):
@@ -136,11 +136,7 @@ def release(labels: tuple[str, ...], all_mine: bool, as_json: bool) -> None:
         output.say("this session holds no lease")
 
 
-class _Board(click.Group):
-    """A listing that also has subcommands."""
-
-
-@click.group(cls=_Board, invoke_without_command=True)
+@click.group(invoke_without_command=True)
 @json_option
 @click.option("--watch", is_flag=True, help="Stay, and show every change.")
 @click.pass_context
@@ -157,3 +153,72 @@ def claims(ctx: click.Context, as_json: bool, watch: bool) -> None:
         output.answer_json([each.document() for each in store.board()])
     else:
         output.answer(board.table(store.board()))
+
+
+@claims.command()
+@click.argument("labels", nargs=-1, metavar="[LABEL]", callback=_labels)
+@click.option("--since", metavar="DURATION", callback=_seconds, help="Only what happened since then.")
+@json_option
+def history(labels: tuple[str, ...], since: int | None, as_json: bool) -> None:
+    """Show what became of claims: taken, renewed, released, expired, abandoned, stolen."""
+    from homelab.claims import board, taking
+
+    if len(labels) > 1:
+        raise Usage("name one label, or none for all", hint="`homelab claims history stack:vault`")
+    events = board.since(taking.store().history(labels[0] if labels else None), since)
+    if as_json:
+        output.answer_json(events)
+    else:
+        output.answer(board.events(events))
+
+
+@claims.command()
+@click.argument("labels", nargs=-1, metavar="[LABEL]...", callback=_labels)
+@json_option
+def renew(labels: tuple[str, ...], as_json: bool) -> None:
+    """Renew the leases of this session, all of them where none is named."""
+    from homelab.claims import asking, taking
+
+    renewed = taking.renew(taking.store(), labels, asking.holder())
+    if as_json:
+        output.answer_json(_document(renewed))
+        return
+    for each in renewed:
+        output.answer(f"{each.label} is yours, fence {each.fence}, {_until(each)}")
+    if not renewed:
+        output.say("this session holds no lease")
+
+
+@claims.command()
+@click.argument("labels", nargs=1, metavar="LABEL", callback=lambda ctx, p, value: _labels(ctx, p, (value,)))
+@click.option("--reason", required=True, metavar="TEXT", callback=_text, help="Why; the history keeps it.")
+@click.option("--force", is_flag=True, help="Even from a command that still runs.")
+@json_option
+def steal(labels: tuple[str, ...], reason: str, force: bool, as_json: bool) -> None:
+    """Take a claim from its holder. It is yours then, as a lease."""
+    from homelab.claims import asking, model, taking, words
+
+    request = model.Request(asking.new_id(), labels, model.EXCLUSIVE, model.LEASED, reason, asking.holder())
+    claim, gone = taking.steal(taking.store(), request, reason, force=force)
+    for each in gone:
+        output.say(f"taken from {words.person(each)}: {output.line(each.purpose)}{words.pids(each)}")
+    if not gone:
+        output.say(f"nobody held {claim.label}")
+    if as_json:
+        output.answer_json({**_document([claim]), "taken": [each.document() for each in gone]})
+    else:
+        output.answer(f"{claim.label} is yours, fence {claim.fence}, {_until(claim)}")
+
+
+@claims.command("init-store")
+@click.option("--grant", metavar="ROLE", help="A role of the database that may use the store, and no more.")
+@json_option
+def init_store(grant: str | None, as_json: bool) -> None:
+    """Prepare the claim store: the folder, or the schema of the database."""
+    from homelab.claims import stores
+
+    words = stores.prepare(stores.url(), grant)
+    if as_json:
+        output.answer_json({"ok": True, "store": words})
+    else:
+        output.say(f"the claim store {words} is ready")

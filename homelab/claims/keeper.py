@@ -5,7 +5,8 @@ lock, whatever homelab itself suffers; it passes signals on. It ends nothing: it
 `homelab.claims`, which is imported only when there is something to say to a store.
 
 It is started by `homelab.claims.bound` with one JSON argument and the command's environment, and they talk in lines:
-    from homelab   ``go URL`` start the command, whose claim is in this store; ``signal N PID`` pass it on; ``done`` the claim is released, leave
+    from homelab   ``go URL`` start the command, whose claim is in this store; ``signal N PID`` pass it on;
+                   ``done`` the claim is released, leave
     to homelab     ``started PID``; ``failed ERRNO``; ``ended STATUS KEPT`` (KEPT is 1 when we keep the claim further)
 """
 
@@ -35,7 +36,7 @@ def be_subreaper() -> bool:
     import ctypes
 
     # 36 is PR_SET_CHILD_SUBREAPER, since Linux 3.4.
-    return ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) == 0
+    return bool(ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) == 0)
 
 
 def next_signal(wanted: list[signal.Signals]) -> tuple[int, int]:
@@ -47,7 +48,7 @@ def next_signal(wanted: list[signal.Signals]) -> tuple[int, int]:
 
 
 def mute() -> None:
-    """This process keeps none of the caller's three streams open: a reader of a pipe waits for all who could write."""
+    """None of the caller's three streams is kept open by us: a reader of a pipe waits for all who could write."""
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
@@ -211,7 +212,7 @@ class Keeper:
             self.signalled = True
             self.pending.append((time.monotonic() + _ECHO, int(rest[0]), int(rest[1])))
         self.homelab = word != ""
-        return word != "done"
+        return "done" not in (word, *rest)
 
     def _patience(self) -> float | None:
         return max(0.0, min(due for due, _, _ in self.pending) - time.monotonic()) if self.pending else None
@@ -267,5 +268,5 @@ def _line(fd: int) -> str:
 
 if __name__ == "__main__":
     # Started by its path and isolated: nothing but our own package is looked for beside it.
-    sys.path.append(str(Path(__file__).parent.parent))
+    sys.path.append(str(Path(__file__).parent.parent.parent))
     Keeper(json.loads(sys.argv[1])).run()
