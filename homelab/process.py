@@ -8,10 +8,11 @@ less still, an allow-list, since variables like ``SKIP`` or ``PYTEST_ADDOPTS`` t
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from homelab.errors import Failed
 
@@ -122,6 +123,20 @@ def start(
         pass_fds=pass_fds,
         start_new_session=new_session,
     )
+
+
+def become(argv: Sequence[str | Path], *, cwd: Path) -> NoReturn:
+    """Instead of us `argv` runs from now on, with our terminal and the usual signals. Raises `Failed`."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python ignores these, and what is ignored stays so in the next program.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.chdir(cwd)
+        os.execve(argv[0], [str(part) for part in argv], environment())  # noqa: S606
+    except OSError as error:
+        raise Failed(f"cannot start {argv[0]}: {error.strerror}", hint=f"install {argv[0]}, or repair it") from None
 
 
 PIPE = subprocess.PIPE

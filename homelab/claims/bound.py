@@ -58,7 +58,7 @@ def _signals() -> list[signal.Signals]:
     return [s for s in keeper.PASSED if s is not signal.SIGHUP or signal.getsignal(s) is not signal.SIG_IGN]
 
 
-def run(command: Command, taken: Taken, store: Store | None) -> int:
+def run(command: Command, taken: Taken | None, store: Store | None) -> int:
     """Return the command's exit code, 128 + n for a signal; its claims are free, or kept until its tree is gone."""
     # For good: from here on a signal is the command's, and after it there is nothing left to interrupt.
     signal.pthread_sigmask(signal.SIG_BLOCK, _signals())
@@ -66,12 +66,13 @@ def run(command: Command, taken: Taken, store: Store | None) -> int:
 
 
 class _Run:
-    def __init__(self, command: Command, taken: Taken, store: Store | None) -> None:
+    def __init__(self, command: Command, taken: Taken | None, store: Store | None) -> None:
         self._command = command
-        self._taken = taken
         self._store = store
-        self._id = taken.new[0].id if taken.new else None
-        self._labels = [claim.label for claim in taken.new]
+        new = taken.new if taken else ()
+        self._claim = new[0] if new else None
+        self._grip = taken.grip if taken else None
+        self._labels = [claim.label for claim in new]
         self._orders = -1
         self._child = 0
         self._signalled = False
@@ -102,13 +103,13 @@ class _Run:
         keeper.be_subreaper()
         status, theirs = os.pipe()
         control, self._orders = os.pipe()
-        pass_fds = [theirs, control, *([] if self._taken.grip is None else [self._taken.grip])]
+        pass_fds = [theirs, control, *([] if self._grip is None else [self._grip])]
         argv = [sys.executable, "-I", keeper.__file__, json.dumps(self._task(control, theirs))]
         started = process.start(argv, env=self._environment(), stdin=None, stdout=self._command.stdout, pass_fds=pass_fds)
         os.close(theirs)
         os.close(control)
-        if self._store and self._id:
-            self._store.attach(self._id, self._labels, tree.identify(started.pid))
+        if self._store and self._claim:
+            self._store.attach(self._claim.id, self._labels, tree.identify(started.pid))
         # Not among the arguments, which everybody can read: it may hold a password.
         os.write(self._orders, f"go {self._store.url if self._store else ''}\n".encode())
         threading.Thread(target=self._pass_signals_on, daemon=True).start()
@@ -116,7 +117,7 @@ class _Run:
             return self._listen(reports) or self._without_the_keeper(started.wait())
 
     def _environment(self) -> dict[str, str]:
-        claim = self._taken.new[0] if self._taken.new else None
+        claim = self._claim
         return process.environment({"HOMELAB_CLAIM_ID": claim.id, "HOMELAB_CLAIM_FENCE": str(claim.fence)} if claim else {})
 
     def _task(self, control: int, status: int) -> dict[str, object]:
@@ -125,9 +126,9 @@ class _Run:
             "cwd": self._command.cwd and str(self._command.cwd),
             "control": control,
             "status": status,
-            "grip": self._taken.grip,
+            "grip": self._grip,
             "group": os.getpgrp(),
-            "claim": self._id,
+            "claim": self._claim and self._claim.id,
             "labels": self._labels,
         }
 
@@ -167,7 +168,7 @@ class _Run:
                         os.kill(self._child, number)
 
     def _release(self) -> None:
-        if self._store is None or self._id is None:
+        if self._store is None or self._claim is None:
             return
-        for label in self._store.end(self._id, self._labels):
+        for label in self._store.end(self._claim.id, self._labels):
             output.warn(f"{label} was taken from this command while it ran: `homelab claims history {label}` says by whom")

@@ -162,17 +162,17 @@ class Keeper:
 
     def _attend(self) -> bool:
         """Return whether the claim is ours to keep: homelab is gone, and did not release it."""
+        watched = [self.sentinel.reports, self.wake, self.control]
         while self.homelab:
-            self._reap()
-            watched = [self.sentinel.reports, self.wake, self.control]
             ready, _, _ = select.select(watched, [], [], self._patience())
-            if self.wake in ready:
-                os.read(self.wake, 512)
-            if self.sentinel.reports in ready:
-                self._hear(_line(self.sentinel.reports))
+            if self.sentinel.reports in ready and not self._hear(_line(self.sentinel.reports)):
+                watched.remove(self.sentinel.reports)
             if self.control in ready and not self._obey(_line(self.control)):
                 return False
             self._pass_on()
+            if self.wake in ready:
+                os.read(self.wake, 512)
+                self._reap()
         return True
 
     def _reap(self) -> None:
@@ -187,6 +187,8 @@ class Keeper:
                     status = found
         if status is not None:
             self.ended = True
+            # Who dies of a signal has left things unfinished, and sometimes dies before the sentinel has spoken.
+            self.signalled |= os.WIFSIGNALED(status)
             self._tell(f"ended {status} {int(self.signalled and self._has_survivors())}")
 
     def _has_survivors(self) -> bool:
@@ -199,11 +201,13 @@ class Keeper:
                 return False
         return True
 
-    def _hear(self, line: str) -> None:
+    def _hear(self, line: str) -> bool:
+        """Take note of what the sentinel says, return whether there is a sentinel."""
         if line:
             number, sender = map(int, line.split())
             self.heard[number, sender] = time.monotonic()
             self.signalled = True
+        return line != ""
 
     def _obey(self, line: str) -> bool:
         """Do what homelab says, return whether there still is something to keep."""
@@ -212,7 +216,7 @@ class Keeper:
             self.signalled = True
             self.pending.append((time.monotonic() + _ECHO, int(rest[0]), int(rest[1])))
         self.homelab = word != ""
-        return "done" not in (word, *rest)
+        return word != "done"
 
     def _patience(self) -> float | None:
         return max(0.0, min(due for due, _, _ in self.pending) - time.monotonic()) if self.pending else None
@@ -225,13 +229,14 @@ class Keeper:
             if reached or due <= time.monotonic():
                 self.pending.remove(entry)
                 if not reached and not self.ended:
-                    os.kill(self.child, number)
+                    with contextlib.suppress(PermissionError):  # of another user, as under sudo
+                        os.kill(self.child, number)
 
     def _reached(self, number: int, sender: int) -> bool:
         if time.monotonic() - self.heard.get((number, sender), -_SAME) >= _SAME:
             return False
         try:
-            return os.getpgid(self.child) == self.task["group"]
+            return bool(os.getpgid(self.child) == self.task["group"])
         except OSError:
             return True
 

@@ -20,7 +20,8 @@ class _WithCommand(click.Command):
         return super().parse_args(ctx, args)
 
 
-def _seconds(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+def seconds(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Return the seconds of a duration on the command line. Raises `Usage`."""
     if value is None:
         return None
     from homelab import config
@@ -28,7 +29,8 @@ def _seconds(_: click.Context, parameter: click.Parameter, value: str | None) ->
     return config.duration(value, parameter.opts[0])
 
 
-def _text(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def text(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return a text for others to read. Raises `Usage` when it is blank."""
     if value is not None and not value.strip():
         raise Usage(f"{parameter.opts[0]} is blank", hint="say in a few words what for: others read it")
     return value.strip() if value else None
@@ -42,10 +44,10 @@ def _labels(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tu
 
 @click.command(cls=_WithCommand)
 @click.argument("labels", nargs=-1, required=True, metavar="LABEL...", callback=_labels)
-@click.option("--purpose", required=True, metavar="TEXT", callback=_text, help="What for, in a few words.")
-@click.option("--for", "duration", metavar="DURATION", callback=_seconds, help="Until when: 90s, 15m, 2h, 7d.")
+@click.option("--purpose", required=True, metavar="TEXT", callback=text, help="What for, in a few words.")
+@click.option("--for", "duration", metavar="DURATION", callback=seconds, help="Until when: 90s, 15m, 2h, 7d.")
 @click.option("--shared", is_flag=True, help="Together with others who share it.")
-@click.option("--wait", metavar="DURATION", callback=_seconds, help="Wait in the queue, this long at the most.")
+@click.option("--wait", metavar="DURATION", callback=seconds, help="Wait in the queue, this long at the most.")
 @json_option
 @click.pass_context
 def claim(
@@ -157,7 +159,7 @@ def claims(ctx: click.Context, as_json: bool, watch: bool) -> None:
 
 @claims.command()
 @click.argument("labels", nargs=-1, metavar="[LABEL]", callback=_labels)
-@click.option("--since", metavar="DURATION", callback=_seconds, help="Only what happened since then.")
+@click.option("--since", metavar="DURATION", callback=seconds, help="Only what happened since then.")
 @json_option
 def history(labels: tuple[str, ...], since: int | None, as_json: bool) -> None:
     """Show what became of claims: taken, renewed, released, expired, abandoned, stolen."""
@@ -191,7 +193,7 @@ def renew(labels: tuple[str, ...], as_json: bool) -> None:
 
 @claims.command()
 @click.argument("labels", nargs=1, metavar="LABEL", callback=lambda ctx, p, value: _labels(ctx, p, (value,)))
-@click.option("--reason", required=True, metavar="TEXT", callback=_text, help="Why; the history keeps it.")
+@click.option("--reason", required=True, metavar="TEXT", callback=text, help="Why; the history keeps it.")
 @click.option("--force", is_flag=True, help="Even from a command that still runs.")
 @json_option
 def steal(labels: tuple[str, ...], reason: str, force: bool, as_json: bool) -> None:
