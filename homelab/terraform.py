@@ -8,12 +8,11 @@ import difflib
 import os
 import shlex
 import shutil
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from homelab import git, output, process
-from homelab.claims import asking, bound, clock, model, taking
+from homelab.claims import asking, bound, model, taking
 from homelab.errors import HomelabError, Refused, Usage
 
 _MARKS = ("terragrunt.hcl", "root.hcl")
@@ -122,7 +121,6 @@ def apply(stack: Stack, args: tuple[str, ...], *, wait: int | None, no_claim: st
 def _tell_history(request: model.Request, reason: str) -> None:
     output.warn(f"applying without a claim: {output.line(reason)}")
     document = {
-        "at": clock.stamp(time.time()),
         "event": "overridden",
         "label": request.labels[0],
         "fence": None,

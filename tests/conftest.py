@@ -8,6 +8,7 @@ import pytest
 
 from tests.claimants import Claimants
 from tests.claimants import claimants as claimants_on
+from tests.postgres import Server, database, discard, launch
 from tests.world import World, build, sealed
 
 
@@ -35,8 +36,30 @@ def gated(world: World) -> World:
     return world
 
 
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server; tests make databases of their own on it."""
+    made = launch()
+    try:
+        yield made
+    finally:
+        discard(made)
+
+
+@pytest.fixture(params=["files", "postgres"])
+def claimants(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Claimants]:
+    """Sessions that share a store: the same tests run on both kinds."""
+    url = f"file://{tmp_path}/store"
+    if request.param == "postgres":
+        url = database(request.getfixturevalue("server"))
+    with claimants_on(tmp_path, url) as made:
+        if request.param == "postgres":
+            made.ok("claims", "init-store")
+        yield made
+
+
 @pytest.fixture
-def claimants(tmp_path: Path) -> Iterator[Claimants]:
+def on_files(tmp_path: Path) -> Iterator[Claimants]:
     """Sessions that share a store of files."""
     with claimants_on(tmp_path, f"file://{tmp_path}/store") as made:
         yield made

@@ -29,8 +29,8 @@ def request(label: str = "stack:a", session: str = "a", binding: str = LEASED) -
     return Request(asking.new_id(), (label,), EXCLUSIVE, binding, "test", Holder("ada", "vm", session, os.getpid()))
 
 
-def records(claimants: Claimants) -> list[Path]:
-    return sorted((claimants.root / "store/held").iterdir())
+def records(on_files: Claimants) -> list[Path]:
+    return sorted((on_files.root / "store/held").iterdir())
 
 
 @pytest.mark.parametrize("binding", [LEASED, PROCESS])
@@ -62,16 +62,16 @@ def test_a_record_cut_anywhere_is_told_and_never_free(tmp_path: Path, binding: s
         {"fence": []},
     ],
 )
-def test_a_hand_edited_record_never_ends_in_a_traceback(claimants: Claimants, change: dict[str, object]) -> None:
-    claimants.ok("claim", "stack:a", "--purpose", "x")
-    (path,) = records(claimants)
+def test_a_hand_edited_record_never_ends_in_a_traceback(on_files: Claimants, change: dict[str, object]) -> None:
+    on_files.ok("claim", "stack:a", "--purpose", "x")
+    (path,) = records(on_files)
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     for args in (["claims"], ["claims", "--json"], ["claims", "history"], ["release", "--all-mine"], ["claims", "renew"]):
-        assert claimants.run(*args).returncode == 0
-    assert claimants.held() == ["stack:a"]
-    done = claimants.run("claim", "stack:a", "--purpose", "y")
+        assert on_files.run(*args).returncode == 0
+    assert on_files.held() == ["stack:a"]
+    done = on_files.run("claim", "stack:a", "--purpose", "y")
     assert done.returncode == 3 and "steal" in done.stderr
-    stolen = claimants.run("claims", "steal", "stack:a", "--reason", "damaged")
+    stolen = on_files.run("claims", "steal", "stack:a", "--reason", "damaged")
     assert stolen.returncode == (3 if change == {"v": 2} else 0)
     assert path.exists() == (change == {"v": 2})
 
@@ -88,19 +88,19 @@ def test_a_damaged_record_of_a_dead_command_is_free(tmp_path: Path) -> None:
     assert isinstance(store.attempt(request(session="b")), Taken)
 
 
-def test_a_store_of_a_newer_homelab_is_refused(claimants: Claimants) -> None:
-    claimants.ok("claim", "stack:a", "--purpose", "x")
-    (claimants.root / "store/VERSION").write_text('{"v":2}\n')
-    assert claimants.run("claims").returncode == 3
-    assert claimants.run("claim", "stack:b", "--purpose", "x").returncode == 3
+def test_a_store_of_a_newer_homelab_is_refused(on_files: Claimants) -> None:
+    on_files.ok("claim", "stack:a", "--purpose", "x")
+    (on_files.root / "store/VERSION").write_text('{"v":2}\n')
+    assert on_files.run("claims").returncode == 3
+    assert on_files.run("claim", "stack:b", "--purpose", "x").returncode == 3
 
 
-def test_a_damaged_fence_is_refused_and_not_begun_again(claimants: Claimants) -> None:
-    claimants.ok("claim", "stack:a", "--purpose", "x")
-    claimants.ok("release", "stack:a")
-    (claimants.root / "store/labels/stack:a.number").write_text("")
-    assert claimants.run("claim", "stack:a", "--purpose", "x").returncode == 3
-    assert claimants.board() == []
+def test_a_damaged_fence_is_refused_and_not_begun_again(on_files: Claimants) -> None:
+    on_files.ok("claim", "stack:a", "--purpose", "x")
+    on_files.ok("release", "stack:a")
+    (on_files.root / "store/labels/stack:a.number").write_text("")
+    assert on_files.run("claim", "stack:a", "--purpose", "x").returncode == 3
+    assert on_files.board() == []
 
 
 def test_half_of_a_lease_on_several_labels_never_stands(tmp_path: Path) -> None:
@@ -142,13 +142,13 @@ def test_after_a_reboot_a_lease_lives_by_the_wall_clock_and_a_commands_claim_is_
 
 
 def test_a_sticky_folder_and_a_folder_on_nfs_are_refused_with_the_reason(
-    claimants: Claimants, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    on_files: Claimants, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (claimants.root / "store").mkdir()
-    (claimants.root / "store").chmod(0o1777)
-    done = claimants.run("claim", "stack:a", "--purpose", "x")
+    (on_files.root / "store").mkdir()
+    (on_files.root / "store").chmod(0o1777)
+    done = on_files.run("claim", "stack:a", "--purpose", "x")
     assert done.returncode == 3 and "sticky" in done.stderr
-    assert list((claimants.root / "store").iterdir()) == []
+    assert list((on_files.root / "store").iterdir()) == []
     for kind in ("nfs4", "fuse.sshfs", "cifs", "9p"):
         monkeypatch.setattr(place, "file_system", lambda _, kind=kind: kind)
         with pytest.raises(Refused, match=kind):
@@ -169,25 +169,25 @@ def test_what_cannot_be_a_store_is_unreachable_and_named(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "file:relative", "file://host/x", "/just/a/path", "file:", "x"])
-def test_a_url_that_names_no_store_is_wrong_usage(claimants: Claimants, url: str) -> None:
+def test_a_url_that_names_no_store_is_wrong_usage(on_files: Claimants, url: str) -> None:
     with pytest.raises(Usage):
         stores.open(url)
-    assert claimants.run("claims", env={"HOMELAB_CLAIMS": url}).returncode == 2
+    assert on_files.run("claims", env={"HOMELAB_CLAIMS": url}).returncode == 2
 
 
-def test_a_private_store_is_private_and_a_groups_store_is_the_groups(claimants: Claimants) -> None:
-    shared = claimants.root / "shared"
+def test_a_private_store_is_private_and_a_groups_store_is_the_groups(on_files: Claimants) -> None:
+    shared = on_files.root / "shared"
     shared.mkdir()
     shared.chmod(0o2770)
     for name, folder, file in (("store", 0o700, 0o600), ("shared", 0o2770, 0o660)):
-        env = {"HOMELAB_CLAIMS": f"file://{claimants.root}/{name}"}
+        env = {"HOMELAB_CLAIMS": f"file://{on_files.root}/{name}"}
         old = os.umask(0o077)
         try:
-            claimants.ok("claim", "stack:a", "node:b", "--purpose", "x", env=env)
-            claimants.ok("claim", "stack:c", "--purpose", "x", "--", "true", env=env)
+            on_files.ok("claim", "stack:a", "node:b", "--purpose", "x", env=env)
+            on_files.ok("claim", "stack:c", "--purpose", "x", "--", "true", env=env)
         finally:
             os.umask(old)
-        for path in (claimants.root / name).rglob("*"):
+        for path in (on_files.root / name).rglob("*"):
             assert stat.S_IMODE(path.stat().st_mode) == (folder if path.is_dir() else file), path
 
 

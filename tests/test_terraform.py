@@ -18,9 +18,9 @@ exit ${TG_EXIT:-0}
 
 
 @pytest.fixture
-def stacks(claimants: Claimants) -> Claimants:
+def stacks(on_files: Claimants) -> Claimants:
     """Sessions in a repository with the stacks `vault` and `dbaas`, whose runner records how it is called."""
-    top = claimants.root / "infra"
+    top = on_files.root / "infra"
     for name in ("vault", "dbaas"):
         (top / "stacks" / name).mkdir(parents=True)
     (top / "terragrunt.hcl").touch()
@@ -28,9 +28,9 @@ def stacks(claimants: Claimants) -> Claimants:
     runner = top / "scripts/tg"
     runner.write_text(f"#!/bin/bash\n{RECORD}")
     runner.chmod(0o755)
-    claimants.env["RECORDED"] = str(claimants.root / "recorded")
-    claimants.root = top
-    return claimants
+    on_files.env["RECORDED"] = str(on_files.root / "recorded")
+    on_files.root = top
+    return on_files
 
 
 def recorded(stacks: Claimants) -> list[str]:

@@ -15,7 +15,7 @@ from homelab.claims.model import Claim, Holder
 
 def user() -> str:
     """Return ``$USER``, else the name of the account."""
-    named = os.environ.get("USER", "").strip()
+    named = plain(os.environ.get("USER", "")).strip()
     if named:
         return named
     try:
@@ -31,12 +31,17 @@ def holder() -> Holder:
 
 def session() -> str:
     """Return ``HOMELAB_SESSION``, else what names the linked worktree in which we stand, else user@host."""
-    named = os.environ.get("HOMELAB_SESSION", "").strip()
+    named = plain(os.environ.get("HOMELAB_SESSION", "")).strip()
     if named:
         return named
     here = f"{user()}@{socket.gethostname()}"
     linked = linked_worktree()
-    return f"{here}:{linked}" if linked else here
+    return plain(f"{here}:{linked}") if linked else here
+
+
+def plain(text: str) -> str:
+    """Return `text` as every store can keep it: bytes that are no UTF-8 are replaced."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def linked_worktree(cwd: Path | None = None) -> Path | None:

@@ -130,21 +130,29 @@ class _Run:
             "group": os.getpgrp(),
             "claim": self._claim and self._claim.id,
             "labels": self._labels,
+            "beats": bool(self._claim and self._store and self._store.patience),
         }
 
     def _listen(self, reports: IO[str]) -> list[str]:
         """Return how the keeper says that the command ended; nothing when the keeper was killed."""
         for line in reports:
             words = line.split()
-            if words[0] != "started":
+            if words[0] in ("ended", "failed"):
                 return words
-            self._child = int(words[1])
+            if words[0] == "started":
+                self._child = int(words[1])
+            else:
+                _warn_of_loss(line)
         return []
 
     def _without_the_keeper(self, _: int) -> list[str]:
         """Wait for the command ourselves; it is our child once the dead keeper has been collected."""
         if not self._child:
             raise Failed("the keeper of the claim ended before it started the command", hint="run it again")
+        if self._store and self._claim and self._store.patience:
+            from homelab.claims import heart
+
+            heart.Heart(self._store.url, self._claim.id, self._labels, _warn_of_loss).start()
         try:
             status = os.waitpid(self._child, 0)[1]
         except ChildProcessError:
@@ -172,3 +180,10 @@ class _Run:
             return
         for label in self._store.end(self._claim.id, self._labels):
             output.warn(f"{label} was taken from this command while it ran: `homelab claims history {label}` says by whom")
+
+
+def _warn_of_loss(line: str) -> None:
+    """Say that the command runs on without its claim; to end it half-way would be worse."""
+    why, *labels = line.split()
+    reason = "others have it now" if why == "gone" else "the store has not answered for so long that others may have it"
+    output.warn(f"the claim on {', '.join(labels)} is lost, {reason}, and the command still runs")

@@ -22,7 +22,7 @@ from urllib.parse import quote
 
 from homelab import storage
 from homelab.claims import place, records, tree
-from homelab.claims.clock import Deadline
+from homelab.claims.clock import Deadline, stamp
 from homelab.claims.model import LEASED, ORPHANED, PROCESS, Blocked, Claim, Ticket, with_queue
 from homelab.claims.store import Store, event
 from homelab.errors import Refused, Unreachable
@@ -85,8 +85,9 @@ class FileStore(Store):
     def record(self, document: dict[str, Any]) -> None:
         """The history ends with this event."""
         with self._reaching():
-            month = str(document["at"])[:7]
-            storage.append(self.folder / "history" / f"{month}.jsonl", document, mode=self.mode)
+            at = stamp(time.time())
+            path = self.folder / "history" / f"{at[:7]}.jsonl"
+            storage.append(path, {"at": at, **document}, mode=self.mode)
 
     def alive(self, id: str) -> Path:
         """Return the file whose lock proves that a claim or ticket lives."""
@@ -251,6 +252,10 @@ class _Files:
     def event(self, document: dict[str, Any]) -> None:
         """The history ends with this event."""
         self._store.record(document)
+
+    def now(self) -> str:
+        """Return the present moment."""
+        return stamp(time.time())
 
     def _path(self, claim: Claim) -> Path:
         return self._store.folder / "held" / f"{_key(claim.label)}={claim.id}.json"

@@ -7,7 +7,8 @@ lock, whatever homelab itself suffers; it passes signals on. It ends nothing: it
 It is started by `homelab.claims.bound` with one JSON argument and the command's environment, and they talk in lines:
     from homelab   ``go URL`` start the command, whose claim is in this store; ``signal N PID`` pass it on;
                    ``done`` the claim is released, leave
-    to homelab     ``started PID``; ``failed ERRNO``; ``ended STATUS KEPT`` (KEPT is 1 when we keep the claim further)
+    to homelab     ``started PID``; ``failed ERRNO``; ``ended STATUS KEPT`` (KEPT is 1 when we keep the claim further);
+                   ``gone LABEL…`` they were given to others; ``silent LABEL…`` the store does not answer, they may be
 """
 
 import contextlib
@@ -99,6 +100,7 @@ class Keeper:
         self.ended = False
         self.signalled = False
         self.homelab = True
+        self.heart: Any = None
         #: What the group was sent, by signal and sender: when.
         self.heard: dict[tuple[int, int], float] = {}
         #: What homelab was sent: until when we listen for the sentinel, signal, sender.
@@ -124,6 +126,8 @@ class Keeper:
         if not self._start():
             return
         mute()
+        if self.task["beats"]:
+            threading.Thread(target=self._beat, daemon=True).start()
         if self._attend():
             self._outlast()
 
@@ -160,6 +164,19 @@ class Keeper:
         finally:
             os._exit(127)
 
+    def _beat(self) -> None:
+        from homelab.claims import heart
+
+        self.heart = heart.Heart(self.store, self.task["claim"], self.task["labels"], self._tell)
+        if not self.homelab:
+            self.heart.orphan(self._survivors)
+        self.heart.run()
+
+    def _survivors(self) -> list[int]:
+        from homelab.claims import tree
+
+        return sorted(set(tree.descendants(os.getpid())) - {self.sentinel.pid})
+
     def _attend(self) -> bool:
         """Return whether the claim is ours to keep: homelab is gone, and did not release it."""
         watched = [self.sentinel.reports, self.wake, self.control]
@@ -192,12 +209,10 @@ class Keeper:
             self._tell(f"ended {status} {int(self.signalled and self._has_survivors())}")
 
     def _has_survivors(self) -> bool:
-        from homelab.claims import tree
-
         # Those whom the same signal ends need a moment.
         for pause in (0.0, 0.02, 0.05, 0.1, 0.2):
             time.sleep(pause)
-            if not set(tree.descendants(os.getpid())) - {self.sentinel.pid}:
+            if not self._survivors():
                 return False
         return True
 
@@ -242,6 +257,8 @@ class Keeper:
 
     def _outlast(self) -> None:
         """Nobody of the tree is left; the claim is released."""
+        if self.heart:
+            self.heart.orphan(self._survivors)
         self.sentinel.end()
         with contextlib.suppress(ChildProcessError):
             while True:
@@ -252,6 +269,8 @@ class Keeper:
                 while True:
                     os.killpg(self.task["group"], 0)
                     time.sleep(0.5)
+        if self.heart:
+            self.heart.stop()
         if self.task["claim"]:
             self._release()
 

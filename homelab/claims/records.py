@@ -90,24 +90,39 @@ def parse(content: bytes) -> tuple[dict[str, Any], str | None]:
         return {}, "it is not whole JSON"
     if not isinstance(document, dict):
         return {}, "it is not a record"
+    return document, _version_problem(document)
+
+
+def sound_claim(document: dict[str, Any], unreadable: str | None = None) -> tuple[Claim | None, str]:
+    """Return the claim that a record says, or None and what is wrong with it."""
+    wrong = unreadable or _version_problem(document)
+    if wrong is None:
+        try:
+            return claim(document), ""
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+            wrong = "parts of it are missing or make no sense"
+    return None, wrong
+
+
+def _version_problem(document: dict[str, Any]) -> str | None:
     version = document.get("v")
     if isinstance(version, int) and version > VERSION:
-        return document, "it was made by a newer homelab"
-    return document, None if version == VERSION else "it says no version"
+        return "it was made by a newer homelab"
+    return None if version == VERSION else "it says no version"
 
 
 def read_claim(content: bytes, id: str, label: str) -> tuple[Claim, Deadline | None, bool]:
     """Return the claim, its deadline and whether it is one of a group; one that makes no sense is damaged."""
-    document, wrong = parse(content)
-    if wrong is None:
+    document, unreadable = parse(content)
+    found, wrong = sound_claim(document, unreadable)
+    if found is not None and (found.id, found.label) != (id, label):
+        found, wrong = None, "it speaks of another claim than its name"
+    if found is not None:
         try:
-            found = claim(document)
             deadline = Deadline.read(document["deadline"]) if found.binding == LEASED else None
-            if (found.id, found.label) == (id, label):
-                return found, deadline, bool(document.get("group"))
-            wrong = "it speaks of another claim than its name"
-        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
-            wrong = "parts of it are missing or make no sense"
+            return found, deadline, bool(document.get("group"))
+        except (KeyError, TypeError, ValueError, OverflowError):
+            wrong = "when it ends is missing or makes no sense"
     return damaged(id, label, wrong), None, False
 
 

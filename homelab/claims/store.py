@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from homelab.claims import model
-from homelab.claims.clock import stamp
 from homelab.claims.model import LEASE, LEASED, PROCESS, Blocked, Claim, Covered, Grant, Holder, Process, Renew, Request, Ticket
 from homelab.errors import Refused
 
@@ -42,7 +41,10 @@ class Ledger(Protocol):
         """The ticket waits no more."""
 
     def event(self, document: dict[str, Any]) -> None:
-        """The history ends with this event."""
+        """The history ends with this event, which has happened now."""
+
+    def now(self) -> str:
+        """Return the present moment by the store's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,8 @@ class Taken:
 
 
 def event(name: str, claim: Claim, *, by: Holder | None = None, reason: str | None = None) -> dict[str, Any]:
-    """Return an event of the history: what happened to a claim, when, and by whom where that is not the holder."""
+    """Return an event of the history: what happened to a claim, and by whom where that is not the holder."""
     return {
-        "at": stamp(time.time()),
         "event": name,
         "label": claim.label,
         "id": claim.id,
@@ -77,6 +78,12 @@ class Store(abc.ABC):
 
     #: What opens it again.
     url: str
+    #: How long a command's claim lives without a heartbeat of its keeper, in seconds; None where the kernel is the witness.
+    patience: float | None = None
+
+    def beat(self, id: str, state: str, pids: Sequence[int]) -> list[str]:
+        """A command's claims live for another `patience`; return the labels that still are its."""
+        raise NotImplementedError
 
     @abc.abstractmethod
     def transaction(self, labels: Collection[str]) -> AbstractContextManager[Ledger]:
@@ -92,7 +99,7 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def record(self, document: dict[str, Any]) -> None:
-        """The history ends with this event, which changes no claim."""
+        """The history ends with this event, which has happened now and changes no claim."""
 
     @abc.abstractmethod
     def _grasp(self, id: str) -> int | None:
@@ -159,7 +166,7 @@ class Store(abc.ABC):
         seconds = None if request.binding == PROCESS else request.duration or LEASE
         claim = Claim(
             request.id, label, request.mode, request.binding, request.purpose, request.holder, fence,
-            claimed_at=stamp(time.time()), expires_at=None, duration=seconds, fixed=request.duration is not None,
+            claimed_at=ledger.now(), expires_at=None, duration=seconds, fixed=request.duration is not None,
             outer=tuple(sorted(request.inside)),
         )  # fmt: skip
         claim = ledger.put(claim, seconds)
@@ -191,8 +198,8 @@ class Store(abc.ABC):
             place = ledger.number()
             self._grasp(ticket := f"{request.id}w")
             for label in request.labels:
-                since = stamp(time.time())
-                ledger.enqueue(Ticket(ticket, place, label, request.mode, request.holder, request.purpose, since))
+                place_of = (ticket, place, label, request.mode, request.holder, request.purpose, ledger.now())
+                ledger.enqueue(Ticket(*place_of))
         try:
             while time.monotonic() < until:
                 self._pause(found, ticket, request.labels, until)

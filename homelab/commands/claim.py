@@ -33,7 +33,9 @@ def text(_: click.Context, parameter: click.Parameter, value: str | None) -> str
     """Return a text for others to read. Raises `Usage` when it is blank."""
     if value is not None and not value.strip():
         raise Usage(f"{parameter.opts[0]} is blank", hint="say in a few words what for: others read it")
-    return value.strip() if value else None
+    from homelab.claims import asking
+
+    return asking.plain(value).strip() if value else None
 
 
 def _labels(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
