@@ -10,10 +10,11 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from homelab.errors import Failed
 
@@ -175,6 +176,20 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(patience)
             return
+
+
+def become(argv: Sequence[str | Path], *, cwd: Path) -> NoReturn:
+    """Instead of us `argv` runs from now on, with our terminal and the usual signals. Raises `Failed`."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python ignores these, and what is ignored stays so in the next program.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.chdir(cwd)
+        os.execve(argv[0], [str(part) for part in argv], environment())  # noqa: S606
+    except OSError as error:
+        raise Failed(f"cannot start {argv[0]}: {error.strerror}", hint=f"install {argv[0]}, or repair it") from None
 
 
 PIPE = subprocess.PIPE

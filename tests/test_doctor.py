@@ -33,8 +33,8 @@ def judge(world: World, verdict: str) -> None:
     path.chmod(0o755)
     for found in (world.clone / ".git").rglob("*"):
         if found.is_file() and shim.owner(found) == "homelab":
-            line = b"python=" + shim.word(path)
-            found.write_bytes(re.sub(rb"(?m)^python=.*$", lambda _: line, found.read_bytes()))
+            content = re.sub(rb"(?m)^python=.*$", b"python=JUDGE", found.read_bytes())
+            found.write_bytes(content.replace(b"JUDGE", shim.word(path), 1))
 
 
 @pytest.fixture

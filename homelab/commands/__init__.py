@@ -161,6 +161,9 @@ def run(argv: list[str]) -> int:
             signal.signal(signum, _end)
 
     def entry() -> None:
+        from homelab.claims import renewal
+
+        renewal.by_the_way()
         # Not click's own `main`: it would turn a broken pipe into 1 and swallow what we have words for.
         try:
             with root().make_context("homelab", argv) as context:

@@ -1,0 +1,73 @@
+"""Taking and releasing claims on someone's behalf: the store is found, who is in the way is told, nothing is half done."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from homelab.claims import asking, renewal, stores, words
+from homelab.claims.model import LEASED, Blocked, Claim, Holder, Request
+from homelab.claims.store import Store, Taken
+from homelab.errors import Busy, Refused
+
+
+def store() -> Store:
+    """Return the store that claims are kept in here."""
+    return stores.open(stores.url())
+
+
+def take(store: Store, request: Request, wait: float | None) -> Taken:
+    """Return what the request got. Raises `Busy` with who is in the way, after `wait` seconds in the queue."""
+    request = replace(request, inside=store.inside(asking.claim_id()))
+    found = store.attempt(request) if wait is None else store.wait(request, wait)
+    if isinstance(found, Taken):
+        if request.binding == LEASED:
+            renewal.note(store.url, [claim for claim in found.claims if not claim.fixed])
+        return found
+    raise _in_the_way(found, waited=wait is not None)
+
+
+def _in_the_way(found: Blocked, *, waited: bool) -> Refused | Busy:
+    fields = {
+        "blockers": [claim.document() for claim in found.claims],
+        "waiting": [ticket.document() for ticket in found.tickets],
+    }
+    damaged = [claim for claim in found.claims if claim.damaged is not None]
+    if damaged:
+        return Refused(words.damage(damaged[0]), hint=words.steal_hint(damaged[0]), fields=fields)
+    hint = (
+        "`homelab claims` shows the queue"
+        if waited
+        else "add `--wait 15m` to queue for it, `homelab claims` shows who holds what"
+    )
+    return Busy(words.blocked(found), hint=hint, next="homelab claims", fields=fields)
+
+
+def release(store: Store, labels: Sequence[str], holder: Holder, *, all: bool) -> list[Claim]:
+    """The session's leases on the labels, or all of them, are released; return them. Raises `Refused`."""
+    if all:
+        own = [claim for claim in store.board() if claim.binding == LEASED and claim.holder.is_same(holder)]
+        labels = sorted({claim.label for claim in own})
+    return store.release(sorted(labels), holder) if labels else []
+
+
+def renew(store: Store, labels: Sequence[str], holder: Holder) -> list[Claim]:
+    """The session's leases on the labels, or all of them, last for their duration from now; return them.
+
+    Raises `Busy` when a named one is someone else's by now, `Refused` when it has ended.
+    """
+    board = store.board()
+    own = sorted({claim.label for claim in board if claim.binding == LEASED and claim.holder.is_same(holder)})
+    for label in labels:
+        if label not in own:
+            standing = [claim for claim in board if claim.label == label]
+            if standing:
+                raise _in_the_way(Blocked(tuple(standing)), waited=False)
+            raise Refused(f"this session holds no lease on {label}", hint=f"`homelab claim {label} --purpose TEXT` takes one")
+    wanted = list(labels) or own
+    return store.renew(wanted, holder, all=True) if wanted else []
+
+
+def steal(store: Store, request: Request, reason: str, *, force: bool) -> tuple[Claim, list[Claim]]:
+    """The label is the request's; return its claim and those that were taken. Raises `Refused`."""
+    claim, gone = store.steal(request, reason, force=force)
+    renewal.note(store.url, [claim])
+    return claim, gone
