@@ -31,7 +31,6 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "init": ("init:init", "write", "write homelab.toml from what is detected and install the hooks"),
     "manifest": ("manifest:manifest", "read", "list every verb with its tier"),
     "release": ("claim:release", "write", "release claims"),
-    "shell-init": ("shell:shell_init", "read", "print the shell function hw and completion"),
     "tf apply": ("tf:apply", "write", "apply a stack under its claim"),
     "tf fmt": ("tf:fmt", "write", "format a stack"),
     "tf force-unlock": ("tf:force_unlock", "write", "free a stack's state lock"),
