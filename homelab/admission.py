@@ -3,6 +3,7 @@
 Every door comes through `admit`: the native hook, pre-commit's and prek's, a receiving server. `homelab.gate` decides.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -64,6 +65,22 @@ def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None
             if not isinstance(case.update, Delete):
                 old = case.update.old if isinstance(case.update, Update) else "0" * len(case.update.new)
                 memo.mark(folder, case.update.ref, old, case.update.new)
+
+
+def foresee(door: Door, commit: str) -> None:
+    """The push of a commit to the target as it was fetched is judged already, where the shell hook can remember it."""
+    tip = fetched(door)
+    if tip not in (None, commit) and memo.is_used(door.repository):
+        with contextlib.suppress(HomelabError):  # whoever pushes it is told why not
+            admit(door, [Update(f"refs/heads/{door.aim.target}", tip, commit)], run=False)
+
+
+def fetched(door: Door) -> str | None:
+    """Return the target's tip as it was fetched, or None."""
+    aim = door.aim
+    if aim.remote is None or aim.target is None:
+        return None
+    return aim.tip if aim.target == aim.default else door.repository.oid(f"refs/remotes/{aim.remote}/{aim.target}")
 
 
 def _case(door: Door, update: RefUpdate, branch: str, *, run: bool) -> tuple[Case, bool]:

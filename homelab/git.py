@@ -155,7 +155,8 @@ def refs(repository: Repository, *names: str) -> dict[str, tuple[str, str]]:
     """Return the object ids of those refs that there are, and what a symbolic one names (else ``""``)."""
     rows = repository.line("for-each-ref", "--format=%(refname) %(objectname) %(symref)", *names) or ""
     parts = (row.split(" ", 2) for row in rows.split("\n") if row)
-    return {name: (oid, symbolic) for name, oid, symbolic in parts}
+    # A name is a pattern too: where there is no `a`, it finds `a/b`.
+    return {name: (oid, symbolic) for name, oid, symbolic in parts if name in names}
 
 
 def ask_remote(repository: Repository, remote: str, *patterns: str, timeout: float = 60) -> dict[str, str]:
@@ -188,7 +189,8 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
     source, ours = f"refs/heads/{branch}", f"refs/homelab/seen/{remote}/{branch}"
     # Worktrees share the refs, and of six parallel fetches five fail on the ref's lock: one at a time, no refmap.
     with storage.locked(repository.state / "locks" / "fetch"):
-        before = {repository.oid(ref) for ref in (ours, f"refs/remotes/{remote}/{branch}")} - {None}
+        tracked = f"refs/remotes/{remote}/{branch}"
+        before = {name: oid for name, (oid, _) in refs(repository, ours, tracked).items()}
         for pause in (0.05, 0.2, 0.5, 0):
             done = repository.run(
                 *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
@@ -204,11 +206,11 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
             raise _unreachable(remote, done)
         tip = repository.oid(ours)
         assert tip is not None
-        for old in before - {tip}:
-            if old and not repository.is_ancestor(old, tip):  # kept, so that no branch brings it back unnoticed
+        for old in set(before.values()) - {tip}:
+            if not repository.is_ancestor(old, tip):  # kept, so that no branch brings it back unnoticed
                 repository.run("update-ref", f"refs/homelab/removed/{old}", old)
         for _ in range(20):  # another program's fetch may hold the ref for a moment
-            if repository.run("update-ref", f"refs/remotes/{remote}/{branch}", tip).returncode == 0:
+            if before.get(tracked) == tip or repository.run("update-ref", tracked, tip).returncode == 0:
                 break
         return tip
 
