@@ -3,16 +3,18 @@
 Every door comes through `admit`: the native hook, pre-commit's and prek's, a receiving server. `homelab.gate` decides.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from homelab import gate, memo, output, policy, push, receipts, verification
+from homelab import gate, memo, output, policy, push, receipts, suites
 from homelab.errors import HomelabError, Refused, Unreachable, Usage
 from homelab.gate import Case, History, Verdict
 from homelab.git import Repository, ask_remote
 from homelab.policy import Aim
 from homelab.push import Create, Delete, RefUpdate, Update
 from homelab.repo import Objects
+from homelab.suites import Demand
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +30,13 @@ class Door:
 
 def open_door(repository: Repository, remote: str) -> Door:
     """Return the door for a push from this clone."""
-    objects = Objects(repository.common_dir)
+    objects = Objects(repository.common_dir, piped=dict(repository.quarantine))
     return Door(repository, objects, policy.aim(repository, objects), remote)
 
 
 def open_server_door(repository: Repository) -> Door:
     """Return the door of a repository that receives a push, whose new objects git alone can see."""
-    objects = Objects(repository.common_dir, quarantined=True)
+    objects = Objects(repository.common_dir, piped=dict(repository.quarantine))
     return Door(repository, objects, policy.aim_of_server(repository, objects), "the server")
 
 
@@ -65,6 +67,22 @@ def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None
                 memo.mark(folder, case.update.ref, old, case.update.new)
 
 
+def foresee(door: Door, commit: str) -> None:
+    """The push of a commit to the target as it was fetched is judged already, where the shell hook can remember it."""
+    tip = fetched(door)
+    if tip not in (None, commit) and memo.is_used(door.repository):
+        with contextlib.suppress(HomelabError):  # whoever pushes it is told why not
+            admit(door, [Update(f"refs/heads/{door.aim.target}", tip, commit)], run=False)
+
+
+def fetched(door: Door) -> str | None:
+    """Return the target's tip as it was fetched, or None."""
+    aim = door.aim
+    if aim.remote is None or aim.target is None:
+        return None
+    return aim.tip if aim.target == aim.default else door.repository.oid(f"refs/remotes/{aim.remote}/{aim.target}")
+
+
 def _case(door: Door, update: RefUpdate, branch: str, *, run: bool) -> tuple[Case, bool]:
     """Return what is known of an update of a protected branch, and whether that may be remembered by its commits alone."""
     case = Case(update, branch, remote=output.line(door.remote or "origin"))
@@ -87,7 +105,8 @@ def _history(door: Door, update: Create | Update) -> History:
         return History.KEEPS
     if not door.objects.has(update.old):
         return History.UNKNOWN
-    return History.KEEPS if door.repository.is_ancestor(update.old, update.new) else History.DROPS
+    is_next = update.old in door.objects.commit(update.new).parents
+    return History.KEEPS if is_next or door.repository.is_ancestor(update.old, update.new) else History.DROPS
 
 
 def _judged(door: Door, case: Case, update: Create | Update, *, granted: bool, run: bool) -> tuple[Case, bool]:
@@ -96,10 +115,18 @@ def _judged(door: Door, case: Case, update: Create | Update, *, granted: bool, r
         policies = policy.policies(door.objects, _base(door, update, case.branch), tree)
     except (Usage, Refused) as error:
         return replace(case, verdict=Verdict.UNREADABLE, reason=error.message), False
-    demand = verification.demanded(door.repository, door.objects, tree, policies)
+    filters = suites.filters(door.repository)
+    if receipts.load(door.repository, suites.whole_key(tree, policies, filters)):
+        return replace(case, verdict=Verdict.GREEN), not suites.uses_environment(policies)
+    demand = suites.demand(door.objects, tree, policies, filters)
     if not demand.verifiable:
         return replace(case, verdict=Verdict.GRANTED if granted else Verdict.UNVERIFIABLE), False
-    lasting = not demand.uses_environment
+    return _verified(door, case, update, demand, run=run)
+
+
+def _verified(door: Door, case: Case, update: Create | Update, demand: Demand, *, run: bool) -> tuple[Case, bool]:
+    from homelab import verification  # what is known as a whole needs none of it, and it is half of all that is imported
+
     _, missing = verification.lookup(door.repository, demand)
     if missing and (not run or door.aim.config.gate.unverified == "refuse"):
         names = ", ".join(each.label for each in missing[:3]) + (" …" if len(missing) > 3 else "")
@@ -112,7 +139,7 @@ def _judged(door: Door, case: Case, update: Create | Update, *, granted: bool, r
         return replace(case, verdict=Verdict.RED, reason=error.message), False
     except HomelabError as error:
         return replace(case, reason=f"it cannot be verified here: {error.message}"), False
-    return replace(case, verdict=Verdict.GREEN), lasting
+    return replace(case, verdict=Verdict.GREEN), not demand.uses_environment
 
 
 def _base(door: Door, update: Create | Update, branch: str) -> str | None:

@@ -33,7 +33,7 @@ def merge(repository: Repository, objects: Objects, base: str | None, head: str)
         return Merged(base, head, tree, True)
     if repository.is_ancestor(base, head):
         return Merged(base, head, tree, False)
-    with _attributes(objects, base) as folder:
+    with _attributes(repository, objects, base) as folder:
         done = repository.run(
             "-c", "merge.renormalize=false", "-c", "core.attributesFile=/dev/null",
             "merge-tree", "--write-tree", "--name-only", "-z", "--no-messages", base, head,
@@ -65,18 +65,21 @@ def _extends(repository: Repository, base: str, head: str) -> bool:
 
 
 @contextlib.contextmanager
-def _attributes(objects: Objects, base: str) -> Iterator[Path]:
+def _attributes(repository: Repository, objects: Objects, base: str) -> Iterator[Path]:
     """Yield a folder that holds the target's attribute files alone.
 
     git before 2.43 reads them from the worktree it stands in, so that one merge would come out differently on two branches.
     """
     with tempfile.TemporaryDirectory(prefix="homelab-merge-") as name:
         folder = Path(name)
-        for path, entry in objects.walk(objects.commit(base).tree):
-            if path.rpartition("/")[2] == ".gitattributes" and not entry.is_folder:
-                target = folder / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(objects.blob(entry.oid))
+        # One process for all names: a walk through the folders of 20,000 files takes six times as long.
+        for row in repository.run("ls-tree", "-r", "-z", "--full-tree", base).stdout.split(b"\0"):
+            if row.endswith(b".gitattributes") and row.startswith(b"100"):
+                about, _, path = row.partition(b"\t")
+                if path.rpartition(b"/")[2] == b".gitattributes":
+                    target = folder / os.fsdecode(path)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(objects.blob(about.split(b" ")[2].decode()))
         yield folder
 
 

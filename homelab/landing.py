@@ -75,7 +75,7 @@ def land(wish: Wish, cwd: Path | None = None) -> Report:
 def _land(repository: Repository, wish: Wish, report: Report) -> None:
     git.require_version()
     report.branch = readiness.branch(repository)
-    objects = Objects(repository.common_dir)
+    objects = Objects(repository.common_dir, piped={})
     aim = policy.aim(repository, objects)
     report.remote, report.target = aim.require_remote(), aim.require_target()
     readiness.check(repository, report.branch, report.target)

@@ -5,9 +5,10 @@ commits; commit ids settle history, deletion and policy alike, which a receipt o
 """
 
 import contextlib
+import os
 from pathlib import Path
 
-from homelab import config, shim, storage
+from homelab import shim, storage
 from homelab.git import Repository
 from homelab.policy import Aim
 
@@ -17,20 +18,33 @@ def refresh(repository: Repository, aim: Aim, *, everything: bool = False) -> Pa
 
     Where `everything` needs thought, a blank needle stands for all: it is in every line.
     """
-    if aim.remote is None or aim.default is None:
+    if aim.remote is None or aim.default is None or aim.tip is None:
         return None
     tracked = f"refs/remotes/{aim.remote}/{aim.default}"
-    if repository.oid(tracked) is None:
-        return None
-    if repository.line("symbolic-ref", "--quiet", shim.TARGET) != tracked:
+    if _target(repository) != tracked:
         repository.run("symbolic-ref", "-m", "homelab", shim.TARGET, tracked)
-    folder = shim.memo(repository.common_dir, repository.oid(f"{shim.TARGET}:{config.NAME}"))
+    # By the file that the aim was read from: should the target move meanwhile, its new rules get none of the old names.
+    folder = shim.memo(repository.common_dir, aim.blob)
     names = (" ",) if everything else shim.needles(aim.protect)
     path, content = folder / "protected", "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
     with contextlib.suppress(OSError):  # without the memo everything is thought about, which is slower and as safe
         if not path.exists() or path.read_bytes() != content:
             storage.replace(path, content)
     return folder
+
+
+def is_used(repository: Repository) -> bool:
+    """Tell whether a shell hook of this clone may look into a memo."""
+    return _target(repository) is not None
+
+
+def _target(repository: Repository) -> str | None:
+    """Return the ref that the shell hook takes for the target's, or None."""
+    with contextlib.suppress(OSError):  # a file but with reftable, and a process less
+        content = (repository.common_dir / shim.TARGET).read_bytes()
+        if content.startswith(b"ref: refs/"):
+            return os.fsdecode(content.removeprefix(b"ref: ").rstrip(b"\n"))
+    return repository.line("symbolic-ref", "--quiet", shim.TARGET)
 
 
 def mark(folder: Path, ref: str, old: str, new: str) -> None:

@@ -9,7 +9,6 @@ import os
 import re
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,6 +136,8 @@ def _failed_system_call(error: OSError) -> int:
 
 
 def _bug() -> int:
+    import traceback
+
     text = traceback.format_exc()
     place = f"homelab-bug-{os.getpid()}.log"
     for folder in (os.environ.get("XDG_STATE_HOME"), "~/.local/state", os.environ.get("TMPDIR"), "/tmp"):  # noqa: S108

@@ -99,7 +99,7 @@ def _ask(target: Target, commit: str, base: str | None) -> Seen:
             tip = git.fetch_branch(target.repository, target.remote, target.branch)
     except (Unreachable, Failed):
         return Seen(False)
-    contains = tip is not None and target.repository.is_ancestor(commit, tip)
+    contains = tip == commit or (tip is not None and target.repository.is_ancestor(commit, tip))
     return Seen(True, unmoved=tip == base, contains=contains)
 
 

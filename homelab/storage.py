@@ -7,13 +7,14 @@ files mean is decided by the rooms that own them.
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 
 def _write_temporary(path: Path, content: bytes, mode: int | None = None, folder: Path | None = None) -> Path:
+    import tempfile  # a fifth of what the hook imports, which seldom writes
+
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=folder or path.parent)
     try:

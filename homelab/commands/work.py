@@ -25,7 +25,7 @@ def start(topic: str, revision: str | None, as_json: bool) -> None:
     from homelab import starting
 
     repository = git.discover()
-    made = starting.start(repository, Objects(repository.common_dir), topic, revision=revision)
+    made = starting.start(repository, Objects(repository.common_dir, piped={}), topic, revision=revision)
     if as_json:
         output.answer_json(
             {
