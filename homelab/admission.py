@@ -58,6 +58,7 @@ def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None
         raise Refused(
             f"refusing the push: {'; '.join(output.line(refusal.message) for refusal in refusals)}",
             hint=refusals[0].hint,
+            evidence=[shown for case in cases for shown in case.evidence],
             fields={"refusals": [{"branch": r.branch, "message": r.message, "hint": r.hint} for r in refusals]},
         )
     if folder is not None and lasting:
@@ -136,7 +137,7 @@ def _verified(door: Door, case: Case, update: Create | Update, demand: Demand, *
     except verification.Unverifiable as error:
         return replace(case, verdict=Verdict.UNVERIFIABLE, reason=error.message), False
     except verification.Red as error:
-        return replace(case, verdict=Verdict.RED, reason=error.message), False
+        return replace(case, verdict=Verdict.RED, reason=error.message, evidence=error.evidence), False
     except HomelabError as error:
         return replace(case, reason=f"it cannot be verified here: {error.message}"), False
     return replace(case, verdict=Verdict.GREEN), not demand.uses_environment

@@ -94,6 +94,9 @@ def show(error: HomelabError) -> None:
     """Print the error's sentence and hint on stderr, and its document on stdout when JSON was asked for."""
     if isinstance(error, ChildExit):
         return
+    for sentence, others in error.evidence:
+        warn(sentence)
+        quote(others)
     warn(line(error.message) if "\n" not in error.message else error.message)
     if error.hint:
         warn(f"hint: {line(error.hint)}")

@@ -6,6 +6,7 @@ alone. What it is about to do is in the journal first, so that whoever comes aft
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from homelab import git, journal, outcome, output, receipts
@@ -37,32 +38,36 @@ class Target:
         return f"refs/heads/{self.branch}"
 
 
-def publish(target: Target, verified: Verified, landing: Landing) -> bool:
+def publish(target: Target, verified: Verified, landings: Sequence[Landing]) -> bool:
     """Return whether the target on the remote has what was verified; False when others moved it meanwhile.
 
-    Raises `Review` when a rule of the server protects it, `Refused`, `Failed` or `Unreachable` for what else kept it away.
+    The landings stand on one another, and what was verified is the last of them. Raises `Review` when a rule of the server
+    protects the target, `Refused`, `Failed` or `Unreachable` for what else kept it away; of several, nobody is told but us.
     """
-    fd = journal.intend(target.repository, landing)
+    fds = [journal.intend(target.repository, landing) for landing in landings]
     try:
-        pushed, found = _push_until_known(target, verified.commit, landing.base, fd)
+        pushed, found = _push_until_known(target, verified.commit, landings[0].base, fds)
     finally:
-        os.close(fd)
-    match found:
-        case Outcome.LANDED:
-            _landed(target, replace(landing, status="landed", finished=output.now()), pushed)
-            return True
-        case Outcome.MOVED:
-            journal.drop(target.repository, landing.id)
-            return False
-        case Outcome.OPEN | Outcome.UNREACHABLE:
-            raise _unreachable(target, pushed)
-    raise _not_landed(target, landing, found, pushed)
+        for fd in fds:
+            os.close(fd)
+    if found in (Outcome.OPEN, Outcome.UNREACHABLE):
+        raise _unreachable(target, pushed)
+    if found is Outcome.LANDED:
+        _landed(target, [replace(landing, status="landed", finished=output.now()) for landing in landings], pushed)
+        return True
+    if found is not Outcome.MOVED and len(landings) == 1:
+        raise _not_landed(target, landings[0], found, pushed)
+    for landing in landings:
+        journal.drop(target.repository, landing.id)
+    if found is Outcome.MOVED:
+        return False
+    raise Refused(f"{target.remote} refused a push of {len(landings)} landings", hint="each lands alone")
 
 
-def _push_until_known(target: Target, commit: str, base: str | None, fd: int) -> tuple[Pushed, Outcome]:
+def _push_until_known(target: Target, commit: str, base: str | None, fds: Sequence[int]) -> tuple[Pushed, Outcome]:
     """Return how the last push ended and what became of it, the remote asked; a busy server is tried again."""
     for pause in (*_BACK_OFF, None):
-        pushed = _push(target, commit, base, fd)
+        pushed = _push(target, commit, base, fds)
         found = _settle(target, pushed, commit, base)
         if found not in (Outcome.BUSY, Outcome.OPEN) or pause is None:
             break
@@ -70,12 +75,12 @@ def _push_until_known(target: Target, commit: str, base: str | None, fd: int) ->
     return pushed, found
 
 
-def _push(target: Target, commit: str, base: str | None, fd: int) -> Pushed:
+def _push(target: Target, commit: str, base: str | None, fds: Sequence[int]) -> Pushed:
     """Return how one push of one object id ended; its lease names the base, so nothing else can be replaced."""
     modules = ["--recurse-submodules=check"] if target.objects.entry(target.objects.commit(commit).tree, ".gitmodules") else []
     done = target.repository.run(
         "push", "--porcelain", "--no-follow-tags", *modules, f"--force-with-lease={target.ref}:{base or ''}",
-        "--", target.remote, f"{commit}:{target.ref}", pass_fds=(fd,),
+        "--", target.remote, f"{commit}:{target.ref}", pass_fds=fds,
     )  # fmt: skip
     return Pushed(done.returncode, os.fsdecode(done.stdout), done.stderr.decode(errors="replace"))
 
@@ -103,11 +108,13 @@ def _ask(target: Target, commit: str, base: str | None) -> Seen:
     return Seen(True, unmoved=tip == base, contains=contains)
 
 
-def _landed(target: Target, landing: Landing, pushed: Pushed) -> None:
-    target.repository.run("update-ref", f"refs/homelab/seen/{target.remote}/{target.branch}", landing.commit)
-    if target.repository.oid(f"refs/remotes/{target.remote}/{target.branch}") == landing.base:
-        target.repository.run("update-ref", f"refs/remotes/{target.remote}/{target.branch}", landing.commit)
-    journal.close(target.repository, landing)
+def _landed(target: Target, landings: Sequence[Landing], pushed: Pushed) -> None:
+    tip = landings[-1].commit
+    target.repository.run("update-ref", f"refs/homelab/seen/{target.remote}/{target.branch}", tip)
+    if target.repository.oid(f"refs/remotes/{target.remote}/{target.branch}") == landings[0].base:
+        target.repository.run("update-ref", f"refs/remotes/{target.remote}/{target.branch}", tip)
+    for landing in landings:
+        journal.close(target.repository, landing)
     if pushed.code:
         output.warn(f"note: git ended with {pushed.code}, but {target.remote}/{target.branch} has the commit")
     receipts.collect(target.repository)
