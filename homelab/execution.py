@@ -74,6 +74,16 @@ class Reporter:
 Abandoned = Callable[[], bool]
 
 
+class Silent(Reporter):
+    """Tells nothing."""
+
+    def started(self, run: Run) -> None:
+        """Nothing is said."""
+
+    def ended(self, result: Result) -> None:
+        """Nothing is said."""
+
+
 def tail(log: Path) -> str:
     """Return the last lines of a log, whatever bytes it holds."""
     text = _end(log, _TAIL_BYTES)

@@ -4,6 +4,7 @@ What is landed is what was verified: the one push takes a `Verified`. A run is g
 because the queue has grown while it had hardly begun, or because the target moved and with it what is being run.
 """
 
+import os
 import platform
 import time
 import uuid
@@ -28,6 +29,8 @@ from homelab.watch import Watch
 _CANDIDATES = "refs/homelab/landing/"
 #: Seconds for which a leader waits for others that may just be starting, and for those that have begun to.
 _LINGER, _PATIENCE = 0.06, 1.5
+#: A batch of so many is worth a guess at its first half.
+_WORTH = 6
 
 
 class Progress(Protocol):
@@ -185,7 +188,8 @@ class Leader:
         """Return whether our own work has landed. Raises `Red` where it is red; others are told what became of theirs."""
         watch = Watch(self.target, members, self.place.ticket.number, may_grow=self.sociable and not self.grown)
         try:
-            proof = batch.prove(members, lambda member: self._ensure(member, watch))
+            aside = self._aside(members[-1], watch) if self._is_worth_a_guess(members) else None
+            proof = batch.prove(members, lambda member: self._ensure(member, watch), aside)
         except _GivenUp:
             self.grown |= watch.why == "grown"
             output.say(f"{watch.words}; building anew")
@@ -197,6 +201,23 @@ class Leader:
             if proof.count == 0:
                 raise proof.culprit
         return True
+
+    def _is_worth_a_guess(self, members: list[Member]) -> bool:
+        """Tell whether to verify half of a batch beside it: not where a red was just taken out, for another is unlikely."""
+        last = journal.landings(self._repository)[-1:]
+        quiet = not last or last[0].get("status") != "failed"
+        return len(members) >= _WORTH and quiet and not self.grown and (os.cpu_count() or 1) > 1
+
+    def _aside(self, whole: Member, watch: Watch) -> batch.Aside:
+        """Return how to verify a member beside the whole batch: what both need is run once, for the whole."""
+        shared = {run.key for run in whole.demand.runs}
+
+        def begin(member: Member) -> verification.Guess:
+            runs = tuple(run for run in member.demand.runs if run.key not in shared)
+            part = replace(member.demand, runs=runs, whole=suites.digest(["part", member.demand.whole]))
+            return verification.Guess(self._repository, self.target.objects, member.commit, part, watch)
+
+        return begin
 
     def _ensure(self, member: Member, watch: Watch) -> Verified:
         """Return the proof for a candidate, or a person's word for it. Raises `Red`, or `_GivenUp`."""

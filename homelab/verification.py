@@ -7,14 +7,15 @@ import contextlib
 import getpass
 import os
 import platform
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from homelab import execution, output, receipts, suites
-from homelab.errors import Failed, Refused
-from homelab.execution import CACHED, FAILED, PASSED, SKIPPED, TIMEOUT, Abandoned, Reporter, Result, tail
+from homelab.errors import Failed, HomelabError, Refused
+from homelab.execution import CACHED, FAILED, PASSED, SKIPPED, TIMEOUT, Abandoned, Reporter, Result, Silent, tail
 from homelab.git import Repository
 from homelab.policy import Policy
 from homelab.repo import Objects
@@ -151,6 +152,39 @@ def ensure(
         )
     _remember(repository, demand.whole, "policy", results, commit)
     return Verified(commit, demand.tree, results, True, _MAKER)
+
+
+class Guess:
+    """A verification that goes on beside another, and of which only a red is of interest: a green is remembered anyway."""
+
+    def __init__(self, repository: Repository, objects: Objects, commit: str, demand: Demand, abandoned: Abandoned) -> None:
+        self._red: Red | None = None
+        self._stop = threading.Event()
+
+        def work() -> None:
+            try:
+                ensure(
+                    repository, objects, commit, demand, reporter=Silent(), abandoned=lambda: self._stop.is_set() or abandoned()
+                )
+            except Red as red:
+                self._red = red
+            except HomelabError:
+                pass  # the run that counts will meet it again, and tell
+
+        self._thread = threading.Thread(target=work, daemon=True)
+        if demand.runs:
+            self._thread.start()
+
+    def red(self) -> Red | None:
+        """Return the red that was found, the verification having ended."""
+        while self._thread.is_alive():  # a wait without limit would not let a signal's handler run
+            self._thread.join(0.1)
+        return self._red
+
+    def stop(self) -> None:
+        """Nothing of it runs."""
+        self._stop.set()
+        self.red()
 
 
 def waive(commit: str, tree: str) -> Verified:
