@@ -16,8 +16,11 @@ from homelab.outcome import Outcome, Pushed, Seen
 from homelab.repo import Objects
 from homelab.verification import Verified
 
+#: Seconds between pushes of the same commit, where the server was busy or its reply was lost.
 _BACK_OFF = (0.1, 0.3, 1.0, 2.0, 4.0)
-_POLLS = (0.5, 1.0, 2.0, 4.0, 8.0)
+#: Seconds between questions, while a server that gave no reply may still be at it.
+_POLLS = (0.1, 0.4, 1.0)
+_LAST_POLLS = (2.0, 4.0)
 _IN_FLIGHT = 30
 _WORDS = 20
 
@@ -60,39 +63,46 @@ def publish(target: Target, verified: Verified, landing: Landing) -> bool:
 
 
 def _push_until_known(target: Target, commit: str, base: str | None, fd: int) -> tuple[Pushed, Outcome]:
-    """Return how the last push ended and what became of it, the remote asked; a busy server is tried again."""
+    """Return how the last push ended and what became of it, the remote asked.
+
+    A busy server, and one whose reply was lost, gets the same push again: the lease lets it through once at the most.
+    """
     for pause in (*_BACK_OFF, None):
-        pushed = _push(target, commit, base, fd)
-        found = _settle(target, pushed, commit, base)
+        pushed = push(target, commit, base, fd)
+        found = _settle(target, pushed, commit, base, _POLLS if pause else _LAST_POLLS)
         if found not in (Outcome.BUSY, Outcome.OPEN) or pause is None:
             break
+        output.say(f"{target.remote} did not take it ({output.line(outcome.words(pushed.stderr))}); trying again")
         time.sleep(pause)
     return pushed, found
 
 
-def _push(target: Target, commit: str, base: str | None, fd: int) -> Pushed:
-    """Return how one push of one object id ended; its lease names the base, so nothing else can be replaced."""
+def push(target: Target, commit: str, base: str | None, fd: int | None = None) -> Pushed:
+    """Return how one push of one object id ended; its lease names the base, so nothing else can be replaced.
+
+    The push inherits `fd`, and so holds its lock as long as it runs.
+    """
     modules = ["--recurse-submodules=check"] if target.objects.entry(target.objects.commit(commit).tree, ".gitmodules") else []
     done = target.repository.run(
         "push", "--porcelain", "--no-follow-tags", *modules, f"--force-with-lease={target.ref}:{base or ''}",
-        "--", target.remote, f"{commit}:{target.ref}", pass_fds=(fd,),
+        "--", target.remote, f"{commit}:{target.ref}", pass_fds=() if fd is None else (fd,),
     )  # fmt: skip
     return Pushed(done.returncode, os.fsdecode(done.stdout), done.stderr.decode(errors="replace"))
 
 
-def _settle(target: Target, pushed: Pushed, commit: str, base: str | None) -> Outcome:
-    """Return what became of a push, asking the remote until it can be told."""
-    found = outcome.classify(pushed, target.ref, _ask(target, commit, base))
-    for pause in _POLLS:
+def _settle(target: Target, pushed: Pushed, commit: str, base: str | None, pauses: tuple[float, ...]) -> Outcome:
+    """Return what became of a push, asking the remote again after each pause while it cannot be told."""
+    found = outcome.classify(pushed, target.ref, ask(target, commit, base))
+    for pause in pauses:
         if found is not Outcome.OPEN:
             break
         time.sleep(pause)
-        found = outcome.classify(pushed, target.ref, _ask(target, commit, base))
+        found = outcome.classify(pushed, target.ref, ask(target, commit, base))
     return found
 
 
-def _ask(target: Target, commit: str, base: str | None) -> Seen:
-    """Return where the remote says the target is."""
+def ask(target: Target, commit: str, base: str | None) -> Seen:
+    """Return where the remote says the target is, seen from a push of `commit` onto `base`."""
     try:
         tip = git.ask_remote(target.repository, target.remote, target.ref).get(target.ref)
         if tip not in (None, base, commit):
