@@ -81,8 +81,17 @@ def _land(repository: Repository, wish: Wish, report: Report) -> None:
         output.say(f"waiting for {count} landing{'s' if count > 1 else ''} ahead")
 
     with queue.turn(repository, report.branch, verification.user(), waited) as ticket:
+        _drop_candidates(repository, ticket.number)
         lander = _Lander(repository, objects, aim, wish, report, f"refs/homelab/landing/{ticket.number}")
         lander.run()
+
+
+def _drop_candidates(repository: Repository, number: int) -> None:
+    """No candidate of a killed lander is kept: whoever drew an earlier ticket has ended."""
+    rows = repository.line("for-each-ref", "--format=%(refname)", "refs/homelab/landing/") or ""
+    for ref in filter(None, rows.split("\n")):
+        if (last := ref.rpartition("/")[2]).isdigit() and int(last) < number:
+            repository.run("update-ref", "-d", ref)
 
 
 @dataclass(slots=True)

@@ -65,6 +65,10 @@ _BUSY = re.compile(
 )
 #: The same in the words of a forge's hook, whose bracket is that of a rule.
 _STUMBLED = re.compile(r"^(?:GitLab|Gitea|Forgejo): .*internal (?:api|server)", re.IGNORECASE | re.MULTILINE)
+#: The server cannot write, which git reports as if the pack were to blame.
+_UNWRITABLE = re.compile(
+    "No space left|insufficient permission|Read-only file system|unable to create temporary|Disk quota", re.IGNORECASE
+)
 _CONTENT = re.compile(
     r"unpacker error|n/a \(unpacker|refname conflict|exists; cannot create|missing necessary objects|bad pack"
     r"|shallow update not allowed|email privacy",
@@ -115,6 +119,8 @@ def _refused(pushed: Pushed, summary: str) -> Outcome:
     if summary.startswith("[remote failure]") or "failed to report status" in summary:
         return Outcome.OPEN
     said = "\n".join(server_words(pushed.stderr))
+    if _UNWRITABLE.search(said):
+        return Outcome.BUSY
     if _CONTENT.search(summary) or _CLASH.search(said) or _BARRED.search(said):
         return Outcome.CONTENT
     if _BUSY.search(summary) or _STUMBLED.search(said):

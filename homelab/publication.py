@@ -5,8 +5,10 @@ alone. What it is about to do is in the journal first, so that whoever comes aft
 """
 
 import os
+import shlex
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from homelab import git, journal, outcome, output, receipts
 from homelab.errors import Failed, HomelabError, Refused, Review, Unreachable
@@ -58,7 +60,7 @@ def publish(target: Target, verified: Verified, landing: Landing) -> bool:
             journal.drop(target.repository, landing.id)
             return False
         case Outcome.OPEN | Outcome.UNREACHABLE:
-            raise _unreachable(target, pushed)
+            raise _unreachable(target, found, pushed)
     raise _not_landed(target, landing, found, pushed)
 
 
@@ -123,11 +125,16 @@ def _landed(target: Target, landing: Landing, pushed: Pushed) -> None:
     receipts.collect(target.repository)
 
 
-def _unreachable(target: Target, pushed: Pushed) -> Unreachable:
-    words = [row for row in pushed.stderr.split("\n") if row.strip()]
+def _unreachable(target: Target, found: Outcome, pushed: Pushed) -> Unreachable:
+    reason = output.line(outcome.words(pushed.stderr))
+    if found is Outcome.OPEN:
+        message = f"every push to {target.remote} was cut off, and {target.branch} there does not have the commit: {reason}"
+    elif pushed.code == 0:
+        message = f"git says that the push to {target.remote} went through, but the remote no longer answers"
+    else:
+        message = f"{target.remote} could not be pushed to: {reason}"
     return Unreachable(
-        f"the push to {target.remote} was cut off, and the remote does not say whether it has the commit: "
-        f"{output.line(words[-1]) if words else 'no words'}",
+        message,
         hint="run `homelab work land` again: it asks the remote first, and verifies nothing twice",
         next="homelab work land",
     )
@@ -135,18 +142,45 @@ def _unreachable(target: Target, pushed: Pushed) -> Unreachable:
 
 def _not_landed(target: Target, landing: Landing, found: Outcome, pushed: Pushed) -> HomelabError:
     """Return what the outcome means for the person: a review, a refusal, or a failure."""
-    words = outcome.server_words(pushed.stderr) or [row for row in pushed.stderr.split("\n") if row.strip()]
-    reason = next((row for row in words if row), "it gave no reason")
-    output.quote("\n".join(words[-_WORDS:]))
+    # A local hook may speak on stdout, which git passes on; a server never does.
+    said = f"{pushed.stderr}\n{pushed.stdout}" if found is Outcome.LOCAL else pushed.stderr
+    reason = outcome.words(said)
+    rows = outcome.server_words(said) or [row for row in said.split("\n") if row.strip()]
+    output.quote("\n".join(rows[-_WORDS:]))
     if found is Outcome.DECLINED:
         return _review(target, replace(landing, status="review", reason=reason, finished=output.now()), reason)
     status = "failed" if found is Outcome.BUSY else "refused"
     journal.close(target.repository, replace(landing, status=status, reason=reason, finished=output.now()))
     if found is Outcome.BUSY:
-        return Failed(f"{target.remote} could not update {target.branch}: {reason}", hint="run `homelab work land` again")
-    if found is Outcome.LOCAL:
-        return Refused(f"a hook of this clone refused the push: {reason}", hint="`homelab hooks status` names the hooks")
-    return Refused(f"{target.remote} does not take this content: {reason}", hint="remove what it names from the commits")
+        return Failed(
+            f"{target.remote} could not update {target.branch}, tried {len(_BACK_OFF) + 1} times: {reason}",
+            hint="run `homelab work land` again; should it stay so, the server needs a look",
+            next="homelab work land",
+        )
+    return _local(pushed, said, reason) if found is Outcome.LOCAL else _content(target, reason)
+
+
+def _local(pushed: Pushed, said: str, reason: str) -> Refused:
+    if "submodule paths contain changes" in said:
+        paths = [output.line(row.strip()) for row in said.split("\n") if row.startswith("  ")]
+        return Refused(
+            f"the target would name commits of a submodule that no remote has: {', '.join(paths)}",
+            hint="push them first: git -C SUBMODULE push",
+        )
+    if pushed.code != 1:
+        return Refused(f"git cannot make the push: {reason}", hint="`git config --show-origin --get-regexp push` shows why")
+    return Refused(
+        f"a hook of this clone refused the push: {reason}",
+        hint="repair what it names; `homelab hooks status` names the hooks",
+        next="homelab hooks status",
+    )
+
+
+def _content(target: Target, reason: str) -> Refused:
+    return Refused(
+        f"{target.remote} does not take this content on any branch: {reason}",
+        hint="take what it names out of the commits (git rebase -i), then `homelab work land` again",
+    )
 
 
 def _review(target: Target, landing: Landing, reason: str) -> HomelabError:
@@ -156,10 +190,7 @@ def _review(target: Target, landing: Landing, reason: str) -> HomelabError:
     words = done.stderr.decode(errors="replace")
     if git.ask_remote(target.repository, target.remote, ref).get(ref) != landing.head:
         journal.close(target.repository, replace(landing, status="failed"))
-        return Failed(
-            f"{target.branch} is protected ({reason}), and {landing.branch} could not be pushed: {done.words}",
-            hint=f"git fetch {target.remote} {landing.branch}, look at what is there, then land again",
-        )
+        return _no_review(target, landing, reason, Pushed(done.returncode, os.fsdecode(done.stdout), words))
     journal.close(target.repository, landing)
     url = outcome.review_url(words)
     return Review(
@@ -169,15 +200,49 @@ def _review(target: Target, landing: Landing, reason: str) -> HomelabError:
     )
 
 
+def _no_review(target: Target, landing: Landing, reason: str, pushed: Pushed) -> Failed:
+    """Return why neither the target nor a review branch took the work, and how to go on."""
+    protected = f"{target.branch} is protected ({reason})"
+    if "\t[rejected]" in pushed.stdout:
+        command = f"git fetch {shlex.quote(target.remote)} {shlex.quote(landing.branch)}"
+        return Failed(
+            f"{protected}, and {landing.branch} on {target.remote} has commits that this branch lacks; it is never forced",
+            hint=f"{command}, merge or rebase onto FETCH_HEAD, then `homelab work land` again",
+            next=command,
+        )
+    return Failed(
+        f"{protected}, and {landing.branch} could not be pushed for review: {outcome.words(pushed.stderr)}",
+        hint=f"git push {target.remote} HEAD shows the same; ask who owns the server",
+    )
+
+
 def settle_earlier(repository: Repository) -> None:
-    """Every intent that a dead lander left is settled by asking the remote, its push having ended."""
+    """Every intent that a dead lander left is settled by asking the remote, its push having ended.
+
+    One whose remote is gone or cannot be reached stays: it must not hold up what lands elsewhere.
+    """
     for landing, lock in list(journal.open_intents(repository)):
-        deadline = time.monotonic() + _IN_FLIGHT
-        while journal.is_in_flight(lock) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        tip = git.fetch_branch(repository, landing.remote, landing.target)
+        _wait_for(landing, lock)
+        if landing.remote not in git.remotes(repository):
+            journal.close(
+                repository, replace(landing, status="unreachable", reason="the remote is gone", finished=output.now())
+            )
+            continue
+        try:
+            tip = git.fetch_branch(repository, landing.remote, landing.target)
+        except Unreachable:
+            continue
         if tip is not None and repository.is_ancestor(landing.commit, tip):
             output.say(f"an earlier landing of {landing.branch} did reach {landing.target}")
             journal.close(repository, replace(landing, status="landed", finished=output.now()))
-        else:
+        elif not journal.is_in_flight(lock):
             journal.drop(repository, landing.id)
+
+
+def _wait_for(landing: Landing, lock: Path) -> None:
+    """The push of a dead lander has ended, or had its time."""
+    deadline = time.monotonic() + _IN_FLIGHT
+    if journal.is_in_flight(lock):
+        output.say(f"an earlier push of {landing.branch} is still under way; waiting for it")
+    while journal.is_in_flight(lock) and time.monotonic() < deadline:
+        time.sleep(0.1)

@@ -622,6 +622,7 @@ def refused(summary: str, *said: str) -> Pushed:
         ("missing necessary objects", "", Outcome.CONTENT),
         ("shallow update not allowed", "", Outcome.CONTENT),
         ("n/a (unpacker error)", "", Outcome.CONTENT),
+        ("unpacker error", "error: insufficient permission for adding an object to repository database", Outcome.BUSY),
         ("proc-receive failed to report status", "", Outcome.OPEN),
         # the forges
         ("protected branch hook declined", "error: GH006: Cannot change this locked branch", Outcome.DECLINED),
