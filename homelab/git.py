@@ -182,7 +182,7 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
         if done.returncode:
             if source not in ask_remote(repository, remote, source):
                 return None
-            raise _unreachable(remote, done)
+            raise _not_fetched(remote, branch, done)
         tip = repository.oid(ours)
         assert tip is not None
         for old in before - {tip}:
@@ -192,6 +192,23 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
             if repository.run("update-ref", f"refs/remotes/{remote}/{branch}", tip).returncode == 0:
                 break
         return tip
+
+
+_LOCAL_FAULT = re.compile(
+    "unpack-objects failed|index-pack failed|No space left|Read-only|Permission denied|insufficient permission|unable to "
+    "(?:write|create)|cannot lock ref|bad object|ref updates aborted|update aborted by the reference-transaction"
+)
+
+
+def _not_fetched(remote: str, branch: str, done: process.Completed) -> Failed | Unreachable:
+    """Return why a branch that the remote has could not be fetched: this clone's disk, or the way to it."""
+    words = done.stderr.decode(errors="replace")
+    if not _LOCAL_FAULT.search(words):
+        return _unreachable(remote, done)
+    first = next((row for row in words.splitlines() if row.startswith(("error:", "fatal:"))), done.words)
+    return Failed(
+        f"{branch} of {remote} cannot be stored here: {first}", hint=f"`git fetch {remote}` shows the same; look at the disk"
+    )
 
 
 def _unreachable(remote: str, done: process.Completed) -> Unreachable:

@@ -58,13 +58,11 @@ class Wish:
 def land(repository: Repository, wish: Wish) -> Report:
     """The target on the remote contains HEAD's work, verified as it stands there. Raises what kept it from that."""
     report = Report()
+    output.on_failure(report.document)
     try:
         _land(repository, wish, report)
     except HomelabError as error:
         report.status = _STATUS.get(error.kind, "failed")
-        report.suites = error.fields.get("suites", report.suites)
-        error.fields = {**report.document(), **error.fields}
-        error.fields.pop("ok", None)
         raise
     return report
 
@@ -74,7 +72,10 @@ def _land(repository: Repository, wish: Wish, report: Report) -> None:
     report.branch = readiness.branch(repository)
     objects = Objects(repository.common_dir)
     aim = policy.aim(repository, objects)
-    report.remote, report.target = aim.require_remote(), aim.require_target()
+    report.remote = aim.require_remote()
+    if aim.target is None:
+        git.ask_remote_head(repository, report.remote)  # unreachable is another answer than not to say
+    report.target = aim.require_target()
     readiness.check(repository, report.branch, report.target)
 
     def waited(count: int) -> None:
@@ -92,6 +93,10 @@ def _drop_candidates(repository: Repository, number: int) -> None:
     for ref in filter(None, rows.split("\n")):
         if (last := ref.rpartition("/")[2]).isdigit() and int(last) < number:
             repository.run("update-ref", "-d", ref)
+
+
+def _attempts(count: int) -> str:
+    return f"{count} attempt{'s' if count > 1 else ''}"
 
 
 @dataclass(slots=True)
@@ -113,14 +118,16 @@ class _Lander:
         publication.settle_earlier(self.repository)
         limits = self.aim.config.land
         while True:
-            self.report.attempts += 1
             base = git.fetch_branch(self.repository, self._remote, self._target)
-            if base is not None and self.repository.is_ancestor(head, base):
+            if base is None:
+                readiness.check_gone(self.repository, self._remote, self._target)
+            elif self.repository.is_ancestor(head, base):
                 self.report.status, self.report.commit = "already-landed", head
                 self.report.tree = self.objects.commit(head).tree
                 return
             readiness.check_rewound(self.repository, head, base, f"{self._remote}/{self._target}")
             self._limit(limits.attempts, limits.deadline)
+            self.report.attempts += 1
             if self._attempt(head, base):
                 self.report.status = "landed"
                 return
@@ -135,9 +142,9 @@ class _Lander:
 
     def _limit(self, attempts: int, deadline: int) -> None:
         """Raises `Failed` when others moved the target too often, or for too long."""
-        if self.report.attempts > attempts or time.monotonic() - self.clock > deadline:
+        if self.report.attempts >= attempts or time.monotonic() - self.clock > deadline:
             raise Failed(
-                f"{self._target} kept moving: gave up after {self.report.attempts - 1} attempts in "
+                f"{self._target} kept moving: gave up after {_attempts(self.report.attempts)} in "
                 f"{output.duration(time.monotonic() - self.clock)}",
                 hint="run `homelab work land` again; what was verified is remembered",
                 next="homelab work land",

@@ -149,7 +149,10 @@ def server_words(stderr: str) -> list[str]:
 
 
 #: git's lines that tell nothing: the same for every reason, and advice.
-_EMPTY = re.compile("hint:|error: failed to push some refs|Everything up-to-date")
+_EMPTY = re.compile(
+    "hint:|error: failed to push some refs|Everything up-to-date|fatal: Could not read from remote repository"
+    "|Please make sure you have the correct access rights|and the repository exists"
+)
 
 
 def words(stderr: str) -> str:

@@ -24,6 +24,8 @@ _BACK_OFF = (0.1, 0.3, 1.0, 2.0, 4.0)
 _POLLS = (0.1, 0.4, 1.0)
 _LAST_POLLS = (2.0, 4.0)
 _IN_FLIGHT = 30
+#: Seconds that a push may take; git itself waits for ever when the hook's interpreter is missing.
+_LONGEST = 3600
 _WORDS = 20
 
 
@@ -72,6 +74,8 @@ def _push_until_known(target: Target, commit: str, base: str | None, fd: int) ->
     for pause in (*_BACK_OFF, None):
         pushed = push(target, commit, base, fd)
         found = _settle(target, pushed, commit, base, _POLLS if pause else _LAST_POLLS)
+        if pushed.code == 0 and found is Outcome.OPEN and _pushed_elsewhere(target, commit):
+            found = Outcome.LANDED
         if found not in (Outcome.BUSY, Outcome.OPEN) or pause is None:
             break
         output.say(f"{target.remote} did not take it ({output.line(outcome.words(pushed.stderr))}); trying again")
@@ -84,12 +88,18 @@ def push(target: Target, commit: str, base: str | None, fd: int | None = None) -
 
     The push inherits `fd`, and so holds its lock as long as it runs.
     """
-    modules = ["--recurse-submodules=check"] if target.objects.entry(target.objects.commit(commit).tree, ".gitmodules") else []
     done = target.repository.run(
-        "push", "--porcelain", "--no-follow-tags", *modules, f"--force-with-lease={target.ref}:{base or ''}",
+        "push", "--porcelain", *_plainly(target, commit), f"--force-with-lease={target.ref}:{base or ''}",
         "--", target.remote, f"{commit}:{target.ref}", pass_fds=() if fd is None else (fd,),
+        timeout=_LONGEST,
     )  # fmt: skip
     return Pushed(done.returncode, os.fsdecode(done.stdout), done.stderr.decode(errors="replace"))
+
+
+def _plainly(target: Target, commit: str) -> list[str]:
+    """Return what keeps the user's configuration from pushing more than one ref, or, with submodules `only`, nothing."""
+    modules = target.objects.entry(target.objects.commit(commit).tree, ".gitmodules")
+    return ["--no-follow-tags", f"--recurse-submodules={'check' if modules else 'no'}"]
 
 
 def _settle(target: Target, pushed: Pushed, commit: str, base: str | None, pauses: tuple[float, ...]) -> Outcome:
@@ -115,14 +125,27 @@ def ask(target: Target, commit: str, base: str | None) -> Seen:
     return Seen(True, unmoved=tip == base, contains=contains)
 
 
+def _pushed_elsewhere(target: Target, commit: str) -> bool:
+    """Tell whether the address that is pushed to has the commit, where fetching asks another, such as a mirror that lags."""
+    address = target.repository.line("remote", "get-url", "--push", target.remote)
+    try:
+        return bool(address) and git.ask_remote(target.repository, str(address), target.ref).get(target.ref) == commit
+    except (Unreachable, Failed):
+        return False
+
+
 def _landed(target: Target, landing: Landing, pushed: Pushed) -> None:
+    """The clone knows what landed; where its disk takes no more, the intent stays and the next landing settles it."""
     target.repository.run("update-ref", f"refs/homelab/seen/{target.remote}/{target.branch}", landing.commit)
     if target.repository.oid(f"refs/remotes/{target.remote}/{target.branch}") == landing.base:
         target.repository.run("update-ref", f"refs/remotes/{target.remote}/{target.branch}", landing.commit)
-    journal.close(target.repository, landing)
     if pushed.code:
         output.warn(f"note: git ended with {pushed.code}, but {target.remote}/{target.branch} has the commit")
-    receipts.collect(target.repository)
+    try:
+        journal.close(target.repository, landing)
+        receipts.collect(target.repository)
+    except OSError as error:
+        output.warn(f"note: it has landed, but the journal cannot be written: {(error.strerror or 'error').lower()}")
 
 
 def _unreachable(target: Target, found: Outcome, pushed: Pushed) -> Unreachable:
@@ -168,7 +191,9 @@ def _local(pushed: Pushed, said: str, reason: str) -> Refused:
             hint="push them first: git -C SUBMODULE push",
         )
     if pushed.code != 1:
-        return Refused(f"git cannot make the push: {reason}", hint="`git config --show-origin --get-regexp push` shows why")
+        return Refused(
+            f"git cannot make the push: {reason}", hint="`git config --show-origin --get-regexp 'push|mirror'` shows why"
+        )
     return Refused(
         f"a hook of this clone refused the push: {reason}",
         hint="repair what it names; `homelab hooks status` names the hooks",
@@ -186,7 +211,8 @@ def _content(target: Target, reason: str) -> Refused:
 def _review(target: Target, landing: Landing, reason: str) -> HomelabError:
     """The branch is on the remote for a review, never forced; returns `Review`, or `Failed` when it cannot be pushed either."""
     ref = f"refs/heads/{landing.branch}"
-    done = target.repository.run("push", "--porcelain", "--no-follow-tags", "--", target.remote, f"{landing.head}:{ref}")
+    options = _plainly(target, landing.head)
+    done = target.repository.run("push", "--porcelain", *options, "--", target.remote, f"{landing.head}:{ref}")
     words = done.stderr.decode(errors="replace")
     if git.ask_remote(target.repository, target.remote, ref).get(ref) != landing.head:
         journal.close(target.repository, replace(landing, status="failed"))
