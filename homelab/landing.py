@@ -245,7 +245,8 @@ class _Lander:
         """Return whether the work has landed; False when the target moved and all begins anew."""
         if verified.passed:
             self._remember(verified, base)
-        target = Target(self.repository, self.objects, self._remote, self._target)
+        reviewable = not self.aim.protects(self.report.branch or "")
+        target = Target(self.repository, self.objects, self._remote, self._target, reviewable)
         if publication.publish(target, verified, self._record(verified, head, base)):
             return True
         output.say(f"{self._target} moved meanwhile; building anew on what stands there")

@@ -163,6 +163,11 @@ def words(stderr: str) -> str:
     return next(iter([*said, *telling, *rows]), "it gave no reason")
 
 
+def bypassed(stderr: str) -> str | None:
+    """Return the server's line that it let the push past its rules, or None."""
+    return next((row for row in server_words(stderr) if row.startswith("Bypassed rule violations")), None)
+
+
 def review_url(stderr: str) -> str | None:
     """Return the address that the server printed for opening a review, or None."""
     found: list[str] = re.findall(r"https?://[^\s\x00-\x1f'\"<>]+", "\n".join(server_words(stderr)))

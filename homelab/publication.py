@@ -37,6 +37,8 @@ class Target:
     objects: Objects
     remote: str
     branch: str
+    #: Whether the branch that lands may be pushed for a review; not where it takes verified commits only, itself.
+    reviewable: bool = True
 
     @property
     def ref(self) -> str:
@@ -141,6 +143,9 @@ def _landed(target: Target, landing: Landing, pushed: Pushed) -> None:
         target.repository.run("update-ref", f"refs/remotes/{target.remote}/{target.branch}", landing.commit)
     if pushed.code:
         output.warn(f"note: git ended with {pushed.code}, but {target.remote}/{target.branch} has the commit")
+    if bypass := outcome.bypassed(pushed.stderr):
+        output.warn(f"note: {bypass}")
+        landing = replace(landing, reason=bypass)
     try:
         journal.close(target.repository, landing)
         receipts.collect(target.repository)
@@ -209,34 +214,39 @@ def _content(target: Target, reason: str) -> Refused:
 
 
 def _review(target: Target, landing: Landing, reason: str) -> HomelabError:
-    """The branch is on the remote for a review, never forced; returns `Review`, or `Failed` when it cannot be pushed either."""
-    ref = f"refs/heads/{landing.branch}"
-    options = _plainly(target, landing.head)
+    """The branch is on the remote for a review, never forced; returns `Review`, or `Refused` when that may not be either."""
+    protected = f"{target.branch} is protected ({reason})"
+    if not target.reviewable:
+        journal.close(target.repository, replace(landing, status="refused"))
+        return Refused(
+            f"{protected}, and {landing.branch} itself takes verified commits only",
+            hint="git switch -c TOPIC, then `homelab work land` again",
+        )
+    ref, options = f"refs/heads/{landing.branch}", _plainly(target, landing.head)
     done = target.repository.run("push", "--porcelain", *options, "--", target.remote, f"{landing.head}:{ref}")
     words = done.stderr.decode(errors="replace")
     if git.ask_remote(target.repository, target.remote, ref).get(ref) != landing.head:
-        journal.close(target.repository, replace(landing, status="failed"))
-        return _no_review(target, landing, reason, Pushed(done.returncode, os.fsdecode(done.stdout), words))
+        journal.close(target.repository, replace(landing, status="refused"))
+        return _no_review(target, landing, protected, Pushed(done.returncode, os.fsdecode(done.stdout), words))
     journal.close(target.repository, landing)
     url = outcome.review_url(words)
     return Review(
-        f"not landed: {target.branch} is protected ({reason}); {landing.branch} was pushed for review",
+        f"not landed: {protected}; {landing.branch} was pushed for review",
         hint=f"open the review: {url}" if url else f"open a review of {landing.branch} on {target.remote}",
         fields={"url": url, "pushed": landing.head},
     )
 
 
-def _no_review(target: Target, landing: Landing, reason: str, pushed: Pushed) -> Failed:
+def _no_review(target: Target, landing: Landing, protected: str, pushed: Pushed) -> Refused:
     """Return why neither the target nor a review branch took the work, and how to go on."""
-    protected = f"{target.branch} is protected ({reason})"
     if "\t[rejected]" in pushed.stdout:
         command = f"git fetch {shlex.quote(target.remote)} {shlex.quote(landing.branch)}"
-        return Failed(
+        return Refused(
             f"{protected}, and {landing.branch} on {target.remote} has commits that this branch lacks; it is never forced",
             hint=f"{command}, merge or rebase onto FETCH_HEAD, then `homelab work land` again",
             next=command,
         )
-    return Failed(
+    return Refused(
         f"{protected}, and {landing.branch} could not be pushed for review: {outcome.words(pushed.stderr)}",
         hint=f"git push {target.remote} HEAD shows the same; ask who owns the server",
     )

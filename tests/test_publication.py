@@ -213,7 +213,7 @@ def test_a_review_branch_that_others_moved_is_never_forced(world: World) -> None
     world.git("push", "--quiet", "origin", "HEAD:refs/heads/ada/x", cwd=other)
     world.git("config", "--add", "remote.origin.push", "+refs/heads/*:refs/heads/*")
     before = world.refs()
-    answer, _ = land(world, 1)
+    answer, _ = land(world, 3)
     assert world.refs() == before and world.tip("refs/heads/ada/x") == theirs
     assert "never forced" in answer["error"]["message"] and answer["error"]["next"] == "git fetch origin ada/x"
 
@@ -222,9 +222,28 @@ def test_a_server_that_takes_neither_the_target_nor_the_branch_says_so(world: Wo
     branch(world)
     before = world.refs()
     world.server_hook("pre-receive", "echo 'nobody pushes today'; exit 1")
-    answer, _ = land(world, 1)
+    answer, _ = land(world, 3)
     assert world.refs() == before
     assert "could not be pushed for review: nobody pushes today" in answer["error"]["message"]
+
+
+def test_a_branch_that_is_protected_itself_is_not_pushed_for_review(world: World) -> None:
+    world.publish({"homelab.toml": '[gate]\nprotect = ["release/*"]\n' + SUITE})
+    world.git("fetch", "--quiet")
+    world.git("switch", "--quiet", "--no-track", "-c", "release/1", "origin/master")
+    world.commit({"x": "1"})
+    before = world.refs()
+    forge(world, "protected branch hook declined", "error: GH006: Protected branch update failed")
+    assert "takes verified commits only" in land(world, 3)[0]["error"]["message"]
+    assert world.refs() == before
+
+
+def test_a_rule_that_was_bypassed_is_said_and_journaled(world: World) -> None:
+    head = branch(world)
+    world.server_hook("post-receive", "echo 'Bypassed rule violations for refs/heads/master:'")
+    _, said = land(world, 0)
+    assert world.tip() == head and "Bypassed rule violations" in said
+    assert world.json("work", "log")[0]["reason"] == "Bypassed rule violations for refs/heads/master:"
 
 
 def test_a_submodule_that_no_remote_has_is_refused(world: World) -> None:
