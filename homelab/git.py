@@ -7,6 +7,7 @@ is the real object, so the real object is what we look at.
 import os
 import re
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,10 +176,7 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
     # Worktrees share the refs, and of six parallel fetches five fail on the ref's lock: one at a time, no refmap.
     with storage.locked(repository.state / "locks" / "fetch"):
         before = {repository.oid(ref) for ref in (ours, f"refs/remotes/{remote}/{branch}")} - {None}
-        done = repository.run(
-            *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
-            "--recurse-submodules=no", "--", remote, f"+{source}:{ours}", timeout=3600,
-        )  # fmt: skip
+        done = _fetch(repository, remote, f"+{source}:{ours}")
         if done.returncode:
             if source not in ask_remote(repository, remote, source):
                 return None
@@ -192,6 +190,19 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
             if repository.run("update-ref", f"refs/remotes/{remote}/{branch}", tip).returncode == 0:
                 break
         return tip
+
+
+def _fetch(repository: Repository, remote: str, refspec: str) -> process.Completed:
+    """Return how a fetch ended. While a worktree is being added its HEAD names no object yet, and a fetch dies of that."""
+    for pause in (0.05,) * 40 + (None,):
+        done = repository.run(
+            *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
+            "--recurse-submodules=no", "--", remote, refspec, timeout=3600,
+        )  # fmt: skip
+        if b"bad object worktrees/" not in done.stderr or pause is None:
+            break
+        time.sleep(pause)
+    return done
 
 
 _LOCAL_FAULT = re.compile(

@@ -311,3 +311,16 @@ def test_a_disk_that_cannot_be_written_fails_and_names_it(world: World, place: s
         subprocess.run(["mount", "-o", "remount,ro", os.fspath(disk)], check=True)
         answer, said = land(world, 1)
         assert world.refs() == before and answer["status"] == "failed" and "ead-only file system" in said
+
+
+def test_a_worktree_that_is_being_added_does_not_end_the_fetch(world: World) -> None:
+    head = branch(world)
+    world.publish({"theirs": "1"})
+    half = world.clone / ".git/worktrees/half"
+    half.mkdir(parents=True)
+    (half / "HEAD").write_text("0" * 40 + "\n")
+    (half / "gitdir").write_text(f"{world.root}/half/.git\n")
+    (half / "commondir").write_text("../..\n")
+    with subprocess.Popen(["sh", "-c", f"sleep 0.6; rm -r {half}"]):
+        land(world, 0)
+    assert world.git("rev-parse", "master^2", cwd=world.remote) == head
