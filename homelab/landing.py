@@ -77,6 +77,7 @@ def _land(repository: Repository, wish: Wish, report: Report) -> None:
         git.ask_remote_head(repository, report.remote)  # unreachable is another answer than not to say
     report.target = aim.require_target()
     readiness.check(repository, report.branch, report.target)
+    readiness.check_hook(repository)
 
     def waited(count: int) -> None:
         output.say(f"waiting for {count} landing{'s' if count > 1 else ''} ahead")

@@ -3,7 +3,9 @@
 Refusals name everything that is in the way and the command that clears it.
 """
 
+import os
 import shlex
+from pathlib import Path
 
 from homelab import git, output
 from homelab.errors import Conflict, Refused
@@ -53,6 +55,22 @@ def check(repository: Repository, name: str, target: str) -> None:
             f"uncommitted changes would not land: {output.names(names)}",
             hint="git commit them, or git stash",
             fields={"uncommitted": names},
+        )
+
+
+def check_hook(repository: Repository) -> None:
+    """The push hook can be started. Raises `Refused`: where its interpreter is missing, git 2.39 waits for ever."""
+    hook = Path(repository.out("rev-parse", "--path-format=absolute", "--git-path", "hooks/pre-push"))
+    try:
+        first = hook.read_bytes().split(b"\n", 1)[0] if os.access(hook, os.X_OK) else b""
+    except OSError:
+        return
+    words = os.fsdecode(first.removeprefix(b"#!")).split() if first.startswith(b"#!") else []
+    if words and words[0].startswith("/") and not Path(words[0]).exists():
+        raise Refused(
+            f"the hook {output.line(str(hook))} wants {output.line(words[0])}, which is not there",
+            hint="install the hook anew, with the program that made it; `homelab hooks status` names the hooks",
+            next="homelab hooks status",
         )
 
 

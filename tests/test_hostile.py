@@ -161,6 +161,16 @@ def test_a_hook_in_a_folder_of_its_own_may_refuse_and_cannot_change_what_is_push
     assert world.tip() == head
 
 
+def test_a_hook_whose_interpreter_is_gone_is_refused_and_nothing_hangs(world: World) -> None:
+    branch(world)
+    before = world.refs()
+    hook = world.clone / ".git/hooks/pre-push"
+    hook.write_text("#!/nonexistent/venv/bin/python -I\n")
+    hook.chmod(0o755)
+    assert "/nonexistent/venv/bin/python, which is not there" in land(world, 3, timeout=20)[0]["error"]["message"]
+    assert world.refs() == before
+
+
 def test_the_address_may_be_rewritten(world: World) -> None:
     head = branch(world)
     shutil.move(world.remote, world.root / "re möte.git")
