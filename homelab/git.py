@@ -191,19 +191,11 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
     with storage.locked(repository.state / "locks" / "fetch"):
         tracked = f"refs/remotes/{remote}/{branch}"
         before = {name: oid for name, (oid, _) in refs(repository, ours, tracked).items()}
-        for pause in (0.05, 0.2, 0.5, 0):
-            done = repository.run(
-                *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
-                "--recurse-submodules=no", "--", remote, f"+{source}:{ours}", timeout=3600,
-            )  # fmt: skip
-            # A worktree that is just being made has a HEAD of zeros, and fetch's own check of all refs stumbles over it.
-            if not (done.returncode and re.search(rb"did not send all necessary objects|bad object", done.stderr)):
-                break
-            time.sleep(pause)
+        done = _fetch(repository, remote, f"+{source}:{ours}")
         if done.returncode:
             if source not in ask_remote(repository, remote, source):
                 return None
-            raise _unreachable(remote, done)
+            raise _not_fetched(remote, branch, done)
         tip = repository.oid(ours)
         assert tip is not None
         for old in set(before.values()) - {tip}:
@@ -213,6 +205,36 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
             if before.get(tracked) == tip or repository.run("update-ref", tracked, tip).returncode == 0:
                 break
         return tip
+
+
+def _fetch(repository: Repository, remote: str, refspec: str) -> process.Completed:
+    """Return how a fetch ended. While a worktree is being added its HEAD names no object yet, and a fetch dies of that."""
+    for pause in (0.05,) * 40 + (None,):
+        done = repository.run(
+            *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
+            "--recurse-submodules=no", "--", remote, refspec, timeout=3600,
+        )  # fmt: skip
+        if b"bad object worktrees/" not in done.stderr or pause is None:
+            break
+        time.sleep(pause)
+    return done
+
+
+_LOCAL_FAULT = re.compile(
+    "unpack-objects failed|index-pack failed|No space left|Read-only|Permission denied|insufficient permission|unable to "
+    "(?:write|create)|cannot lock ref|bad object|ref updates aborted|update aborted by the reference-transaction"
+)
+
+
+def _not_fetched(remote: str, branch: str, done: process.Completed) -> Failed | Unreachable:
+    """Return why a branch that the remote has could not be fetched: this clone's disk, or the way to it."""
+    words = done.stderr.decode(errors="replace")
+    if not _LOCAL_FAULT.search(words):
+        return _unreachable(remote, done)
+    first = next((row for row in words.splitlines() if row.startswith(("error:", "fatal:"))), done.words)
+    return Failed(
+        f"{branch} of {remote} cannot be stored here: {first}", hint=f"`git fetch {remote}` shows the same; look at the disk"
+    )
 
 
 def _unreachable(remote: str, done: process.Completed) -> Unreachable:

@@ -42,13 +42,11 @@ _STATUS = {"refused": "refused", "usage": "refused", "conflict": "conflict", "re
 def land(wish: Wish, cwd: Path | None = None) -> Report:
     """The target on the remote contains HEAD's work, verified as it stands there. Raises what kept it from that."""
     report = Report()
+    output.on_failure(report.document)
     try:
         _land(git.discover(cwd), wish, report)
     except HomelabError as error:
         report.status = _STATUS.get(error.kind, "failed")
-        report.suites = error.fields.get("suites", report.suites)
-        error.fields = {**report.document(), **error.fields}
-        error.fields.pop("ok", None)
         raise
     return report
 
@@ -61,8 +59,12 @@ def _land(repository: Repository, wish: Wish, report: Report) -> None:
         report.branch = readiness.branch(repository)
         objects = Objects(repository.common_dir, piped={})
         aim = policy.aim(repository, objects)
-        report.remote, report.target = aim.require_remote(), aim.require_target()
+        report.remote = aim.require_remote()
+        if aim.target is None:
+            git.ask_remote_head(repository, report.remote)  # unreachable is another answer than not to say
+        report.target = aim.require_target()
         readiness.check(repository, report.branch, report.target)
+        readiness.check_hook(repository)
         head = repository.oid("HEAD^{commit}")
         assert head is not None
         place.ready(report.branch, head, alone=wish.alone)
@@ -70,7 +72,7 @@ def _land(repository: Repository, wish: Wish, report: Report) -> None:
         if told is not None:
             _take(report, told)
         else:
-            target = Target(repository, objects, report.remote, report.target)
+            target = Target(repository, objects, report.remote, report.target, not aim.protects(report.branch))
             leading.Leader(target, aim.config.land, lambda: memo.refresh(repository, aim), wish, report, place).run()
 
 

@@ -58,6 +58,10 @@ class Wish:
         return self.no_verify or self.verify_cmd is not None
 
 
+def _attempts(count: int) -> str:
+    return f"{count} attempt{'s' if count > 1 else ''}"
+
+
 class _GivenUp(Exception):
     """The run has become pointless; all begins anew."""
 
@@ -95,14 +99,16 @@ class Leader:
         self._sweep()
         self.sociable = not (self.limits.each_commit or self.wish.alone)
         while True:
-            self.report.attempts += 1
             base = git.fetch_branch(self._repository, self.target.remote, self.target.branch)
-            if base is not None and self._repository.is_ancestor(self._head, base):
+            if base is None:
+                readiness.check_gone(self._repository, self.target.remote, self.target.branch)
+            elif self._repository.is_ancestor(self._head, base):
                 self.report.status, self.report.commit = "already-landed", self._head
                 self.report.tree = self.target.objects.commit(self._head).tree
                 return
             readiness.check_rewound(self._repository, self._head, base, f"{self.target.remote}/{self.target.branch}")
             self._limit()
+            self.report.attempts += 1
             self._base = base
             if self._attempt(base):
                 self.report.status = "landed"
@@ -115,9 +121,9 @@ class Leader:
 
     def _limit(self) -> None:
         """Raises `Failed` when others moved the target too often, or for too long."""
-        if self.report.attempts > self.limits.attempts or time.monotonic() - self.clock > self.limits.deadline:
+        if self.report.attempts >= self.limits.attempts or time.monotonic() - self.clock > self.limits.deadline:
             raise Failed(
-                f"{self.target.branch} kept moving: gave up after {self.report.attempts - 1} attempts in "
+                f"{self.target.branch} kept moving: gave up after {_attempts(self.report.attempts)} in "
                 f"{output.duration(time.monotonic() - self.clock)}",
                 hint="run `homelab work land` again; what was verified is remembered",
                 next="homelab work land",

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,19 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 _quiet = False
 _json = False
+_progress: Callable[[], dict[str, Any]] = dict
 
 
 def configure(*, quiet: bool = False, as_json: bool = False) -> None:
     """Narration is left out when `quiet`; a failure is one JSON document on stdout when `as_json`."""
     global _quiet, _json
     _quiet, _json = quiet, as_json
+
+
+def on_failure(document: Callable[[], dict[str, Any]]) -> None:
+    """A failure's document in JSON has the keys of `document` too, whatever fails."""
+    global _progress
+    _progress = document
 
 
 def as_json() -> bool:
@@ -48,6 +55,13 @@ def clean(text: str) -> str:
 def line(text: str) -> str:
     """Return `text` as one printable line."""
     return clean(text).replace("\n", "\\n").replace("\t", " ")
+
+
+def names(found: Iterable[str], limit: int = 10) -> str:
+    """Return names from outside as one printable list, the first `limit` of them in words."""
+    every = list(found)
+    more = f" and {len(every) - limit} more" if len(every) > limit else ""
+    return ", ".join(line(name) for name in every[:limit]) + more
 
 
 def _escape(char: str) -> str:
@@ -102,7 +116,7 @@ def show(error: HomelabError) -> None:
         warn(f"hint: {line(error.hint)}")
     if _json:
         words = {"kind": error.kind, "message": error.message, "hint": error.hint, "next": error.next}
-        answer_json({"ok": False, "error": words, **error.fields})
+        answer_json({**_progress(), "ok": False, "error": words, **error.fields})
 
 
 def report(entry: Callable[[], None]) -> int:

@@ -52,7 +52,7 @@ class Aim:
         if self.target is None:
             raise Refused(
                 f"nothing says which branch of {self.remote} work lands on",
-                hint=f"`git remote set-head {self.remote} BRANCH`, or name it with `homelab init --branch BRANCH`",
+                hint=f"`git remote set-head {self.remote} BRANCH`; where it is empty, `git push {self.remote} BRANCH` first",
             )
         return self.target
 

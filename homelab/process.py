@@ -39,6 +39,12 @@ _SUITE_VARIABLES = frozenset(
 _SUITE_PREFIXES = ("LC_", "XDG_")
 
 
+_ADVICE = (
+    "hint:", "fatal: Could not read from remote repository", "Please make sure you have the correct access rights",
+    "and the repository exists",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Completed:
     """How a child ended: its exit code (negative for a signal) and all it wrote."""
@@ -49,9 +55,9 @@ class Completed:
 
     @property
     def words(self) -> str:
-        """The last line it wrote to stderr that is not advice, for a message."""
+        """The last line it wrote to stderr that is neither advice nor git's same words for everything, for a message."""
         lines = [line for line in self.stderr.decode(errors="replace").splitlines() if line.strip()]
-        return next((line for line in reversed(lines) if not line.startswith("hint:")), "it said nothing").strip()
+        return next((line for line in reversed(lines) if not line.startswith(_ADVICE)), "it said nothing").strip()
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

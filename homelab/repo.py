@@ -110,6 +110,12 @@ class Objects:
         self._store: object = None
         self._trees: dict[str, dict[str, Entry]] = {}
 
+    def close(self) -> None:
+        """No pack is open; the next question opens what it needs."""
+        if self._store is not None:
+            self._store.close()  # type: ignore[attr-defined]
+            self._store = None
+
     def _raw(self, oid: str) -> tuple[str, bytes]:
         """Return an object's type and content. Raises `Failed` when the clone does not have it."""
         found = None if self._is_piped else self._read(oid)
