@@ -219,7 +219,7 @@ def _open(url: str) -> "psycopg.Connection[Any]":
         raise Unreachable("the claim store is PostgreSQL, and psycopg is not installed here", hint=hint) from None
 
     given = conninfo_to_dict(url)
-    ours = {
+    ours: dict[str, Any] = {
         "connect_timeout": "3",
         "application_name": "homelab",
         "target_session_attrs": "read-write",
