@@ -64,13 +64,21 @@ def prepare(url: str, grant: str | None) -> str:
 class PostgresStore(Store):
     """Claims in the schema `homelab` of a database."""
 
-    patience = PATIENCE
+    @property
+    def patience(self) -> float:
+        """How long a command's claim lives without a heartbeat of its keeper."""
+        return PATIENCE
 
     def __init__(self, url: str) -> None:
         self.url = url
         self._connection: psycopg.Connection[Any] | None = None
         self._listening = False
         self._woken: set[str] = set()
+
+    def close(self) -> None:
+        """The connection is closed."""
+        if self._connection is not None:
+            self._connection.close()
 
     @contextlib.contextmanager
     def session(self) -> Iterator["psycopg.Connection[Any]"]:

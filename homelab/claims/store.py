@@ -78,8 +78,14 @@ class Store(abc.ABC):
 
     #: What opens it again.
     url: str
-    #: How long a command's claim lives without a heartbeat of its keeper, in seconds; None where the kernel is the witness.
-    patience: float | None = None
+
+    @property
+    def patience(self) -> float | None:
+        """How long a command's claim lives without a heartbeat of its keeper; None where the kernel is the witness."""
+        return None
+
+    def close(self) -> None:  # noqa: B027 - most stores have nothing to close
+        """Nothing is kept open; claims stand as they are."""
 
     def beat(self, id: str, state: str, pids: Sequence[int]) -> list[str]:
         """A command's claims live for another `patience`; return the labels that still are its."""
