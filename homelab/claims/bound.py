@@ -18,7 +18,7 @@ from typing import IO
 from homelab import output, process
 from homelab.claims import keeper, tree
 from homelab.claims.store import Store, Taken
-from homelab.errors import Failed
+from homelab.errors import Failed, HomelabError
 
 
 class NotStarted(Failed):
@@ -178,7 +178,13 @@ class _Run:
     def _release(self) -> None:
         if self._store is None or self._claim is None:
             return
-        for label in self._store.end(self._claim.id, self._labels):
+        try:
+            lost = self._store.end(self._claim.id, self._labels)
+        except HomelabError as error:
+            # The command has ended, and its exit code counts; the claim goes with us, or when its heartbeat stays away.
+            output.warn(f"the end of the claim could not be recorded: {error.message}")
+            return
+        for label in lost:
             output.warn(f"{label} was taken from this command while it ran: `homelab claims history {label}` says by whom")
 
 

@@ -229,18 +229,20 @@ class Store(abc.ABC):
                         ledger.put(replace(claim, keeper=keeper), None)
 
     def end(self, id: str, labels: Sequence[str]) -> list[str]:
-        """The bound claims are free, whoever of the command's children still runs; return labels lost before."""
-        lost = []
-        with self.transaction(labels) as ledger:
-            for label in labels:
-                found = [claim for claim in ledger.claims(label) if claim.id == id]
-                for claim in found:
+        """The bound claims are free, whoever of the command's children still runs; return labels lost before.
+
+        Raises when the store cannot be told; where the kernel is the witness they are free all the same.
+        """
+        try:
+            with self.transaction(labels) as ledger:
+                standing = [claim for label in labels for claim in ledger.claims(label) if claim.id == id]
+                for claim in standing:
                     ledger.remove(claim)
+                for claim in standing:
                     ledger.event(event("released", claim))
-                if not found:
-                    lost.append(label)
-        self._let_go(id)
-        return lost
+        finally:
+            self._let_go(id)
+        return sorted(set(labels) - {claim.label for claim in standing})
 
     def release(self, labels: Sequence[str], holder: Holder) -> list[Claim]:
         """The session's leases on these labels are released; return them. Raises `Refused`, and then none is."""
