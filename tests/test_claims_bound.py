@@ -285,3 +285,23 @@ def test_two_commands_queue_for_one_label(claimants: Claimants) -> None:
     ]
     assert [child.wait(20) for child in children] == [0, 0, 0]
     assert claimants.board() == []
+
+
+def test_a_closed_stdin_and_a_long_command_line_do_no_harm(claimants: Claimants) -> None:
+    long = ["x" * 100_000, "y" * 100_000]
+    script = claimants.script("cmd", "echo ${#1} ${#2} > seen")
+    argv = [str(BIN / "homelab"), "-q", "claim", "stack:a", "--purpose", "x", "--", str(script), *long]
+    done = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *argv], cwd=claimants.root, env=claimants.env, check=False)
+    assert done.returncode == 0 and seen(claimants) == ["100000", "100000"]
+    assert claimants.board() == []
+
+
+def test_a_pipe_of_the_commands_ends_with_the_command(claimants: Claimants) -> None:
+    body = 'python3 -c \'import subprocess as s; s.Popen(["sleep", "20"], start_new_session=True, stdout=2, stderr=s.DEVNULL)\''
+    script = claimants.script("cmd", f"{body} 2>/dev/null; echo out; exec sleep 20")
+    child = claimants.start("claim", "stack:a", "--purpose", "x", "--", script, stdout=subprocess.PIPE)
+    assert child.stdout.readline() == b"out\n"
+    child.terminate()
+    begun = time.monotonic()
+    assert child.communicate()[0] == b"" and time.monotonic() - begun < 5
+    assert claimants.held() == ["stack:a"]

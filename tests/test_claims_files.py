@@ -18,8 +18,8 @@ import homelab
 from homelab.claims import asking, clock, place, stores
 from homelab.claims.clock import Deadline
 from homelab.claims.files import FileStore
+from homelab.claims.ledger import Taken
 from homelab.claims.model import EXCLUSIVE, LEASED, PROCESS, Blocked, Holder, Request
-from homelab.claims.store import Taken
 from homelab.errors import Refused, Unreachable, Usage
 from tests.claimants import Claimants
 from tests.world import World
@@ -204,7 +204,7 @@ from homelab.claims import clock
 clock.boot()
 from homelab.claims.files import FileStore
 from homelab.claims.model import *
-from homelab.claims.store import Taken
+from homelab.claims.ledger import Taken
 store = FileStore(__import__("pathlib").Path(sys.argv[1]))
 os.setgroups([3000]); os.setgid(3000); os.setuid(int(sys.argv[2])); os.umask(int(sys.argv[3], 8))
 holder = Holder(sys.argv[2], "vm", "s", os.getpid())

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from homelab.claims import asking, heart, postgres, stores
+from homelab.claims.ledger import Taken
 from homelab.claims.model import EXCLUSIVE, PROCESS, Holder, Request
-from homelab.claims.store import Taken
 from tests.claimants import Claimants, claimants, eventually
 from tests.postgres import Proxy, Server, database, discard, launch
 
@@ -210,3 +210,27 @@ def test_fifty_claimants_of_one_label_never_overlap_and_see_no_error(on_server: 
         thread.join(100)
     assert failures == [] and most == 1
     assert on_server.board() == []
+
+
+def test_a_lease_of_ours_in_a_store_that_went_away_does_not_make_anyone_wait_twice(
+    on_server: Claimants, server: Server
+) -> None:
+    proxy = Proxy(server.port)
+    env = {"HOMELAB_CLAIMS": on_server.url.replace(str(server.port), str(proxy.port))}
+    on_server.ok("claim", "stack:a", "--purpose", "x", env=env)
+    proxy.frozen = True
+    try:
+        for args in (["claim", "stack:b", "--purpose", "x"], ["claims"], ["manifest"]):
+            begun = time.monotonic()
+            assert on_server.run(*args, env=env).returncode == (0 if args == ["manifest"] else 7)
+            assert time.monotonic() - begun < 5
+        begun = time.monotonic()
+        on_server.ok("manifest", env=env)
+        assert time.monotonic() - begun < 2
+    finally:
+        proxy.frozen = False
+        proxy.close()
+
+
+def test_a_url_that_libpq_does_not_understand_is_wrong_usage(on_files: Claimants) -> None:
+    assert on_files.run("claims", env={"HOMELAB_CLAIMS": "postgresql://h/d?no_such_option=1"}).returncode == 2

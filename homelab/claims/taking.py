@@ -6,14 +6,17 @@ from dataclasses import replace
 
 from homelab import output
 from homelab.claims import asking, renewal, stores, words
+from homelab.claims.ledger import Taken
 from homelab.claims.model import EXCLUSIVE, LEASED, PROCESS, Blocked, Claim, Holder, Request
-from homelab.claims.store import Store, Taken
+from homelab.claims.store import Store
 from homelab.errors import Busy, Refused
 
 
 def store() -> Store:
-    """Return the store that claims are kept in here."""
-    return stores.open(stores.url())
+    """Return the store that claims are kept in here; the session's leases in it have been renewed."""
+    found = stores.open(stores.url())
+    renewal.within(found)
+    return found
 
 
 def take(store: Store, request: Request, wait: float | None) -> Taken:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from homelab import output
-from homelab.commands import json_option
+from homelab.commands import Group, json_option
 from homelab.errors import ChildExit, Interrupted, Usage
 
 
@@ -71,7 +71,7 @@ def claim(
     if command == ():
         raise Usage("there is no command after --", hint="name one, or leave the -- away for a lease")
     if command and duration:
-        raise Usage("--for and a command exclude one another", hint="a claim with a command lasts as long as the command")
+        output.say("--for is for leases: a claim with a command lasts as long as the command")
     request = model.Request(
         asking.new_id(), labels, model.SHARED if shared else model.EXCLUSIVE,
         model.PROCESS if command else model.LEASED, purpose, asking.holder(), duration,
@@ -140,7 +140,7 @@ def release(labels: tuple[str, ...], all_mine: bool, as_json: bool) -> None:
         output.say("this session holds no lease")
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @json_option
 @click.option("--watch", is_flag=True, help="Stay, and show every change.")
 @click.pass_context
