@@ -1,5 +1,6 @@
 """A commit or push that changes a stack which another session holds."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,21 @@ def test_git_commit_all_is_judged_by_what_it_commits(infra: World) -> None:
 )
 def test_the_stacks_of_a_path(path: str, found: set[str]) -> None:
     assert stacks.labels([path]) == found
+
+
+def test_the_claims_that_a_branch_touches(infra: World) -> None:
+    claim(infra, "stack:vault")
+    code = """
+from homelab import git, repo
+from homelab.claims import stacks
+repository = git.discover()
+print(stacks.touched(repository, repo.Objects(repository.common_dir), "origin/master", "HEAD"))
+"""
+
+    def touched() -> str:
+        return infra.run(sys.executable, "-c", code).stdout.strip()
+
+    infra.commit({"stacks/dbaas/main.tf": "mine\n"})
+    assert touched() == "[]"
+    infra.commit({"stacks/vault/main.tf": "mine\n"})
+    assert touched() == "['stack:vault']"

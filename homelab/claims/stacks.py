@@ -3,14 +3,16 @@
 Only what the change itself does counts: what a merge brings in from elsewhere was somebody else's to answer for.
 """
 
+import functools
 import os
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from homelab.claims import asking, stores, words
 from homelab.claims.model import Claim
-from homelab.errors import Refused
+from homelab.errors import HomelabError, Refused
 from homelab.git import Repository
+from homelab.repo import Objects
 
 
 def labels(paths: Iterable[str]) -> set[str]:
@@ -71,3 +73,21 @@ def require_free(paths: Iterable[str], what: str) -> None:
             next="homelab claims",
             fields={"blockers": [claim.document() for claim in found]},
         )
+
+
+def touched(repository: Repository, _: Objects, target: str, head: str) -> list[str] | None:
+    """Return the claimed labels whose stacks `head` changes since it left `target`; None where the store is not there."""
+    held = _held()
+    if not held:
+        return None if held is None else []
+    listed = repository.line("diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", f"{target}...{head}")
+    return None if listed is None else sorted(held & labels(name for name in listed.split("\0") if name))
+
+
+@functools.cache
+def _held() -> frozenset[str] | None:
+    # Once a process: a listing asks for every worktree.
+    try:
+        return frozenset(claim.label for claim in stores.open(stores.url()).board())
+    except HomelabError:
+        return None
