@@ -18,8 +18,8 @@ import homelab
 from homelab.claims import asking, clock, place, stores
 from homelab.claims.clock import Deadline
 from homelab.claims.files import FileStore
+from homelab.claims.ledger import Taken
 from homelab.claims.model import EXCLUSIVE, LEASED, PROCESS, Blocked, Holder, Request
-from homelab.claims.store import Taken
 from homelab.errors import Refused, Unreachable, Usage
 from tests.claimants import Claimants
 from tests.world import World
@@ -204,7 +204,7 @@ from homelab.claims import clock
 clock.boot()
 from homelab.claims.files import FileStore
 from homelab.claims.model import *
-from homelab.claims.store import Taken
+from homelab.claims.ledger import Taken
 store = FileStore(__import__("pathlib").Path(sys.argv[1]))
 os.setgroups([3000]); os.setgid(3000); os.setuid(int(sys.argv[2])); os.umask(int(sys.argv[3], 8))
 holder = Holder(sys.argv[2], "vm", "s", os.getpid())
@@ -269,3 +269,30 @@ def test_a_thousand_claims_are_listed_in_half_a_second(tmp_path: Path) -> None:
     begun = time.perf_counter()
     assert len(store.board()) == 1001
     assert time.perf_counter() - begun < 0.5
+
+
+@needs_root
+def test_on_a_full_disk_nothing_starts_and_what_runs_ends_well(on_files: Claimants) -> None:
+    store = on_files.root / "store"
+    store.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", store], check=False, capture_output=True)
+    if mounted.returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        store.chmod(0o700)
+        script = on_files.script("cmd", "dd if=/dev/zero of=store/fill 2>/dev/null; exit 9")
+        done = on_files.run("claim", "stack:a", "--purpose", "x", "--", script)
+        assert done.returncode == 9
+        refused = on_files.run("claim", "stack:b", "--purpose", "x", "--", "touch", "ran")
+        assert refused.returncode == 7 and str(store) in refused.stderr
+        assert not (on_files.root / "ran").exists()
+        assert on_files.board() == []
+        (store / "fill").unlink()
+        on_files.ok("claim", "stack:a", "--purpose", "x", session="b")
+    finally:
+        subprocess.run(["umount", store], check=True)
+
+
+def test_a_store_that_vanishes_under_a_command_is_told_and_its_exit_code_counts(on_files: Claimants) -> None:
+    done = on_files.run("claim", "stack:a", "--purpose", "x", "--", on_files.script("cmd", "rm -rf store; exit 9"))
+    assert done.returncode == 9 and "stack:a" in done.stderr

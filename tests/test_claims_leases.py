@@ -1,11 +1,18 @@
 """Leases, identity, refusals, history: the same on every store."""
 
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 import time
+from typing import Any
 
 import pytest
 
-from tests.claimants import Claimants
+from tests.claimants import Claimants, eventually
+from tests.world import BIN
 
 KEYS = {"label", "mode", "binding", "state", "purpose", "holder", "fence", "claimed_at", "expires_at", "waiting"}
 
@@ -242,3 +249,87 @@ def test_a_linked_worktree_is_a_session_of_its_own(claimants: Claimants) -> None
     assert claimants.run("claim", "stack:a", "--purpose", "here", session="", cwd=main).returncode == 4
     claimants.ok("claim", "stack:a", "--purpose", "again", session="", cwd=linked / "sub")
     assert claimants.board()[0]["holder"]["session"].endswith(str(linked))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_waiter_that_is_interrupted_leaves_the_queue(claimants: Claimants, number: int, code: int) -> None:
+    claimants.ok("claim", "stack:a", "--purpose", "first")
+    waiter = claimants.start("claim", "stack:a", "--purpose", "next", "--wait", "30s", "--", "touch", "ran", session="b")
+    eventually(lambda: claimants.board()[0]["waiting"])
+    waiter.send_signal(number)
+    assert waiter.wait(10) == code
+    assert claimants.board()[0]["waiting"] == []
+    claimants.ok("release", "stack:a")
+    assert claimants.board() == [] and not (claimants.root / "ran").exists()
+
+
+def test_shared_and_exclusive_waiters_keep_their_order(claimants: Claimants) -> None:
+    claimants.ok("claim", "db:main", "--purpose", "read", "--shared")
+    writer = claimants.start("claim", "db:main", "--purpose", "write", "--wait", "30s", session="b")
+    eventually(lambda: claimants.board()[0]["waiting"])
+    late = claimants.run("claim", "db:main", "--purpose", "read too", "--shared", session="c")
+    assert late.returncode == 4 and "write" in late.stderr
+    claimants.ok("release", "db:main")
+    assert writer.wait(10) == 0
+
+
+def test_watch_shows_every_change_until_it_is_ended(claimants: Claimants) -> None:
+    with (claimants.root / "board").open("wb") as file:
+        watcher = claimants.start("claims", "--watch", "--json", session="onlooker", stdout=file)
+
+        def boards() -> list[Any]:
+            return [json.loads(row) for row in (claimants.root / "board").read_text().splitlines()]
+
+        eventually(lambda: len(boards()) == 1)
+        claimants.ok("claim", "stack:a", "--purpose", "x")
+        eventually(lambda: len(boards()) == 2)
+        watcher.terminate()
+        assert watcher.wait(10) == 143
+    assert boards()[0] == [] and boards()[1][0]["label"] == "stack:a"
+
+
+def test_watch_on_a_terminal_shows_the_board_in_place(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:a", "--purpose", "rotate keys")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(BIN / "homelab", ["homelab", "claims", "--watch"], claimants.env)
+    shown = b""
+    while b"rotate keys" not in shown:
+        shown += os.read(terminal, 4096)
+    os.write(terminal, b"\x03")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    os.close(terminal)
+
+
+def test_a_process_can_hold_a_label_itself_and_loses_it_with_its_life(claimants: Claimants) -> None:
+    code = """
+import pathlib, time
+from homelab.claims import taking
+with taking.holding(["infra:land"], "landing", None):
+    pathlib.Path("ready").touch()
+    while not pathlib.Path("stop").exists():
+        time.sleep(0.02)
+"""
+    for kill in (False, True):
+        argv = [sys.executable, "-c", code]
+        child = subprocess.Popen(argv, cwd=claimants.root, env=claimants.env)
+        eventually((claimants.root / "ready").exists)
+        assert claimants.held() == ["infra:land"]
+        assert claimants.run("claim", "infra:land", "--purpose", "y", session="b").returncode == 4
+        if kill and claimants.url.startswith("file"):
+            child.kill()
+        else:
+            (claimants.root / "stop").touch()
+        child.wait()
+        assert claimants.board() == []
+        for name in ("ready", "stop"):
+            (claimants.root / name).unlink(missing_ok=True)
+
+
+def test_what_is_no_utf8_is_kept_and_shown_all_the_same(claimants: Claimants) -> None:
+    done = subprocess.run(
+        [os.fsencode(BIN / "homelab"), b"claim", b"stack:a", b"--purpose", b"caf\xe9"],
+        cwd=claimants.root, env={**claimants.env, "HOMELAB_SESSION": "se\udce9"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert claimants.board()[0]["purpose"].startswith("caf")

@@ -5,8 +5,6 @@ Identity is cooperative: it keeps honest sessions apart and stops no one who lie
 
 import os
 import pwd
-import secrets
-import socket
 from pathlib import Path
 
 from homelab.claims import tree
@@ -24,9 +22,14 @@ def user() -> str:
         return str(os.getuid())
 
 
+def host() -> str:
+    """Return this machine's name."""
+    return os.uname().nodename
+
+
 def holder() -> Holder:
     """Return who asks, from here and now."""
-    return Holder(user(), socket.gethostname(), session(), os.getpid())
+    return Holder(user(), host(), session(), os.getpid())
 
 
 def session() -> str:
@@ -34,7 +37,7 @@ def session() -> str:
     named = plain(os.environ.get("HOMELAB_SESSION", "")).strip()
     if named:
         return named
-    here = f"{user()}@{socket.gethostname()}"
+    here = f"{user()}@{host()}"
     linked = linked_worktree()
     return plain(f"{here}:{linked}") if linked else here
 
@@ -66,7 +69,7 @@ def linked_worktree(cwd: Path | None = None) -> Path | None:
 
 def new_id() -> str:
     """Return a name for a claim that nobody else will think of."""
-    return secrets.token_hex(8)
+    return os.urandom(8).hex()
 
 
 def claim_id() -> str | None:

@@ -17,8 +17,9 @@ from typing import IO
 
 from homelab import output, process
 from homelab.claims import keeper, tree
-from homelab.claims.store import Store, Taken
-from homelab.errors import Failed
+from homelab.claims.ledger import Taken
+from homelab.claims.store import Store
+from homelab.errors import Failed, HomelabError
 
 
 class NotStarted(Failed):
@@ -60,9 +61,17 @@ def _signals() -> list[signal.Signals]:
 
 def run(command: Command, taken: Taken | None, store: Store | None) -> int:
     """Return the command's exit code, 128 + n for a signal; its claims are free, or kept until its tree is gone."""
+    _open_streams()
     # For good: from here on a signal is the command's, and after it there is nothing left to interrupt.
     signal.pthread_sigmask(signal.SIG_BLOCK, _signals())
     return _Run(command, taken, store).outcome()
+
+
+def _open_streams() -> None:
+    """None of the three streams is closed, so that no pipe of ours gets its number."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
 
 
 class _Run:
@@ -74,6 +83,7 @@ class _Run:
         self._grip = taken.grip if taken else None
         self._labels = [claim.label for claim in new]
         self._orders = -1
+        self._begun = False
         self._child = 0
         self._signalled = False
 
@@ -81,7 +91,9 @@ class _Run:
         try:
             name, *words = self._through_the_keeper()
         except BaseException:
-            self._release()
+            # Once the command may run, what goes wrong with us must not free its claim: the keeper has it.
+            if not self._begun:
+                self._release()
             raise
         if name == "failed":
             self._release()
@@ -104,13 +116,14 @@ class _Run:
         status, theirs = os.pipe()
         control, self._orders = os.pipe()
         pass_fds = [theirs, control, *([] if self._grip is None else [self._grip])]
-        argv = [sys.executable, "-I", keeper.__file__, json.dumps(self._task(control, theirs))]
+        argv = [sys.executable, "-I", keeper.__file__, json.dumps(self._task(control, theirs)), *self._command.argv]
         started = process.start(argv, env=self._environment(), stdin=None, stdout=self._command.stdout, pass_fds=pass_fds)
         os.close(theirs)
         os.close(control)
         if self._store and self._claim:
             self._store.attach(self._claim.id, self._labels, tree.identify(started.pid))
         # Not among the arguments, which everybody can read: it may hold a password.
+        self._begun = True
         os.write(self._orders, f"go {self._store.url if self._store else ''}\n".encode())
         threading.Thread(target=self._pass_signals_on, daemon=True).start()
         with os.fdopen(status) as reports:
@@ -122,7 +135,6 @@ class _Run:
 
     def _task(self, control: int, status: int) -> dict[str, object]:
         return {
-            "argv": self._command.argv,
             "cwd": self._command.cwd and str(self._command.cwd),
             "control": control,
             "status": status,
@@ -178,7 +190,13 @@ class _Run:
     def _release(self) -> None:
         if self._store is None or self._claim is None:
             return
-        for label in self._store.end(self._claim.id, self._labels):
+        try:
+            lost = self._store.end(self._claim.id, self._labels)
+        except HomelabError as error:
+            # The command has ended, and its exit code counts; the claim goes with us, or when its heartbeat stays away.
+            output.warn(f"the end of the claim could not be recorded: {error.message}")
+            return
+        for label in lost:
             output.warn(f"{label} was taken from this command while it ran: `homelab claims history {label}` says by whom")
 
 
@@ -186,4 +204,5 @@ def _warn_of_loss(line: str) -> None:
     """Say that the command runs on without its claim; to end it half-way would be worse."""
     why, *labels = line.split()
     reason = "others have it now" if why == "gone" else "the store has not answered for so long that others may have it"
-    output.warn(f"the claim on {', '.join(labels)} is lost, {reason}, and the command still runs")
+    with contextlib.suppress(OSError):  # nobody listens any more
+        output.warn(f"the claim on {', '.join(labels)} is lost, {reason}, and the command still runs")

@@ -23,8 +23,9 @@ from urllib.parse import quote
 from homelab import storage
 from homelab.claims import place, records, tree
 from homelab.claims.clock import Deadline, stamp
+from homelab.claims.ledger import event
 from homelab.claims.model import LEASED, ORPHANED, PROCESS, Blocked, Claim, Ticket, with_queue
-from homelab.claims.store import Store, event
+from homelab.claims.store import Store
 from homelab.errors import Refused, Unreachable
 
 # Between two looks of a waiter at the one who is in its way.

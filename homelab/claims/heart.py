@@ -61,14 +61,16 @@ class Heart(threading.Thread):
                 pause = 1.0
             self._wake.wait(pause)
             self._wake.clear()
+        if store is not None:
+            store.close()
 
     def _watch(self) -> None:
         """Say once that the claim has to be taken for lost: no connection can hold this up."""
-        from homelab.claims.postgres import PATIENCE
+        from homelab.claims import postgres
 
         pause = threading.Event()
         while self._labels and not self._stopped:
-            left = self._last + PATIENCE - _MARGIN - clock.since_boot()
+            left = self._last + postgres.PATIENCE - _MARGIN - clock.since_boot()
             if left <= 0:
                 self._tell(f"silent {' '.join(sorted(self._labels))}")
                 return

@@ -4,7 +4,7 @@ It is a subreaper, so every descendant becomes its child when its own parent end
 lock, whatever homelab itself suffers; it passes signals on. It ends nothing: it waits. What a claim is, stands in
 `homelab.claims`, which is imported only when there is something to say to a store.
 
-It is started by `homelab.claims.bound` with one JSON argument and the command's environment, and they talk in lines:
+It is started by `homelab.claims.bound` with a JSON argument, the command's own, and its environment, and they talk in lines:
     from homelab   ``go URL`` start the command, whose claim is in this store; ``signal N PID`` pass it on;
                    ``done`` the claim is released, leave
     to homelab     ``started PID``; ``failed ERRNO``; ``ended STATUS KEPT`` (KEPT is 1 when we keep the claim further);
@@ -49,11 +49,12 @@ def next_signal(wanted: list[signal.Signals]) -> tuple[int, int]:
 
 
 def mute() -> None:
-    """None of the caller's three streams is kept open by us: a reader of a pipe waits for all who could write."""
+    """Neither the caller's streams nor its folder are kept by us: a reader of a pipe waits for all who could write."""
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     os.close(null)
+    os.chdir("/")
 
 
 class Sentinel:
@@ -93,8 +94,9 @@ class Sentinel:
 class Keeper:
     """One command, its tree, and the claim that lasts as long. `task` is what `homelab.claims.bound` says."""
 
-    def __init__(self, task: dict[str, Any]) -> None:
+    def __init__(self, task: dict[str, Any], argv: list[str]) -> None:
         self.task = task
+        self.argv = argv
         self.control: int = task["control"]
         self.child = 0
         self.ended = False
@@ -158,7 +160,7 @@ class Keeper:
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
             if task["cwd"] is not None:
                 os.chdir(task["cwd"])
-            os.execvp(task["argv"][0], task["argv"])  # noqa: S606
+            os.execvp(self.argv[0], self.argv)  # noqa: S606
         except OSError as error:
             os.write(failure, b"%d" % (error.errno or 1))
         finally:
@@ -293,4 +295,4 @@ def _line(fd: int) -> str:
 if __name__ == "__main__":
     # Started by its path and isolated: nothing but our own package is looked for beside it.
     sys.path.append(str(Path(__file__).parent.parent.parent))
-    Keeper(json.loads(sys.argv[1])).run()
+    Keeper(json.loads(sys.argv[1]), sys.argv[2:]).run()

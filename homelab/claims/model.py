@@ -4,7 +4,6 @@ Invariant: an exclusive claim has its label to itself. The only company it may h
 which a command of that session runs.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,6 +26,8 @@ def label(text: str) -> str:
     """Return `text`, which is a label. Raises `Usage`."""
     kind, colon, name = text.partition(":")
     if not colon or kind not in KINDS:
+        import difflib
+
         near = difflib.get_close_matches(kind, KINDS, 1)
         hint = f"did you mean `{near[0]}:{name or 'NAME'}`?" if near else f"kinds are {', '.join(KINDS)}"
         raise Usage(f"{text!r} is not a label: it is written KIND:NAME", hint=hint)

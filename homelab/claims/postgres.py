@@ -6,20 +6,17 @@ history has the event or nothing has happened. A command's claim lives by its ke
 
 import contextlib
 import json
-import os
 import select
-import socket
-import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from homelab.claims import records
+from homelab.claims import records, server
 from homelab.claims.model import LEASED, PROCESS, Blocked, Claim, Ticket, with_queue
 from homelab.claims.store import Store
-from homelab.errors import Refused, Unreachable
+from homelab.errors import Refused
 
 if TYPE_CHECKING:
     import psycopg
@@ -29,8 +26,6 @@ PATIENCE = 30.0
 _WAITER = 5.0
 # A waiter is told when it is its turn; behind a pooler, which drops that, it looks by itself.
 _LOOK = 1.0
-# No answer in this time is none: the contract gives five seconds in all, and the program has to start too.
-_ANSWER = 3.5
 _CHANNEL = "homelab_claims"
 
 
@@ -64,7 +59,10 @@ def prepare(url: str, grant: str | None) -> str:
 class PostgresStore(Store):
     """Claims in the schema `homelab` of a database."""
 
-    patience = PATIENCE
+    @property
+    def patience(self) -> float:
+        """How long a command's claim lives without a heartbeat of its keeper."""
+        return PATIENCE
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -72,24 +70,24 @@ class PostgresStore(Store):
         self._listening = False
         self._woken: set[str] = set()
 
+    def close(self) -> None:
+        """The connection is closed."""
+        if self._connection is not None:
+            self._connection.close()
+
     @contextlib.contextmanager
     def session(self) -> Iterator["psycopg.Connection[Any]"]:
         """Yield a connection that answers in time. Raises `Unreachable` or `Refused`."""
-        with _in_words():
+        with server.in_words():
             connection = self._connected()
-            guard = threading.Timer(_ANSWER, _cut, [connection])
-            guard.daemon = True
-            guard.start()
-            try:
+            with server.answering(connection):
                 yield connection
-            finally:
-                guard.cancel()
 
     def _connected(self) -> "psycopg.Connection[Any]":
         connection = self._connection
-        if connection is not None and not connection.closed and not _is_stale(connection):
+        if connection is not None and not connection.closed and not server.is_stale(connection):
             return connection
-        self._connection = connection = _open(self.url)
+        self._connection = connection = server.open(self.url)
         self._listening = False
         connection.add_notify_handler(lambda notify: self._woken.add(notify.payload))
         return connection
@@ -207,87 +205,3 @@ def _claim(record: dict[str, Any], ends: str, seconds: float) -> Claim:
     if found.binding == PROCESS:
         return replace(found, state=str(record.get("state", found.state)), pids=tuple(map(int, record.get("pids") or ())))
     return replace(found, expires_at=ends, left=seconds)
-
-
-def _open(url: str) -> "psycopg.Connection[Any]":
-    """Return a new connection. Name resolution and a list of hosts have no time limit of their own, so a thread has."""
-    try:
-        import psycopg
-        from psycopg.conninfo import conninfo_to_dict, make_conninfo
-    except ImportError:
-        hint = "install it with `pip install 'homelab-hooks[postgres]'`"
-        raise Unreachable("the claim store is PostgreSQL, and psycopg is not installed here", hint=hint) from None
-
-    given = conninfo_to_dict(url)
-    ours: dict[str, Any] = {
-        "connect_timeout": "3",
-        "application_name": "homelab",
-        "target_session_attrs": "read-write",
-        "tcp_user_timeout": "4000",
-    }
-    text = make_conninfo(**{**ours, **given})
-    found: list[Any] = []
-
-    def connect() -> None:
-        try:
-            # A pooler hands each transaction to another server: nothing may be prepared.
-            found.append(psycopg.connect(text, autocommit=True, prepare_threshold=None))
-        except Exception as error:
-            found.append(error)
-
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(_ANSWER)
-    if not found:
-        raise psycopg.OperationalError(f"no answer in {_ANSWER:.0f} seconds")
-    if isinstance(found[0], BaseException):
-        raise found[0]
-    connection: psycopg.Connection[Any] = found[0]
-    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-    return connection
-
-
-def _is_stale(connection: "psycopg.Connection[Any]") -> bool:
-    """Tell whether the server has hung up on an idle connection: then there is something to read, and it is the end."""
-    try:
-        if not select.select([connection.fileno()], [], [], 0)[0]:
-            return False
-        connection.execute("SELECT 1")
-    except Exception:
-        connection.close()
-        return True
-    return False
-
-
-def _cut(connection: "psycopg.Connection[Any]") -> None:
-    """Whoever waits for the server on this connection stops waiting: no timeout of libpq ends a read from a frozen one."""
-    with contextlib.suppress(Exception):
-        ours = socket.socket(fileno=os.dup(connection.fileno()))
-        with ours:
-            ours.shutdown(socket.SHUT_RDWR)
-
-
-@contextlib.contextmanager
-def _in_words() -> Iterator[None]:
-    """What the database says becomes an error of ours, without the URL, which may hold a password."""
-    try:
-        import psycopg
-        from psycopg import errors
-    except ImportError:
-        yield
-        return
-    try:
-        yield
-    except errors.InsufficientPrivilege as error:
-        hint = "let the store's owner run `homelab claims init-store --grant ROLE`"
-        raise Refused(f"the claim store does not let us: {_line(error)}", hint=hint) from None
-    except (errors.UndefinedFunction, errors.InvalidSchemaName, errors.UndefinedTable):
-        words = "the claim store's database has no claims in it yet"
-        raise Unreachable(words, hint="`homelab claims init-store` prepares it", next="homelab claims init-store") from None
-    except psycopg.Error as error:
-        hint = "look at the server and at HOMELAB_CLAIMS or [claims] store; nothing was started or changed"
-        raise Unreachable(f"the claim store cannot be reached: {_line(error)}", hint=hint) from None
-
-
-def _line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

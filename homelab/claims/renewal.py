@@ -7,13 +7,17 @@ no store. A note may be lost or stale: then a lease ends in its time, or the not
 import contextlib
 import json
 import os
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from homelab.claims import asking, place
+from homelab.claims import place
 from homelab.errors import HomelabError
+
+if TYPE_CHECKING:
+    from homelab.claims.store import Store
 
 # After a store did not answer, it is left alone for so long, in seconds: no command has to wait for it again.
 _RETRY = 60
@@ -37,17 +41,41 @@ def note(url: str, claims: Iterable[Any]) -> None:
 
 
 def by_the_way() -> None:
-    """The leases of this session that nothing fixed last for their duration from now; no failure is told."""
+    """The leases of this session that nothing fixed last for their duration from now; no failure is told.
+
+    Commands that open the store anyway renew in there: one that does not answer is to be waited for once.
+    """
+    words = [word for word in sys.argv[1:4] if not word.startswith("-")]
+    if words[:2] == ["tf", "apply"] or words[:1] in (["claim"], ["claims"], ["release"]):
+        return
     try:
         entries = [Path(entry.path) for entry in os.scandir(_folder())]
     except OSError:
         return
+    if not entries:
+        return
+    from homelab.claims import stores
+
     with contextlib.suppress(OSError):
-        _renew(_ours(entries))
+        for url, mine in _ours(entries).items():
+            try:
+                _renew(stores.open(url), mine)
+            except HomelabError:
+                _leave_alone(mine)
+
+
+def within(store: "Store") -> None:
+    """The same for the leases that are kept in this store."""
+    with contextlib.suppress(OSError, HomelabError):
+        mine = _ours([Path(entry.path) for entry in os.scandir(_folder())]).get(store.url)
+        if mine:
+            _renew(store, mine)
 
 
 def _ours(paths: list[Path]) -> dict[str, dict[Path, dict[str, Any]]]:
     """Return our notes by store."""
+    from homelab.claims import asking
+
     user, session = asking.user(), asking.session()
     found: dict[str, dict[Path, dict[str, Any]]] = {}
     for path in paths:
@@ -60,19 +88,18 @@ def _ours(paths: list[Path]) -> dict[str, dict[Path, dict[str, Any]]]:
     return found
 
 
-def _renew(notes: dict[str, dict[Path, dict[str, Any]]]) -> None:
-    from homelab import storage
-    from homelab.claims import stores
+def _renew(store: "Store", notes: dict[Path, dict[str, Any]]) -> None:
+    from homelab.claims import asking
 
-    for url, mine in notes.items():
-        try:
-            store = stores.open(url)
-            labels = sorted({document["label"] for document in mine.values()})
-            renewed = {(claim.id, claim.label) for claim in store.renew(labels, asking.holder(), all=False)}
-        except HomelabError:
-            for path, document in mine.items():
-                storage.replace(path, json.dumps({**document, "retry": time.time() + _RETRY}).encode())
-            continue
-        for path, document in mine.items():
-            if (document["id"], document["label"]) not in renewed:
-                path.unlink(missing_ok=True)
+    labels = sorted({document["label"] for document in notes.values()})
+    renewed = {(claim.id, claim.label) for claim in store.renew(labels, asking.holder(), all=False)}
+    for path, document in notes.items():
+        if (document["id"], document["label"]) not in renewed:
+            path.unlink(missing_ok=True)
+
+
+def _leave_alone(notes: dict[Path, dict[str, Any]]) -> None:
+    from homelab import storage
+
+    for path, document in notes.items():
+        storage.replace(path, json.dumps({**document, "retry": time.time() + _RETRY}).encode())

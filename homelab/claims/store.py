@@ -8,69 +8,13 @@ import abc
 import time
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 from homelab.claims import model
+from homelab.claims.ledger import Ledger, Taken, event
 from homelab.claims.model import LEASE, LEASED, PROCESS, Blocked, Claim, Covered, Grant, Holder, Process, Renew, Request, Ticket
 from homelab.errors import Refused
-
-
-class Ledger(Protocol):
-    """The records of some labels while a transaction holds them."""
-
-    def claims(self, label: str) -> list[Claim]:
-        """Return the claims that stand; the dead have been removed, with an event."""
-
-    def tickets(self, label: str) -> list[Ticket]:
-        """Return who waits, first come first; the dead have been removed."""
-
-    def number(self) -> int:
-        """Return a number larger than any that these labels have seen."""
-
-    def put(self, claim: Claim, seconds: float | None) -> Claim:
-        """The claim stands, a lease for `seconds`; return it with its end."""
-
-    def remove(self, claim: Claim) -> None:
-        """The claim is gone."""
-
-    def enqueue(self, ticket: Ticket) -> None:
-        """The ticket waits."""
-
-    def dequeue(self, ticket_id: str, label: str) -> None:
-        """The ticket waits no more."""
-
-    def event(self, document: dict[str, Any]) -> None:
-        """The history ends with this event, which has happened now."""
-
-    def now(self) -> str:
-        """Return the present moment by the store's clock."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """What a request got: a claim for each label, of which `new` are its own. `grip` is inherited by the command."""
-
-    claims: tuple[Claim, ...]
-    new: tuple[Claim, ...]
-    grip: int | None = None
-
-
-def event(name: str, claim: Claim, *, by: Holder | None = None, reason: str | None = None) -> dict[str, Any]:
-    """Return an event of the history: what happened to a claim, and by whom where that is not the holder."""
-    return {
-        "event": name,
-        "label": claim.label,
-        "id": claim.id,
-        "mode": claim.mode,
-        "binding": claim.binding,
-        "fence": claim.fence,
-        "purpose": claim.purpose,
-        "holder": claim.holder.document(),
-        "claimed_at": claim.claimed_at,
-        "by": by and by.document(),
-        "reason": reason,
-    }
 
 
 class Store(abc.ABC):
@@ -78,8 +22,14 @@ class Store(abc.ABC):
 
     #: What opens it again.
     url: str
-    #: How long a command's claim lives without a heartbeat of its keeper, in seconds; None where the kernel is the witness.
-    patience: float | None = None
+
+    @property
+    def patience(self) -> float | None:
+        """How long a command's claim lives without a heartbeat of its keeper; None where the kernel is the witness."""
+        return None
+
+    def close(self) -> None:  # noqa: B027 - most stores have nothing to close
+        """Nothing is kept open; claims stand as they are."""
 
     def beat(self, id: str, state: str, pids: Sequence[int]) -> list[str]:
         """A command's claims live for another `patience`; return the labels that still are its."""
@@ -223,18 +173,20 @@ class Store(abc.ABC):
                         ledger.put(replace(claim, keeper=keeper), None)
 
     def end(self, id: str, labels: Sequence[str]) -> list[str]:
-        """The bound claims are free, whoever of the command's children still runs; return labels lost before."""
-        lost = []
-        with self.transaction(labels) as ledger:
-            for label in labels:
-                found = [claim for claim in ledger.claims(label) if claim.id == id]
-                for claim in found:
+        """The bound claims are free, whoever of the command's children still runs; return labels lost before.
+
+        Raises when the store cannot be told; where the kernel is the witness they are free all the same.
+        """
+        try:
+            with self.transaction(labels) as ledger:
+                standing = [claim for label in labels for claim in ledger.claims(label) if claim.id == id]
+                for claim in standing:
                     ledger.remove(claim)
+                for claim in standing:
                     ledger.event(event("released", claim))
-                if not found:
-                    lost.append(label)
-        self._let_go(id)
-        return lost
+        finally:
+            self._let_go(id)
+        return sorted(set(labels) - {claim.label for claim in standing})
 
     def release(self, labels: Sequence[str], holder: Holder) -> list[Claim]:
         """The session's leases on these labels are released; return them. Raises `Refused`, and then none is."""

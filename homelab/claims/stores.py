@@ -1,12 +1,13 @@
 """Where claims are kept: `HOMELAB_CLAIMS`, else ``[claims] store`` at the fetched target, else files on this machine."""
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from homelab.claims import place
 from homelab.claims.store import Store
-from homelab.errors import Usage
+from homelab.errors import HomelabError, Usage
 
 _FORMS = "write it as file:///PATH or postgresql://HOST/DATABASE"
 
@@ -43,11 +44,20 @@ def open(url: str | None) -> Store:
         from homelab.claims import postgres
 
         return postgres.connect(url)
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    if scheme != "file" or parts.netloc not in ("", "localhost") or not path.startswith("/") or "\0" in path:
-        raise Usage(f"{url!r} is not a claim store", hint=_FORMS)
-    return _files(Path(path))
+    return _files(_folder(url))
+
+
+def _folder(url: str) -> Path:
+    try:
+        parts = urlsplit(url)
+        path = unquote(parts.path)
+        sound = parts.scheme == "file" and parts.netloc in ("", "localhost")
+    except ValueError:
+        sound, path = False, ""
+    if not sound or not path.startswith("/") or "\0" in path:
+        named = re.sub(r"//[^/@]*@", "//", url)  # it may hold a password
+        raise Usage(f"{named!r} is not a claim store", hint=_FORMS)
+    return Path(path)
 
 
 def _files(folder: Path) -> Store:
@@ -65,3 +75,16 @@ def prepare(url: str | None, grant: str | None) -> str:
     if grant is not None:
         raise Usage("a folder has no roles to grant", hint="share the folder: `chgrp GROUP` and `chmod 2770` it")
     return open(url).url
+
+
+def problem(url: str | None) -> str | None:
+    """Return why the store that a URL names cannot be used, or None. Nothing is made."""
+    if url is None:
+        return place.problem(place.default())
+    try:
+        if url.startswith("file:"):
+            return place.problem(_folder(url))
+        open(url).close()
+    except HomelabError as error:
+        return error.message
+    return None

@@ -1,17 +1,22 @@
 """Taking and releasing claims on someone's behalf: the store is found, who is in the way is told, nothing is half done."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from homelab import output
 from homelab.claims import asking, renewal, stores, words
-from homelab.claims.model import LEASED, Blocked, Claim, Holder, Request
-from homelab.claims.store import Store, Taken
+from homelab.claims.ledger import Taken
+from homelab.claims.model import EXCLUSIVE, LEASED, PROCESS, Blocked, Claim, Holder, Request
+from homelab.claims.store import Store
 from homelab.errors import Busy, Refused
 
 
 def store() -> Store:
-    """Return the store that claims are kept in here."""
-    return stores.open(stores.url())
+    """Return the store that claims are kept in here; the session's leases in it have been renewed."""
+    found = stores.open(stores.url())
+    renewal.within(found)
+    return found
 
 
 def take(store: Store, request: Request, wait: float | None) -> Taken:
@@ -39,6 +44,29 @@ def _in_the_way(found: Blocked, *, waited: bool) -> Refused | Busy:
         else "add `--wait 15m` to queue for it, `homelab claims` shows who holds what"
     )
     return Busy(words.blocked(found), hint=hint, next="homelab claims", fields=fields)
+
+
+@contextlib.contextmanager
+def holding(labels: Sequence[str], purpose: str, wait: float | None) -> Iterator[Taken]:
+    """The labels are ours while the block runs, and no longer than this process lives. Raises `Busy`, `Unreachable`."""
+    request = Request(asking.new_id(), tuple(labels), EXCLUSIVE, PROCESS, purpose, asking.holder())
+    with contextlib.closing(store()) as place:
+        taken = take(place, request, wait)
+        beating = None
+        if taken.new and place.patience:
+            from homelab.claims import heart
+
+            beating = heart.Heart(
+                place.url, request.id, labels, lambda _: output.warn(f"the claim on {', '.join(labels)} is lost")
+            )
+            beating.start()
+        try:
+            yield taken
+        finally:
+            if beating is not None:
+                beating.stop()
+            if taken.new:
+                place.end(request.id, [claim.label for claim in taken.new])
 
 
 def release(store: Store, labels: Sequence[str], holder: Holder, *, all: bool) -> list[Claim]:

@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from homelab import output
-from homelab.commands import json_option
-from homelab.errors import ChildExit, Usage
+from homelab.commands import Group, json_option
+from homelab.errors import ChildExit, Interrupted, Usage
 
 
 class _WithCommand(click.Command):
@@ -71,7 +71,7 @@ def claim(
     if command == ():
         raise Usage("there is no command after --", hint="name one, or leave the -- away for a lease")
     if command and duration:
-        raise Usage("--for and a command exclude one another", hint="a claim with a command lasts as long as the command")
+        output.say("--for is for leases: a claim with a command lasts as long as the command")
     request = model.Request(
         asking.new_id(), labels, model.SHARED if shared else model.EXCLUSIVE,
         model.PROCESS if command else model.LEASED, purpose, asking.holder(), duration,
@@ -140,7 +140,7 @@ def release(labels: tuple[str, ...], all_mine: bool, as_json: bool) -> None:
         output.say("this session holds no lease")
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Group, invoke_without_command=True)
 @json_option
 @click.option("--watch", is_flag=True, help="Stay, and show every change.")
 @click.pass_context
@@ -152,7 +152,13 @@ def claims(ctx: click.Context, as_json: bool, watch: bool) -> None:
 
     store = taking.store()
     if watch:
-        board.watch(store, as_json=as_json)
+        try:
+            board.watch(store, as_json=as_json)
+        except KeyboardInterrupt:
+            raise ChildExit(130) from None
+        except Interrupted as error:
+            # How one leaves, so nothing to tell.
+            raise ChildExit(error.exit_code) from None
     elif as_json:
         output.answer_json([each.document() for each in store.board()])
     else:
