@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from homelab.claims import asking, place
+from homelab.claims import place
 from homelab.errors import HomelabError
 
 # After a store did not answer, it is left alone for so long, in seconds: no command has to wait for it again.
@@ -47,7 +47,11 @@ def by_the_way() -> None:
 
 
 def _ours(paths: list[Path]) -> dict[str, dict[Path, dict[str, Any]]]:
-    """Return our notes by store."""
+    """Return our notes by store; what that takes is not imported where there is no note."""
+    if not paths:
+        return {}
+    from homelab.claims import asking
+
     user, session = asking.user(), asking.session()
     found: dict[str, dict[Path, dict[str, Any]]] = {}
     for path in paths:
@@ -62,7 +66,7 @@ def _ours(paths: list[Path]) -> dict[str, dict[Path, dict[str, Any]]]:
 
 def _renew(notes: dict[str, dict[Path, dict[str, Any]]]) -> None:
     from homelab import storage
-    from homelab.claims import stores
+    from homelab.claims import asking, stores
 
     for url, mine in notes.items():
         try:
