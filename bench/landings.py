@@ -15,7 +15,7 @@ def measure(root: Path, quick: bool) -> list[Table]:
     """Return the tables of this part."""
     table = Table(
         "Landings at once, a suite of one second",
-        "From the first start to the last end. In brackets: how often the suite ran, and at what number of landings.",
+        "From the first start to the last end. In brackets: how often the suite ran, in each repetition.",
     )
     seen: dict[str, list[float]] = {"the suite alone": [_suite_alone() for _ in range(3)]}
     for count in (1, 4) if quick else (1, 4, 8):

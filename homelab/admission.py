@@ -128,8 +128,8 @@ def _judged(door: Door, case: Case, update: Create | Update, *, granted: bool, r
 def _verified(door: Door, case: Case, update: Create | Update, demand: Demand, *, run: bool) -> tuple[Case, bool]:
     from homelab import verification  # what is known as a whole needs none of it, and it is half of all that is imported
 
-    _, missing = verification.lookup(door.repository, demand)
-    if missing and (not run or door.aim.config.gate.unverified == "refuse"):
+    remembered_only = not run or door.aim.config.gate.unverified == "refuse"
+    if remembered_only and (missing := verification.lookup(door.repository, demand)[1]):
         names = ", ".join(each.label for each in missing[:3]) + (" …" if len(missing) > 3 else "")
         return replace(case, reason=f"not known to be green: {names}"), False
     try:

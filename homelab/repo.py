@@ -134,7 +134,8 @@ class Objects:
         if self._store is None:
             wide = len(oid) == 64
             path = self._common_dir / "objects"
-            self._store = DiskObjectStore(os.fspath(path), object_format=SHA256 if wide else SHA1)
+            store = self._store = DiskObjectStore(os.fspath(path), object_format=SHA256 if wide else SHA1)
+            weakref.finalize(self, store.close)
         assert isinstance(self._store, DiskObjectStore)
         try:
             number, content = self._store.get_raw(ObjectID(oid.encode()))

@@ -73,7 +73,9 @@ def within(store: "Store") -> None:
 
 
 def _ours(paths: list[Path]) -> dict[str, dict[Path, dict[str, Any]]]:
-    """Return our notes by store."""
+    """Return our notes by store; what that takes is not imported where there is no note."""
+    if not paths:
+        return {}
     from homelab.claims import asking
 
     user, session = asking.user(), asking.session()

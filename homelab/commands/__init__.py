@@ -3,7 +3,6 @@
 Commands return None and raise: a status that a click command returns is ignored, and the program would end with 0.
 """
 
-import difflib
 import signal
 import sys
 from collections.abc import Callable
@@ -93,6 +92,8 @@ class Group(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command; an unknown word is an error with the nearest known one."""
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            import difflib
+
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), 1)
             verb = f"homelab {self.name} ".replace("  ", " ")
             hint = f"did you mean `{verb}{near[0]}`?" if near else f"`{verb}--help` lists what there is"
