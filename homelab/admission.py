@@ -6,7 +6,7 @@ Every door comes through `admit`: the native hook, pre-commit's and prek's, a re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from homelab import gate, memo, output, policy, push, receipts, verification
+from homelab import gate, memo, output, policy, push, receipts, sealing, verification
 from homelab.errors import HomelabError, Refused, Unreachable, Usage
 from homelab.gate import Case, History, Verdict
 from homelab.git import Repository, ask_remote
@@ -24,6 +24,8 @@ class Door:
     aim: Aim
     #: The remote's name or URL as git gave it.
     remote: str
+    #: Whether this is the receiving side.
+    received: bool = False
 
 
 def open_door(repository: Repository, remote: str) -> Door:
@@ -35,7 +37,7 @@ def open_door(repository: Repository, remote: str) -> Door:
 def open_server_door(repository: Repository) -> Door:
     """Return the door of a repository that receives a push, whose new objects git alone can see."""
     objects = Objects(repository.common_dir, quarantined=True)
-    return Door(repository, objects, policy.aim_of_server(repository, objects), "the server")
+    return Door(repository, objects, policy.aim_of_server(repository, objects), "the server", received=True)
 
 
 def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None:
@@ -44,6 +46,7 @@ def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None
     Without `run` only what is remembered counts.
     """
     folder = memo.refresh(door.repository, door.aim)
+    seal(door, updates)
     cases, lasting = [], True
     for update in updates:
         branch = push.branch(update)
@@ -63,6 +66,14 @@ def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None
             if not isinstance(case.update, Delete):
                 old = case.update.old if isinstance(case.update, Update) else "0" * len(case.update.new)
                 memo.mark(folder, case.update.ref, old, case.update.new)
+
+
+def seal(door: Door, updates: Sequence[RefUpdate]) -> None:
+    """No secret leaves as plaintext, whatever ref it would leave by. Raises `Refused`."""
+    tips = tuple(dict.fromkeys(update.new for update in updates if not isinstance(update, Delete)))
+    if tips and not memo.is_plain(door.repository, tips):
+        known = [update.old for update in updates if not isinstance(update, Create)]
+        sealing.require_pushed(door.repository, tips, remote=door.remote, known=known, received=door.received)
 
 
 def _case(door: Door, update: RefUpdate, branch: str, *, run: bool) -> tuple[Case, bool]:

@@ -13,7 +13,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from homelab import candidate, git, memo, output, policy, publication, queue, readiness, receipts, suites, verification
+from homelab import (
+    admission,
+    candidate,
+    git,
+    memo,
+    output,
+    policy,
+    publication,
+    push,
+    queue,
+    readiness,
+    receipts,
+    suites,
+    verification,
+)
 from homelab.config import Suite, Verify
 from homelab.errors import Conflict, Failed, HomelabError, Refused, Usage
 from homelab.execution import Reporter
@@ -152,6 +166,7 @@ class _Lander:
         subject = f"Merge branch '{self.report.branch}'"
         commit = candidate.commit(self.repository, merged, subject, self._trailers(demand, base))
         self.report.commit, self.report.tree = commit, merged.tree
+        self._seal(commit, base)
         # Without a ref of its own `git gc` may take the candidate while it is being verified.
         self.repository.out("update-ref", self.ref, commit)
         try:
@@ -159,6 +174,12 @@ class _Lander:
             return self._publish(verified, head, base)
         finally:
             self.repository.run("update-ref", "-d", self.ref)
+
+    def _seal(self, commit: str, base: str | None) -> None:
+        """No secret lands as plaintext, whether a hook of this clone would look or not. Raises `Refused`."""
+        ref = f"refs/heads/{self._target}"
+        door = admission.Door(self.repository, self.objects, self.aim, self._remote)
+        admission.seal(door, [push.Update(ref, base, commit) if base else push.Create(ref, commit)])
 
     def _again(self) -> bool:
         head = self.repository.oid("HEAD^{commit}")
