@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from homelab import chain, git, memo, output, policy, shim, storage
+from homelab import chain, git, keyless, memo, output, policy, shim, storage
 from homelab.errors import HomelabError, Refused, Usage
 from homelab.git import Repository
 from homelab.repo import Objects
@@ -199,6 +199,8 @@ def uninstall(repository: Repository) -> Status:
         for slot in _slots(folder):
             chain.take_out(slot, chain.following(folder, "pre-push"))
         repository.run("symbolic-ref", "--delete", shim.TARGET)
+    if not keyless.withdraw(repository):
+        output.say("git-crypt: the linked worktrees keep the filter that keeps their secrets sealed")
     return status(repository)
 
 

@@ -96,7 +96,7 @@ gone() {
 $needles
 EOF
   then
-    echo 'homelab: the push is refused: it needs a look (a protected branch, git-crypt), and the program for that is gone' >&2
+    echo 'homelab: the push is refused: it updates a protected branch or may hold secrets, and the program that verifies it is gone' >&2
     echo 'homelab: hint: install homelab-hooks again, then run `homelab hooks install` in this clone' >&2
     exit 1
   fi
