@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from homelab import git, output, process, storage, worktree
+from homelab import copies, git, output, process, storage, worktree
 from homelab.errors import Failed
 from homelab.git import Repository
 from homelab.policy import Aim
@@ -196,8 +196,9 @@ def finish(plan: Layout, name: str, record: Record, aim: Aim, fd: int) -> Starte
 
 
 def prepare(plan: Layout, name: str, record: Record, aim: Aim) -> Started:
-    """Return the worktree after ``[work] prepare`` has run in it. Raises `Failed`; the worktree stays then."""
+    """Return the worktree with what it gets from the main one, prepared. Raises `Failed`; the worktree stays then."""
     started = Started(name, Path(record.path), record.branch, record.base, created=True)
+    copies.bring(plan.repository, started.path, plan.directory)
     if command := aim.config.work.prepare:
         write(plan, name, replace(record, stage="prepare"))
         output.say(f"prepare: {command}")
