@@ -124,7 +124,9 @@ def contents(repository: Repository, oids: Iterable[str], *, first: int | None =
                 yield _content(child.stdout, header, first)
         finally:
             child.stdout.close()
-            child.wait()
+            code = child.wait()
+        if code:  # a partial clone that cannot fetch what it lacks
+            raise Failed("an object is not in this clone and cannot be fetched", hint="`git fetch`, then run it again")
 
 
 def _content(stream: IO[bytes], header: bytes, first: int | None) -> tuple[str, bytes]:

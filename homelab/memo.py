@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from homelab import attributes, config, shim, storage
+from homelab.errors import Failed
 from homelab.git import Repository
 from homelab.policy import Aim
 
@@ -77,7 +78,12 @@ def _learn(repository: Repository) -> bool:
     )  # fmt: skip
     rows = (field.split(b" ") for field in done.stdout.split(b"\0") if field.startswith(b":"))
     blobs = {row[3].decode() for row in rows if row[1].startswith(b"100")}
-    plain = done.returncode == 0 and not attributes.filters(repository, blobs)
+    if done.returncode:
+        return False
+    try:
+        plain = not attributes.filters(repository, blobs)
+    except Failed:  # a partial clone without its remote: asked again the next time
+        return False
     with contextlib.suppress(OSError):
         storage.replace(shim.plain(repository.common_dir), f"{tip if plain else shim.USES_GIT_CRYPT}\n".encode())
     return plain
