@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 from bench.timing import Case, Table, progress
-
 from homelab.claims import asking, stores
 from homelab.claims.ledger import Taken
 from homelab.claims.model import EXCLUSIVE, LEASED, PROCESS, Holder, Request

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from homelab import gate, memo, output, policy, push, receipts, suites
+from homelab import gate, memo, output, policy, push, receipts, sealing, suites
 from homelab.errors import HomelabError, Refused, Unreachable, Usage
 from homelab.gate import Case, History, Verdict
 from homelab.git import Repository, ask_remote
@@ -26,6 +26,8 @@ class Door:
     aim: Aim
     #: The remote's name or URL as git gave it.
     remote: str
+    #: Whether this is the receiving side.
+    received: bool = False
 
 
 def open_door(repository: Repository, remote: str) -> Door:
@@ -37,7 +39,7 @@ def open_door(repository: Repository, remote: str) -> Door:
 def open_server_door(repository: Repository) -> Door:
     """Return the door of a repository that receives a push, whose new objects git alone can see."""
     objects = Objects(repository.common_dir, piped=dict(repository.quarantine))
-    return Door(repository, objects, policy.aim_of_server(repository, objects), "the server")
+    return Door(repository, objects, policy.aim_of_server(repository, objects), "the server", received=True)
 
 
 def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None:
@@ -46,6 +48,7 @@ def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None
     Without `run` only what is remembered counts.
     """
     folder = memo.refresh(door.repository, door.aim)
+    seal(door, updates)
     cases, lasting = [], True
     for update in updates:
         branch = push.branch(update)
@@ -82,6 +85,14 @@ def fetched(door: Door) -> str | None:
     if aim.remote is None or aim.target is None:
         return None
     return aim.tip if aim.target == aim.default else door.repository.oid(f"refs/remotes/{aim.remote}/{aim.target}")
+
+
+def seal(door: Door, updates: Sequence[RefUpdate]) -> None:
+    """No secret leaves as plaintext, whatever ref it would leave by. Raises `Refused`."""
+    tips = tuple(dict.fromkeys(update.new for update in updates if not isinstance(update, Delete)))
+    if tips and not memo.is_plain(door.repository, tips):
+        known = [update.old for update in updates if not isinstance(update, Create)]
+        sealing.require_pushed(door.repository, tips, remote=door.remote, known=known, received=door.received)
 
 
 def _case(door: Door, update: RefUpdate, branch: str, *, run: bool) -> tuple[Case, bool]:

@@ -22,6 +22,10 @@ _MOST = 16
 _RECENT = 40
 
 
+#: Refuses what no landing may bring, such as a secret as plaintext: by the commit it stands on and its own.
+Guard = Callable[[str | None, str], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One landing of a batch, built on the one before it, or on the target."""
@@ -59,7 +63,7 @@ def verified_by(target: Target, demand: Demand, base: str | None) -> list[str]:
     return [f"Homelab-Verified: {run.label} {run.key}" for run in runs]
 
 
-def join(target: Target, first: Member, tickets: Sequence[Ticket]) -> list[Member]:
+def join(target: Target, first: Member, tickets: Sequence[Ticket], guard: Guard) -> list[Member]:
     """Return the batch of `first` and all behind it that can land with it; the others keep their places.
 
     Whoever conflicts or cannot be built leads later and is told then. A change of the rules lands by itself, since what
@@ -77,6 +81,7 @@ def join(target: Target, first: Member, tickets: Sequence[Ticket]) -> list[Membe
         try:
             readiness.check_rewound(target.repository, ticket.head, first.base, target.branch)
             member = bring(target, ticket, base, ticket.head)
+            guard(base, member.commit)
         except HomelabError:
             continue
         if _rules(target, base) != _rules(target, member.commit):

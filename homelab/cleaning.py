@@ -151,7 +151,7 @@ def _standing(plan: Layout, entry: Worktree) -> list[str]:
             reasons.append(f"moved: it seems to stand at {moved} now; `git worktree repair {moved}` tells git")
         return reasons
     reasons += [f"in use: process {one.pid} ({output.line(one.name)}) works in it" for one in occupants(entry.path)]
-    return [*reasons, *leftovers(entry.path, plan.repository.common_dir)]
+    return [*reasons, *leftovers(entry.path, plan.repository.common_dir, plan.repository.worktree)]
 
 
 def _commits(repository: Repository, aim: Aim, target: str | None, work: Work) -> tuple[list[str], bool]:

@@ -7,10 +7,12 @@ is the real object, so the real object is what we look at.
 import os
 import re
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from homelab import process, storage
 from homelab.errors import Failed, Refused, Unreachable, Usage
@@ -100,6 +102,43 @@ class Repository:
     def config(self, name: str) -> str | None:
         """Return the last value of a configuration variable, or None."""
         return self.line("config", "--get", name)
+
+
+def contents(repository: Repository, oids: Iterable[str], *, first: int | None = None) -> Iterator[tuple[str, bytes]]:
+    """Yield each object with its content, or with its `first` bytes, all read by one process. Raises `Failed`."""
+    with tempfile.TemporaryFile() as asked:
+        asked.write(b"".join(oid.encode() + b"\n" for oid in oids))
+        if not asked.tell():
+            return
+        asked.seek(0)
+        child = process.start(
+            ["git", f"--git-dir={repository.git_dir}", "cat-file", "--batch", "--buffer"],
+            cwd=repository.worktree or repository.git_dir,
+            env=_environment(dict(repository.quarantine)),
+            stdin=asked,
+            stdout=process.PIPE,
+        )
+        assert child.stdout is not None
+        try:
+            while header := child.stdout.readline():
+                yield _content(child.stdout, header, first)
+        finally:
+            child.stdout.close()
+            code = child.wait()
+        if code:  # a partial clone that cannot fetch what it lacks
+            raise Failed("an object is not in this clone and cannot be fetched", hint="`git fetch`, then run it again")
+
+
+def _content(stream: IO[bytes], header: bytes, first: int | None) -> tuple[str, bytes]:
+    words = header.decode(errors="replace").split()
+    if len(words) != 3:
+        raise Failed(f"the object {words[0][:12]} is not in this clone", hint="`git fetch`, then run it again")
+    size = int(words[2])
+    content = stream.read(size if first is None else min(first, size))
+    left = size - len(content) + 1  # and the newline behind it
+    while left and (part := stream.read(min(left, 1 << 16))):
+        left -= len(part)
+    return words[0], content
 
 
 _ABSOLUTE = ("git", "rev-parse", "--path-format=absolute")

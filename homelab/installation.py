@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from homelab import chain, git, hookspath, memo, output, policy, shim, storage
+from homelab import chain, git, hookspath, keyless, memo, output, policy, shim, storage
 from homelab.errors import HomelabError, Refused, Usage
 from homelab.git import Repository
 from homelab.hookspath import Place
@@ -154,6 +154,8 @@ def uninstall(repository: Repository) -> Status:
         _remove_apart(repository)
         _empty_slots(repository)
         repository.run("symbolic-ref", "--delete", shim.TARGET)
+    if not keyless.withdraw(repository):
+        output.say("git-crypt: the linked worktrees keep the filter that keeps their secrets sealed")
     return status(repository)
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from homelab import git, leading, memo, output, policy, queue, readiness, verification
+from homelab import admission, git, leading, memo, output, policy, push, queue, readiness, verification
 from homelab.errors import Failed, HomelabError
 from homelab.git import Repository
 from homelab.leading import Wish
@@ -73,7 +73,17 @@ def _land(repository: Repository, wish: Wish, report: Report) -> None:
             _take(report, told)
         else:
             target = Target(repository, objects, report.remote, report.target, not aim.protects(report.branch))
-            leading.Leader(target, aim.config.land, lambda: memo.refresh(repository, aim), wish, report, place).run()
+            door = admission.Door(repository, objects, aim, report.remote)
+            leader = leading.Leader(
+                target,
+                aim.config.land,
+                lambda: memo.refresh(repository, aim),
+                lambda base, commit: admission.seal(door, [push.moved(target.ref, base, commit)]),
+                wish,
+                report,
+                place,
+            )
+            leader.run()
 
 
 def _take(report: Report, told: dict[str, Any]) -> None:

@@ -74,6 +74,7 @@ class Leader:
     limits: Land
     #: Returns where markers for the shell hook go, the rules of this moment known to it.
     markers: Callable[[], Path | None]
+    guard: batch.Guard
     wish: Wish
     report: Progress
     place: Place
@@ -132,7 +133,8 @@ class Leader:
     def _attempt(self, base: str | None) -> bool:
         """Return whether our work has landed on `base`; False when all begins anew."""
         own = self._bring(base)
-        members = batch.join(self.target, own, self._companions()) if self.sociable and base is not None else [own]
+        self.guard(base, own.commit)
+        members = batch.join(self.target, own, self._companions(), self.guard) if self.sociable and base is not None else [own]
         self.report.commit, self.report.tree = own.commit, own.merged.tree
         if len(members) > 1:
             output.say(f"landing {len(members)} at once: {', '.join(str(member.ticket.branch) for member in members)}")

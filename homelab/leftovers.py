@@ -10,7 +10,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from homelab import git, output
+from homelab import copies, git, output
 from homelab.errors import HomelabError
 from homelab.git import Repository
 from homelab.repo import GITLINK
@@ -48,8 +48,11 @@ _OPERATIONS = {
 }
 
 
-def leftovers(path: Path, common_dir: Path) -> list[str]:
-    """Return a reason for every kind of thing that would be lost with the worktree at `path`; none when nothing would."""
+def leftovers(path: Path, common_dir: Path, main: Path | None = None) -> list[str]:
+    """Return a reason for every kind of thing that would be lost with the worktree at `path`; none when nothing would.
+
+    An ignored file that stands the same in the worktree `main` is not lost.
+    """
     try:
         made = git.discover(path)
     except HomelabError as error:
@@ -64,12 +67,12 @@ def leftovers(path: Path, common_dir: Path) -> list[str]:
     operations = [words for name, words in _OPERATIONS.items() if (made.git_dir / name).exists()]
     return [
         *(f"unfinished: {words} is under way" for words in operations),
-        *_files(made),
+        *_files(made, main=main),
         *_submodule_commits(made),
     ]
 
 
-def _files(made: Repository, prefix: str = "") -> list[str]:
+def _files(made: Repository, prefix: str = "", main: Path | None = None) -> list[str]:
     """Return the reasons of one work tree and of the submodules in it."""
     assert made.worktree is not None
     done = made.run(
@@ -85,7 +88,7 @@ def _files(made: Repository, prefix: str = "") -> list[str]:
         if state[:1] in ("R", "C"):
             next(fields, None)
         if state == "!!":
-            if not _rebuildable(made.worktree, name):
+            if not (_rebuildable(made.worktree, name) or (main and copies.is_copy(main, made.worktree, name))):
                 kinds["ignored"].append(prefix + name)
         elif name:
             kinds["untracked" if state == "??" else "uncommitted"].append(prefix + name)

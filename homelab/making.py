@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from homelab import git, output, process, storage, worktree
+from homelab import copies, git, output, process, storage, worktree
 from homelab.errors import Failed
 from homelab.git import Repository
 from homelab.policy import Aim
@@ -119,9 +119,11 @@ def fill(plan: Layout, record: Record, fd: int) -> None:
     made = git.discover(Path(record.path))
     workers = () if made.config("checkout.workers") else ("-c", "checkout.workers=0")
     # The lock goes along, so that nobody fills the folder twice while git outlives us; a daemon would keep it for ever.
-    done = made.run(
-        "-c", "core.fsmonitor=false", *workers, "reset", "--quiet", "--hard", "--no-recurse-submodules", pass_fds=(fd,)
-    )
+    reset = ("-c", "core.fsmonitor=false", *workers, "reset", "--quiet", "--hard", "--no-recurse-submodules")
+    done = made.run(*reset, pass_fds=(fd,))
+    if done.returncode and b"lfs" in done.stderr:
+        output.warn("note: large files cannot be had now, and are pointers in it: `git lfs pull` brings them")
+        done = made.run(*reset, env={"GIT_LFS_SKIP_SMUDGE": "1"}, pass_fds=(fd,))
     if done.returncode:
         raise _failed(f"git cannot check out {record.branch}", done)
     head = made.oid("HEAD")
@@ -130,6 +132,8 @@ def fill(plan: Layout, record: Record, fd: int) -> None:
     if done.returncode:
         raise _failed("the post-checkout hook refused the worktree", done)
     output.quote((done.stdout + done.stderr).decode(errors="replace"))
+    if made.config("core.sparseCheckout") == "true":
+        output.say("it is sparse, as the main worktree is: `git sparse-checkout disable` in it brings everything")
     if (Path(record.path) / ".gitmodules").exists():
         output.say("it has submodules, which are empty yet: `git submodule update --init` fills them")
 
@@ -196,8 +200,9 @@ def finish(plan: Layout, name: str, record: Record, aim: Aim, fd: int) -> Starte
 
 
 def prepare(plan: Layout, name: str, record: Record, aim: Aim) -> Started:
-    """Return the worktree after ``[work] prepare`` has run in it. Raises `Failed`; the worktree stays then."""
+    """Return the worktree with what it gets from the main one, prepared. Raises `Failed`; the worktree stays then."""
     started = Started(name, Path(record.path), record.branch, record.base, created=True)
+    copies.bring(plan.repository, started.path, plan.directory)
     if command := aim.config.work.prepare:
         write(plan, name, replace(record, stage="prepare"))
         output.say(f"prepare: {command}")

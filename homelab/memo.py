@@ -6,17 +6,19 @@ commits; commit ids settle history, deletion and policy alike, which a receipt o
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
-from homelab import shim, storage
+from homelab import attributes, shim, storage
+from homelab.errors import Failed
 from homelab.git import Repository
 from homelab.policy import Aim
 
 
-def refresh(repository: Repository, aim: Aim, *, everything: bool = False) -> Path | None:
+def refresh(repository: Repository, aim: Aim) -> Path | None:
     """The shell hook knows the target's rules of this moment; returns the folder of its markers, or None without a target.
 
-    Where `everything` needs thought, a blank needle stands for all: it is in every line.
+    Where git-crypt is used every push needs thought, and a blank needle stands for all: it is in every line.
     """
     if aim.remote is None or aim.default is None or aim.tip is None:
         return None
@@ -25,7 +27,7 @@ def refresh(repository: Repository, aim: Aim, *, everything: bool = False) -> Pa
         repository.run("symbolic-ref", "-m", "homelab", shim.TARGET, tracked)
     # By the file that the aim was read from: should the target move meanwhile, its new rules get none of the old names.
     folder = shim.memo(repository.common_dir, aim.blob)
-    names = (" ",) if everything else shim.needles(aim.protect)
+    names = shim.needles(aim.protect) if _learn(repository) else (" ",)
     path, content = folder / "protected", "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
     with contextlib.suppress(OSError):  # without the memo everything is thought about, which is slower and as safe
         if not path.exists() or path.read_bytes() != content:
@@ -53,3 +55,49 @@ def mark(folder: Path, ref: str, old: str, new: str) -> None:
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+
+
+def is_plain(repository: Repository, tips: Iterable[str]) -> bool:
+    """Tell whether neither these commits nor any before them can name git-crypt: a no says nothing.
+
+    From a commit whose whole history does not, nobody has touched an attribute file since, in any folder.
+    """
+    since = _since(repository)
+    if since in (None, shim.USES_GIT_CRYPT):
+        return False
+    lines = "".join(f"{line}\n" for line in (*tips, f"^{since}"))
+    done = repository.run(
+        "rev-list", "--max-count=1", "--full-history", "--stdin", "--", attributes.PATHSPEC, input=lines.encode()
+    )
+    return done.returncode == 0 and not done.stdout
+
+
+def _since(repository: Repository) -> str | None:
+    try:
+        return shim.plain(repository.common_dir).read_text().strip()
+    except OSError:
+        return None
+
+
+def _learn(repository: Repository) -> bool:
+    """Return whether no commit up to the target names git-crypt; that is looked up once, and for what is new later."""
+    tip, since = repository.oid(f"{shim.TARGET}^{{commit}}"), _since(repository)
+    if since in (tip, shim.USES_GIT_CRYPT) or tip is None:
+        return tip is not None and since == tip
+    if since is not None and repository.run("cat-file", "-e", since).returncode:
+        since = None
+    done = repository.run(
+        "log", "--full-history", "-m", "--raw", "-z", "--no-abbrev", "--no-renames", "--format=", tip,
+        *([f"^{since}"] if since else []), "--", attributes.PATHSPEC,
+    )  # fmt: skip
+    rows = (field.split(b" ") for field in done.stdout.split(b"\0") if field.startswith(b":"))
+    blobs = {row[3].decode() for row in rows if row[1].startswith(b"100")}
+    if done.returncode:
+        return False
+    try:
+        plain = not attributes.filters(repository, blobs)
+    except Failed:  # a partial clone without its remote: asked again the next time
+        return False
+    with contextlib.suppress(OSError):
+        storage.replace(shim.plain(repository.common_dir), f"{tip if plain else shim.USES_GIT_CRYPT}\n".encode())
+    return plain

@@ -201,7 +201,8 @@ class Slot:
     def _require_git(self, *args: str | Path, input: bytes = b"") -> bytes:
         done = self._git(*args, input=input)
         if done.returncode:
-            raise Failed(f"git {args[0]} failed in the scratch checkout {self.path}: {done.words}", hint=_HINT)
+            hint = "bring its large files with `git lfs fetch`, then run it again" if b"lfs" in done.stderr else _HINT
+            raise Failed(f"git {args[0]} failed in the scratch checkout {self.path}: {done.words}", hint=hint)
         return done.stdout
 
     def _read_tree(self, commit: str) -> None:

@@ -51,6 +51,15 @@ def memo(common_dir: Path, policy: str | None) -> Path:
     return common_dir / "homelab" / "gate" / "1" / (policy or "none")
 
 
+#: Stands in the file `plain` where git-crypt is used.
+USES_GIT_CRYPT = "-"
+
+
+def plain(common_dir: Path) -> Path:
+    """Return the file that names a commit up to which no attribute file, in any folder, ever named git-crypt."""
+    return common_dir / "homelab" / "gate" / "1" / "plain"
+
+
 def pre_push(protect: Iterable[str], following: bytes, *, python: str = sys.executable) -> bytes:
     """Return the shim for git's pre-push; `following` is a word of sh that names the next hook."""
     return _render("pre-push.sh", needles(protect or _UNKNOWN), following, python)

@@ -7,7 +7,7 @@ worktree is made, whole or not at all, is `homelab.making`'s.
 import os
 from pathlib import Path
 
-from homelab import git, making, output, policy, topic, worktree
+from homelab import git, keyless, making, output, policy, topic, worktree
 from homelab.errors import Failed, Refused, Unreachable, Usage
 from homelab.git import Repository
 from homelab.making import Started
@@ -29,6 +29,8 @@ def start(repository: Repository, objects: Objects, name: str, *, revision: str 
             return finished
         with worktree.exclusive(repository):
             there = _started(plan, name, plan.branch(name))
+            if there:
+                _keep_sealed(plan, there.branch and f"refs/heads/{there.branch}")
         if there:
             return there
         wanted = _revision(repository, revision)
@@ -50,6 +52,7 @@ def _make(plan: Layout, name: str, aim: Aim, tips: dict[str, str], wanted: str |
             _require_folder(plan, path)
             base = _base(plan.repository, aim, branch, tips, wanted)
             worktree.remember(plan)
+            _keep_sealed(plan, base or f"refs/heads/{branch}")
             record = making.Record(str(path), branch, base, making.missing_folders(path))
             making.write(plan, name, record)
             making.ignore(plan, name)
@@ -60,6 +63,12 @@ def _make(plan: Layout, name: str, aim: Aim, tips: dict[str, str], wanted: str |
             making.undo(plan, name, record)
         raise
     return making.prepare(plan, name, record, aim)
+
+
+def _keep_sealed(plan: Layout, revision: str | None) -> None:
+    """Where git-crypt is used, plain git works in the worktree and its secrets stay ciphertext, which is said."""
+    if revision and keyless.protect(plan.repository, revision):
+        keyless.say(plan.repository.worktree)
 
 
 def _started(plan: Layout, name: str, branch: str) -> Started | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from tests.world import World
 
 SHELLS = {"dash": ("dash",), "bash": ("bash", "--posix"), "busybox": ("busybox", "sh"), "mksh": ("mksh",)}
 ZERO = "0" * 40
-A, B = "a" * 40, "b" * 40
+#: Two commits of nothing, made in every stage.
+A, B = "a8c6eba1fa35825e7666c6c40627cca3c1917891", "eff60b377f247462a80d836bc21dcb0f25048913"
 
 FAKE = """#!/bin/sh
 case "$*" in *'-c import hooks.verified_push'*) exit {importable} ;; esac
@@ -54,12 +56,12 @@ class Stage:
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
 
-    def push(self, stdin: bytes) -> subprocess.CompletedProcess[bytes]:
+    def push(self, stdin: bytes, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [*self.shell, ".git/hooks/pre-push", "origin", "url of it"],
             input=stdin,
             cwd=self.world.clone,
-            env=self.world.env,
+            env={**self.world.env, **(env or {})},
             capture_output=True,
             timeout=60,
             check=False,
@@ -95,6 +97,11 @@ def stage_for(world: World, shell: str) -> Stage:
     memo.mkdir(parents=True)
     (memo / "protected").write_text(" refs/heads/master \n refs/heads/release/\n")
     world.git("symbolic-ref", shim.TARGET, "refs/remotes/origin/master")
+    moment = {"GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000"}
+    empty = world.git("mktree", input="")
+    assert world.git("commit-tree", "-m", "a", empty, env=moment) == A
+    assert world.git("commit-tree", "-m", "b", "-p", A, empty, env=moment) == B
+    shim.plain(world.clone / ".git").write_text(f"{A}\n")
     stage = Stage(world, SHELLS[shell], memo)
     stage.here.mkdir()
     content = shim.pre_push(
@@ -317,11 +324,53 @@ def test_unknown_names_mean_main_and_master() -> None:
 
 def test_twenty_thousand_refs_are_read_whole(stage: Stage) -> None:
     many = b"".join(record(f"refs/heads/feature-{n}") for n in range(20_000))
-    assert (stage.push(many).returncode, stage.was_asked()) == (0, False)
+    stage.push(many)
+    assert stage.asked() == many
     stage.push(many + record("refs/heads/master"))
     assert stage.asked() == many + record("refs/heads/master")
     stage.next("exit 4")  # reads nothing
     assert stage.push(many).returncode == 4
+
+
+@pytest.mark.parametrize(("count", "python"), [(1, False), (2, False), (15, False), (17, True), (40, True)])
+def test_a_few_refs_pass_without_python_and_many_are_left_to_it(stage: Stage, count: int, python: bool) -> None:
+    stdin = b"".join(record(f"refs/heads/feature-{n}") for n in range(count))
+    assert (stage.push(stdin).returncode, stage.was_asked()) == (0, python)
+    assert (stage.push(stdin.rstrip(b"\n")).returncode, stage.was_asked()) == (0, python)
+
+
+@pytest.mark.parametrize("name", [".gitattributes", "deep/er/.gitattributes"])
+def test_whoever_touches_an_attribute_file_is_looked_at(stage: Stage, name: str) -> None:
+    world = stage.world
+    shim.plain(world.clone / ".git").write_text(world.git("rev-parse", "HEAD") + "\n")
+    commit = world.commit({name: "x text\n", "deep/y": "1"})
+    later = world.commit({"deep/y": "2"})
+    world.git("rm", "--quiet", name)
+    world.git("commit", "--quiet", "-m", "gone again")
+    for new in (commit, later, world.git("rev-parse", "HEAD")):
+        for env in ({}, {"GIT_LITERAL_PATHSPECS": "1"}):
+            stage.push(record("refs/heads/feature") + record("refs/tags/x", new=new), env)
+            assert stage.was_asked()
+
+
+@pytest.mark.parametrize("content", [None, "", "-\n", "HEAD\n", "f" * 40 + "\n"])
+def test_where_it_is_not_known_that_git_crypt_is_not_used_every_push_is_looked_at(stage: Stage, content: str | None) -> None:
+    file = shim.plain(stage.world.clone / ".git")
+    file.unlink() if content is None else file.write_text(content)
+    stage.push(record("refs/heads/feature"))
+    assert stage.was_asked()
+    assert stage.push(record("refs/heads/feature", new=ZERO)).returncode == 0
+    assert stage.was_asked() is (content in (None, ""))
+
+
+def test_a_source_that_splits_its_record_is_looked_at(stage: Stage) -> None:
+    stage.push(record("refs/heads/feature", source="a\nb"))
+    assert stage.was_asked()
+
+
+def test_a_new_commit_that_is_not_here_is_looked_at(stage: Stage) -> None:
+    stage.push(record("refs/heads/feature", new="b" * 40))
+    assert stage.was_asked()
 
 
 @pytest.mark.parametrize("count", [15, 16, 17, 18])

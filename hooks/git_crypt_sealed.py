@@ -1,0 +1,43 @@
+"""``git-crypt-sealed``: refuses plaintext on a path that ``.gitattributes`` give to git-crypt.
+
+In the stage pre-commit it looks at what is staged, in pre-push at every commit that the push brings.
+"""
+
+import os
+import sys
+
+from homelab import git, output, push, sealing
+from homelab.errors import Refused
+
+
+def staged() -> None:
+    """Nothing plain is staged on a path of git-crypt. Raises `Refused`."""
+    sealing.require_staged(git.discover(from_hook=True), os.environ.get("GIT_INDEX_FILE"))
+
+
+def pushed(told: push.Framework) -> None:
+    """Nothing plain is in what the framework says is pushed. Raises `Refused`."""
+    repository = git.discover(from_hook=True)
+    tip = repository.oid(told.source)
+    if tip is None:
+        raise Refused(
+            f"cannot tell which commit {told.source!r} is", hint="push the branch by its plain name: git push REMOTE BRANCH"
+        )
+    sealing.require_pushed(repository, [tip], remote=told.remote)
+
+
+def main() -> None:
+    """The program ``homelab-git-crypt-sealed``."""
+
+    def entry() -> None:
+        told = push.from_framework(os.environ)
+        if told is None:
+            staged()
+        else:
+            pushed(told)
+
+    sys.exit(output.report(entry))
+
+
+if __name__ == "__main__":
+    main()
