@@ -7,10 +7,13 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from bench.timing import Case, Table, progress
 from homelab.claims import asking, stores
 from homelab.claims.ledger import Taken
 from homelab.claims.model import EXCLUSIVE, LEASED, PROCESS, Holder, Request
+from tests.postgres import Server, database, discard, launch
 
 BIN = Path(sys.executable).parent
 _FILELOCK = "import filelock, subprocess, sys\nwith filelock.FileLock(sys.argv[1]): subprocess.run(['true'])"
@@ -24,8 +27,6 @@ def measure(root: Path, quick: bool) -> list[Table]:
     server = _server()
     try:
         if server is not None:
-            from tests.postgres import database
-
             urls["PostgreSQL"] = database(server)
             stores.prepare(urls["PostgreSQL"], None)
         tables.append(_calls(urls, rounds * 10))
@@ -34,27 +35,23 @@ def measure(root: Path, quick: bool) -> list[Table]:
         tables.append(_board(urls, rounds))
     finally:
         if server is not None:
-            from tests.postgres import discard
-
             discard(server)
     return tables
 
 
-def _server():  # type: ignore[no-untyped-def]
+def _server() -> Server | None:
     try:
-        from tests.postgres import launch
-
         return launch()
-    except BaseException as error:  # pytest's skip is one
+    except pytest.skip.Exception as error:
         sys.stderr.write(f"without PostgreSQL: {error}\n")
         return None
 
 
 def _programs(root: Path, url: str, rounds: int) -> Table:
     env = {**os.environ, "HOMELAB_CLAIMS": url, "HOMELAB_SESSION": "bench", "XDG_STATE_HOME": str(root)}
-    claim = [BIN / "homelab", "claim", "stack:a", "--purpose", "bench"]
-    release = [BIN / "homelab", "release", "stack:b"]
-    cases = {
+    claim: list[str | Path] = [BIN / "homelab", "claim", "stack:a", "--purpose", "bench"]
+    release: list[str | Path] = [BIN / "homelab", "release", "stack:b"]
+    cases: dict[str, list[str | Path]] = {
         "`flock FILE true`": ["flock", root / "flock", "true"],
         "Python with a FileLock around `true`": [sys.executable, "-I", "-c", _FILELOCK, str(root / "filelock")],
         "`homelab --version`": [BIN / "homelab", "--version"],
