@@ -48,8 +48,8 @@ def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None
     Without `run` only what is remembered counts.
     """
     folder = memo.refresh(door.repository, door.aim)
-    seal(door, updates)
-    cases, lasting = [], True
+    guard(door, updates)
+    cases, lasting = [], not door.aim.config.gate.claims
     for update in updates:
         branch = push.branch(update)
         if branch is not None and door.aim.protects(branch):
@@ -87,8 +87,19 @@ def fetched(door: Door) -> str | None:
     return aim.tip if aim.target == aim.default else door.repository.oid(f"refs/remotes/{aim.remote}/{aim.target}")
 
 
-def seal(door: Door, updates: Sequence[RefUpdate]) -> None:
-    """No secret leaves as plaintext, whatever ref it would leave by. Raises `Refused`."""
+def guard(door: Door, updates: Sequence[RefUpdate]) -> None:
+    """No secret leaves as plaintext, and no change to a stack that another session holds, by any ref. Raises `Refused`."""
+    _seal(door, updates)
+    if door.aim.config.gate.claims and not door.received:
+        from homelab.claims import stacks
+
+        for update in updates:
+            if not isinstance(update, Delete):
+                old = update.old if isinstance(update, Update) else None
+                stacks.require_free(stacks.pushed(door.repository, update.new, old), "the push")
+
+
+def _seal(door: Door, updates: Sequence[RefUpdate]) -> None:
     tips = tuple(dict.fromkeys(update.new for update in updates if not isinstance(update, Delete)))
     if tips and not memo.is_plain(door.repository, tips):
         known = [update.old for update in updates if not isinstance(update, Create)]

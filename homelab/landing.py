@@ -77,8 +77,8 @@ def _land(repository: Repository, wish: Wish, report: Report) -> None:
             leader = leading.Leader(
                 target,
                 aim.config.land,
-                lambda: memo.refresh(repository, aim),
-                lambda base, commit: admission.seal(door, [push.moved(target.ref, base, commit)]),
+                lambda: None if aim.config.gate.claims else memo.refresh(repository, aim),
+                lambda base, commit: admission.guard(door, [push.moved(target.ref, base, commit)]),
                 wish,
                 report,
                 place,

@@ -18,7 +18,8 @@ from homelab.policy import Aim
 def refresh(repository: Repository, aim: Aim) -> Path | None:
     """The shell hook knows the target's rules of this moment; returns the folder of its markers, or None without a target.
 
-    Where git-crypt is used every push needs thought, and a blank needle stands for all: it is in every line.
+    Where git-crypt is used, or claims are honoured, every push needs thought, and a blank needle stands for all: it is in
+    every line.
     """
     if aim.remote is None or aim.default is None or aim.tip is None:
         return None
@@ -27,7 +28,8 @@ def refresh(repository: Repository, aim: Aim) -> Path | None:
         repository.run("symbolic-ref", "-m", "homelab", shim.TARGET, tracked)
     # By the file that the aim was read from: should the target move meanwhile, its new rules get none of the old names.
     folder = shim.memo(repository.common_dir, aim.blob)
-    names = shim.needles(aim.protect) if _learn(repository) else (" ",)
+    plain = _learn(repository) and not aim.config.gate.claims
+    names = shim.needles(aim.protect) if plain else (" ",)
     path, content = folder / "protected", "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
     with contextlib.suppress(OSError):  # without the memo everything is thought about, which is slower and as safe
         if not path.exists() or path.read_bytes() != content:

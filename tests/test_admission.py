@@ -254,3 +254,21 @@ def test_a_server_asks_for_the_same(world: World) -> None:
     head = world.commit({"x": "1"})
     assert push(world, "origin", "master") == 0 and world.tip() == head
     assert push(world, "origin", ":master") == 1
+
+
+def test_where_claims_are_honoured_a_held_stack_is_not_pushed_by_others(gated: World) -> None:
+    gated.commit({"homelab.toml": "[gate]\nclaims = true\n" + SUITE, "stacks/dns/main.tf": "1", "stacks/nas/main.tf": "1"})
+    assert push(gated, "origin", "master") == 0
+    others = {"HOMELAB_SESSION": "others"}
+    assert gated.homelab("claim", "stack:dns", "--purpose", "moving ns1", env=others).returncode == 0
+    gated.git("switch", "--quiet", "-c", "ada/x")
+    gated.commit({"stacks/dns/main.tf": "2"})
+    said = refused(gated, "origin", "HEAD:refs/heads/feature")
+    assert "moving ns1" in said and "stack:dns" in said
+    assert gated.homelab("work", "land").returncode == 3
+    assert gated.json("work", "list")[0]["claims"] == ["stack:dns"]
+    assert gated.run("git", "push", "-q", "origin", "HEAD:refs/heads/feature", env=others).returncode == 0
+    gated.git("reset", "--quiet", "--hard", "master")
+    gated.commit({"stacks/nas/main.tf": "2"})
+    assert push(gated, "origin", "HEAD:refs/heads/other") == 0
+    assert gated.homelab("work", "land").returncode == 0
