@@ -12,6 +12,7 @@ It is started by `homelab.claims.bound` with a JSON argument, the command's own,
 """
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -160,7 +161,7 @@ class Keeper:
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
             if task["cwd"] is not None:
                 os.chdir(task["cwd"])
-            os.execvp(self.argv[0], self.argv)  # noqa: S606
+            self._execute()
         except OSError as error:
             os.write(failure, b"%d" % (error.errno or 1))
         finally:
@@ -178,6 +179,15 @@ class Keeper:
         from homelab.claims import tree
 
         return sorted(set(tree.descendants(os.getpid())) - {self.sentinel.pid})
+
+    def _execute(self) -> None:
+        try:
+            os.execvp(self.argv[0], self.argv)  # noqa: S606
+        except OSError as error:
+            # A script without a first line that says how is run by sh, as shells do it.
+            if error.errno != errno.ENOEXEC or "/" not in self.argv[0]:
+                raise
+            os.execv("/bin/sh", ["sh", *self.argv])  # noqa: S606
 
     def _attend(self) -> bool:
         """Return whether the claim is ours to keep: homelab is gone, and did not release it."""
