@@ -21,11 +21,6 @@ _HEAD = """\
 Written by `make docs` from the program itself; `make check` fails when it is stale.
 """
 
-_KINDS = (
-    errors.Failed, errors.Usage, errors.Refused, errors.Busy, errors.Conflict, errors.Review, errors.Unreachable,
-    errors.Bug,
-)  # fmt: skip
-
 _SHAPES = {
     "path": "path", "paths": "list of paths", "variables": "list of names", "duration": "duration", "positive": "number",
     "count": "number",
@@ -76,7 +71,7 @@ def _exit_codes() -> Iterator[str]:
     yield "\n## Exit codes\n"
     yield "| code | kind | meaning |\n|---|---|---|"
     yield "| 0 | `ok` | Done, as the command's name says. |"
-    for kind in _KINDS:
+    for kind in errors.KINDS:
         yield f"| {kind.exit_code} | `{kind.kind}` | {' '.join((kind.__doc__ or '').split())} |"
     yield "| 128+n | | Ended by signal n. |"
     yield "\n`tf` and `claim … -- CMD` end with the code of what they ran."

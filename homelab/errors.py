@@ -104,3 +104,7 @@ class ChildExit(HomelabError):
     def __init__(self, code: int) -> None:
         super().__init__(f"the command ended with {code}")
         self.exit_code = code
+
+
+#: Those with a code of their own in the contract's table.
+KINDS = (Failed, Usage, Refused, Busy, Conflict, Review, Unreachable, Bug)

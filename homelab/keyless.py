@@ -9,6 +9,7 @@ wherever they stand; what it needs is copied into the clone, so that neither a m
 import os
 import shlex
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ _SECTION = "includeIf.gitdir:./worktrees/"
 _VARIABLE = f"{_SECTION}.path"
 _INCLUDED = "homelab/keyless.config"
 _PROGRAM = "ciphertext.py"
+_TRIES, _PAUSE = 40, 0.05
 
 
 def names(repository: Repository, tree: str) -> frozenset[str]:
@@ -149,13 +151,30 @@ def _include(repository: Repository) -> None:
 
 
 def _write(repository: Repository, values: Iterable[str]) -> None:
-    """The condition includes these files, and stands at the end of the clone's configuration."""
-    file = repository.common_dir / "config"
-    repository.run("config", "--file", file, "--remove-section", _SECTION)
-    for value in values:
-        done = repository.run("config", "--file", file, "--add", _VARIABLE, value)
-        if done.returncode:
-            raise Failed(
-                f"git's configuration of this clone cannot be written: {done.words}",
-                hint=f"`ls -l {file}*` shows what holds it",
-            )
+    """The condition includes these files, and stands at the end of the clone's configuration. Raises `Failed`."""
+    file, wanted = (repository.common_dir / "config").resolve(), tuple(values)
+    for _ in range(_TRIES):
+        before = file.read_bytes()
+        with storage.beside(repository.state / "config", before) as draft:
+            repository.run("config", "--file", draft, "--remove-section", _SECTION)
+            for value in wanted:
+                repository.out("config", "--file", draft, "--add", _VARIABLE, value)
+            draft.chmod(file.stat().st_mode & 0o777)
+            if _swap(draft, file, before):
+                return
+        time.sleep(_PAUSE)
+    raise Failed("git's configuration of this clone is locked by another program", hint=f"`ls -l {file}.lock` shows since when")
+
+
+def _swap(draft: Path, file: Path, before: bytes) -> bool:
+    """Return whether the draft has replaced a file that still had its content, under git's own lock of that file."""
+    lock = file.with_name(f"{file.name}.lock")
+    try:
+        os.link(draft, lock)
+    except FileExistsError:
+        return False
+    if file.read_bytes() != before:
+        lock.unlink()
+        return False
+    lock.rename(file)
+    return True

@@ -40,6 +40,16 @@ def replace(path: Path, content: bytes, *, mode: int | None = None, by_way_of: P
     _sync_folder(path.parent)
 
 
+@contextlib.contextmanager
+def beside(path: Path, content: bytes) -> Iterator[Path]:
+    """Yield a file of this content under a name of its own beside `path`, for as long as it is needed."""
+    temporary = _write_temporary(path, content)
+    try:
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def create(path: Path, content: bytes) -> bool:
     """Return whether this call made the file; the first writer wins and nobody sees a part of it."""
     temporary = _write_temporary(path, content)

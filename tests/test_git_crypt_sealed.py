@@ -236,6 +236,34 @@ def test_a_url_is_the_remote_that_it_is_the_url_of(locked: World) -> None:
     assert push(locked, locked.remote, "HEAD:feature").returncode == 0
 
 
+def test_a_remote_that_moved_unseen_hides_nothing(locked: World) -> None:
+    locked.publish({"theirs": "1"})
+    commit = locked.commit({"secrets/db": "password=hunter2"})
+    refused(locked, "--force", "origin", "master", commit=commit)
+
+
+def test_a_bare_clone_and_a_linked_worktree_push_no_plaintext(locked: World) -> None:
+    linked = locked.root / "linked"
+    locked.git("worktree", "add", "--quiet", "-b", "linked", linked)
+    locked.commit({"secrets/db": "password=hunter2"}, cwd=linked)
+    bare = locked.root / "bare.git"
+    locked.git("clone", "--quiet", "--bare", locked.clone, bare, cwd=locked.root)
+    locked.git("remote", "set-url", "origin", locked.remote, cwd=bare)
+    assert locked.homelab("hooks", "install", cwd=bare).returncode == 0
+    before = locked.refs()
+    for cwd, spec in ((linked, "HEAD:feature"), (bare, "linked:feature")):
+        done = push(locked, "origin", spec, cwd=cwd)
+        assert done.returncode == 1 and locked.refs() == before and "secrets/db" in done.stderr
+
+
+def test_a_file_that_is_moved_under_a_secret_path_as_it_is_is_seen(locked: World) -> None:
+    locked.commit({"open": "password=hunter2"})
+    assert push(locked, "origin", "HEAD:feature").returncode == 0
+    locked.git("mv", "open", "secrets/moved")
+    locked.git("commit", "--quiet", "-m", "move")
+    refused(locked, "origin", "HEAD:feature", path="secrets/moved")
+
+
 def test_land_refuses_plaintext_also_where_no_hook_is_installed(locked: World) -> None:
     assert locked.homelab("hooks", "uninstall").returncode == 0
     locked.git("checkout", "--quiet", "-b", "work")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,27 @@ def test_what_stands_in_the_clones_configuration_is_left_there(unlocked: World) 
     assert unlocked.homelab("hooks", "uninstall").returncode == 0
     values = unlocked.git("config", "--get-all", "includeIf.gitdir:./worktrees/.path")
     assert values == "mine.config"
+
+
+def test_a_locked_configuration_is_waited_for_and_nothing_is_left_behind(unlocked: World) -> None:
+    lock = unlocked.clone / ".git/config.lock"
+    lock.touch()
+    done = unlocked.homelab("work", "start", "work")
+    assert done.returncode == 1 and "config.lock" in done.stderr
+    assert not (unlocked.clone / ".worktrees").exists() and unlocked.git("branch", "--list", "ada/*") == ""
+    lock.unlink()
+    fit(unlocked, started(unlocked))
+
+
+@pytest.mark.slow
+def test_many_starts_at_once_are_all_fit(unlocked: World) -> None:
+    with ThreadPoolExecutor(12) as pool:
+        paths = list(pool.map(lambda n: started(unlocked, f"work-{n}"), range(12)))
+    assert len(set(paths)) == 12
+    values = unlocked.git("config", "--get-all", "includeIf.gitdir:./worktrees/.path")
+    assert values == "homelab/keyless.config"
+    for path in paths:
+        assert unlocked.git("status", "--porcelain", cwd=path) == ""
 
 
 def test_a_bare_layout_is_fit(unlocked: World) -> None:

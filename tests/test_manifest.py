@@ -69,7 +69,13 @@ def test_every_verb_has_a_tier_and_one_line() -> None:
 def test_the_manifest_lists_every_verb(world: World) -> None:
     answer = world.json("manifest")
     assert [row["command"] for row in answer] == list(VERBS)
-    assert all(set(row) == {"command", "tier", "summary"} for row in answer)
+    assert all({"command", "tier", "summary", "options", "arguments", "exit_codes"} <= set(row) for row in answer)
+    land = next(row for row in answer if row["command"] == "work land")
+    assert {"code": 5, "kind": "conflict"} in land["exit_codes"]
+    assert next(one for one in land["options"] if "--verify-cmd" in one["names"])["takes"] == "CMD"
+    assert next(one for one in land["options"] if "--no-verify" in one["names"])["takes"] is None
+    start = next(row for row in answer if row["command"] == "work start")
+    assert start["arguments"] == [{"name": "topic", "required": True, "many": False}]
 
 
 @pytest.mark.parametrize("verb", COMMANDS)

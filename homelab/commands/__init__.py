@@ -3,6 +3,7 @@
 Commands return None and raise: a status that a click command returns is ignored, and the program would end with 0.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from homelab.errors import Interrupted, Usage
 
 #: Every verb: where it lives, its tier, and one line that says what it does.
 VERBS: dict[str, tuple[str, str, str]] = {
+    "agent-hook": ("agents:hook", "write", "answer a coding agent's hook, as `init --agents` sets it up"),
     "claim": ("claim:claim", "write", "claim resources, for a time or for as long as a command runs"),
     "claims": ("claim:claims", "read", "show who holds what"),
     "claims history": ("claim:history", "read", "show what became of claims"),
@@ -28,8 +30,10 @@ VERBS: dict[str, tuple[str, str, str]] = {
     "hooks status": ("hooks:status", "read", "say which gate this clone has"),
     "hooks uninstall": ("hooks:uninstall", "write", "take the gate out and restore what was there"),
     "init": ("init:init", "write", "write homelab.toml from what is detected and install the hooks"),
+    "init --agents": ("init:init", "write", "give coding agents what they need to use this"),
     "manifest": ("manifest:manifest", "read", "list every verb with its tier"),
     "release": ("claim:release", "write", "release claims"),
+    "shell-init": ("shell:shell_init", "read", "print the shell function hw and completion"),
     "tf apply": ("tf:apply", "write", "apply a stack under its claim"),
     "tf fmt": ("tf:fmt", "write", "format a stack"),
     "tf force-unlock": ("tf:force_unlock", "write", "free a stack's state lock"),
@@ -46,6 +50,9 @@ VERBS: dict[str, tuple[str, str, str]] = {
 }
 
 
+#: click's own variable, set by a shell that completes.
+COMPLETE = "_HOMELAB_COMPLETE"
+
 _GROUP_HELP = {
     "work": "Worktrees: start one, land what it holds, clean it away.",
     "hooks": "The gate in front of every push.",
@@ -61,6 +68,10 @@ def load(verb: str) -> click.Command:
     module, _, name = VERBS[verb][0].partition(":")
     command = getattr(importlib.import_module(f"homelab.commands.{module}"), name)
     assert isinstance(command, click.Command)
+    if COMPLETE in os.environ:
+        from homelab.commands import completion
+
+        completion.offer(command)
     return command
 
 

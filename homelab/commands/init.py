@@ -7,6 +7,7 @@ import click
 
 from homelab import config, git, output, storage
 from homelab.commands import json_option
+from homelab.commands.agents import enter
 from homelab.errors import Usage
 from homelab.proposal import Proposal, propose, text
 
@@ -16,12 +17,31 @@ from homelab.proposal import Proposal, propose, text
 @click.option("--branch", metavar="B", help="The branch that work lands on. Default: the remote's HEAD branch.")
 @click.option("--verify-cmd", metavar="CMD", help="The command that decides, instead of what is detected.")
 @click.option("--no-hooks", is_flag=True, help="Leave git's hooks as they are.")
+@click.option("--agents", is_flag=True, help="Write what coding agents need instead: AGENTS.md, .claude/settings.json.")
+@click.option("--yes", is_flag=True, help="With --agents: do not ask before writing.")
+@click.option("--remove", is_flag=True, help="With --agents: take it out again.")
 @json_option
-def init(remote: str | None, branch: str | None, verify_cmd: str | None, no_hooks: bool, as_json: bool) -> None:
+def init(
+    remote: str | None,
+    branch: str | None,
+    verify_cmd: str | None,
+    no_hooks: bool,
+    agents: bool,
+    yes: bool,
+    remove: bool,
+    as_json: bool,
+) -> None:
     """Write homelab.toml from what is detected, and install the hooks.
 
     A homelab.toml that exists is never changed. Run it as often as you like.
     """
+    if agents:
+        if remote or branch or verify_cmd or no_hooks:
+            raise click.UsageError("--agents goes with --yes, --remove and --json alone.")
+        enter(yes=yes, remove=remove, as_json=as_json)
+        return
+    if yes or remove:
+        raise click.UsageError("--yes and --remove go with --agents.")
     repository = git.discover()
     path = git.require_worktree(repository) / config.NAME
     proposal = propose(repository, remote=remote, branch=branch, command=verify_cmd)
