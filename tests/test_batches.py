@@ -153,3 +153,17 @@ def test_the_queue_shows_who_waits(world: World) -> None:
     assert {row["branch"] for row in rows} == {"ada/a", "ada/b"} and [row["position"] for row in rows] == [0, 1]
     for child in children:
         child.communicate(timeout=60)
+
+
+def test_hosts_that_share_a_claim_store_take_turns(world: World) -> None:
+    crowd = Crowd(world, ["a"], extra="[land]\nmutex = true")
+    world.commit({"a": "1"}, cwd=crowd.places["a"])
+    elsewhere = {"HOMELAB_SESSION": "another-host"}
+    claim = ["claim", "infra:land/origin/master", "--purpose", "landing there", "--for", "1h"]
+    assert world.homelab(*claim, env=elsewhere).returncode == 0
+    child = crowd.start("a")
+    time.sleep(2)
+    assert child.poll() is None and crowd.runs() == 0
+    assert world.homelab("release", "infra:land/origin/master", env=elsewhere).returncode == 0
+    assert json.loads(child.communicate(timeout=60)[0])["status"] == "landed"
+    assert world.json("claims") == []
