@@ -6,13 +6,17 @@ very tree that would have landed.
 """
 
 import math
+import platform
+import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from homelab import candidate, config, journal, output, policy, readiness, verification
 from homelab.candidate import Merged
 from homelab.errors import HomelabError
 from homelab.git import Repository
+from homelab.journal import Landing
 from homelab.publication import Target
 from homelab.queue import Ticket
 from homelab.suites import Demand
@@ -88,6 +92,28 @@ def join(target: Target, first: Member, tickets: Sequence[Ticket], guard: Guard)
             break
         members.append(member)
     return members
+
+
+def landing(target: Target, member: Member, documents: list[dict[str, Any]], *, passed: bool, attempts: int) -> Landing:
+    """Return what the journal is to say of a member, `documents` being how its suites ended."""
+    ticket = member.ticket
+    return Landing(
+        id=uuid.uuid4().hex,
+        started=ticket.since,
+        user=ticket.user,
+        host=platform.node(),
+        session=ticket.session,
+        branch=ticket.branch or "",
+        remote=target.remote,
+        target=target.branch,
+        head=member.merged.head,
+        base=member.base,
+        commit=member.commit,
+        tree=member.merged.tree,
+        verified=passed,
+        suites=documents,
+        attempts=attempts,
+    )
 
 
 def _rules(target: Target, commit: str | None) -> str | None:

@@ -4,6 +4,7 @@ Only looks: nothing in the clone, on the remote or in a worktree is changed. Wha
 (`git push --no-verify`) is said as a note and is no failure. Pushing at the gate is `homelab.attack`'s.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homelab import git, hookspath, installation, policy, process, shim, storage
+from homelab.claims import place, stores
 from homelab.errors import HomelabError
 from homelab.git import Repository
 from homelab.installation import Status
@@ -55,6 +57,7 @@ def diagnose(repository: Repository) -> Diagnosis:
         *_checkout(repository),
         *_rules(repository, status),
         *_file_system(repository),
+        *_claims(),
         *_remote(repository),
         *_platform(),
     ]
@@ -217,14 +220,10 @@ def _suites(repository: Repository, aim: Aim, objects: Objects) -> Iterator[Find
 
 
 def _file_system(repository: Repository) -> Iterator[Finding]:
-    import platformdirs
-
-    for what, path in (("receipts", repository.state), ("claims", platformdirs.user_state_path("homelab"))):
-        kind = _kind(path)
-        if kind.startswith(_SHARED):
-            message = f"the {what} are in {path}, on {kind}: locks may not hold there"
-            repair = "name a store with [claims] store" if what == "claims" else "keep the clone on a local disk"
-            yield Finding("file-system", WARNING, message, repair)
+    kind = place.file_system(repository.common_dir)
+    if kind.startswith(_SHARED):
+        message = f"the receipts are in {repository.state}, on {kind}: locks may not hold there"
+        yield Finding("file-system", WARNING, message, "keep the clone on a local disk")
     try:
         with storage.locked(repository.state / "locks" / "doctor"):
             pass
@@ -233,19 +232,11 @@ def _file_system(repository: Repository) -> Iterator[Finding]:
         yield Finding("no-locks", FAILURE, message, "make it writable, or keep the clone on a local disk")
 
 
-def _kind(path: Path) -> str:
-    """Return the type of the file system that a path is or will be on; empty where the system does not tell."""
-    try:
-        rows = Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines()
-    except OSError:
-        return ""
-    found, best = "", -1
-    for row in rows:
-        fields, _, rest = row.partition(" - ")
-        mount = Path(fields.split(" ")[4].replace("\\040", " "))
-        if path.resolve().is_relative_to(mount) and len(mount.parts) >= best:
-            found, best = rest.split(" ")[0], len(mount.parts)
-    return found
+def _claims() -> Iterator[Finding]:
+    with contextlib.suppress(HomelabError):  # told with the rules
+        if reason := stores.problem(stores.url()):
+            repair = "name another with [claims] store, or HOMELAB_CLAIMS"
+            yield Finding("claim-store", WARNING, f"the claim store cannot be used: {reason}", repair)
 
 
 def _remote(repository: Repository) -> Iterator[Finding]:

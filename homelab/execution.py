@@ -9,7 +9,7 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -112,43 +112,55 @@ def make(
     if not runs:
         return []
     jobs = min(len(runs), max(run.verify.jobs or os.cpu_count() or 1 for run in runs))
-    waiting: queue.SimpleQueue[Run] = queue.SimpleQueue()
+    pile = _Pile(repository, commit, remember, reporter, abandoned)
     for run in runs:
-        waiting.put(run)
-    results: dict[str, Result] = {}
-    errors: list[BaseException] = []
-    stop = threading.Event()
-
-    def ended() -> bool:
-        return stop.is_set() or bool(abandoned and abandoned())
-
-    def work() -> None:
-        try:
-            with scratch.slot(repository) as slot:
-                while not ended():
-                    try:
-                        run = waiting.get_nowait()
-                    except queue.Empty:
-                        return
-                    reporter.started(run)
-                    result = _run(repository, slot, commit, run, ended)
-                    if result.is_green:
-                        remember(result)
-                    results[run.key] = result
-                    reporter.ended(result)
-        except BaseException as error:  # handed to the caller's thread, which raises it
-            errors.append(error)
-            stop.set()
-
+        pile.waiting.put(run)
     reporter.begin(len(runs))
     try:
-        _work_off(work, jobs, stop)
+        _work_off(pile.work, jobs, pile.stop)
     finally:
         reporter.finish()  # also when interrupted: a live line hides the cursor
-    if errors:
-        raise errors[0]
-    skipped = (Result(run, SKIPPED, 0.0, reason="it was not reached") for run in runs if run.key not in results)
-    return [*results.values(), *skipped]
+    if pile.errors:
+        raise pile.errors[0]
+    skipped = (Result(run, SKIPPED, 0.0, reason="it was not reached") for run in runs if run.key not in pile.results)
+    return [*pile.results.values(), *skipped]
+
+
+@dataclass(slots=True)
+class _Pile:
+    """Runs that wait, of which each worker takes the next one, and what became of those that were taken."""
+
+    repository: Repository
+    commit: str
+    remember: Callable[[Result], None]
+    reporter: Reporter
+    abandoned: Abandoned | None
+    waiting: "queue.SimpleQueue[Run]" = field(default_factory=queue.SimpleQueue)
+    results: dict[str, Result] = field(default_factory=dict)
+    errors: list[BaseException] = field(default_factory=list)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def work(self) -> None:
+        """No run waits any more, or the rest is not wanted."""
+        try:
+            with scratch.slot(self.repository) as slot:
+                while not self._ended():
+                    try:
+                        run = self.waiting.get_nowait()
+                    except queue.Empty:
+                        return
+                    self.reporter.started(run)
+                    result = _run(self.repository, slot, self.commit, run, self._ended)
+                    if result.is_green:
+                        self.remember(result)
+                    self.results[run.key] = result
+                    self.reporter.ended(result)
+        except BaseException as error:  # handed to the caller's thread, which raises it
+            self.errors.append(error)
+            self.stop.set()
+
+    def _ended(self) -> bool:
+        return self.stop.is_set() or bool(self.abandoned and self.abandoned())
 
 
 def _work_off(work: Callable[[], None], jobs: int, stop: threading.Event) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 from homelab import admission, git, leading, memo, output, policy, push, queue, readiness, verification
 from homelab.errors import Failed, HomelabError
 from homelab.git import Repository
-from homelab.leading import Wish
 from homelab.policy import Aim
 from homelab.publication import Target
 from homelab.repo import Objects
+from homelab.wish import Wish
 
 
 @dataclass(slots=True)

@@ -5,19 +5,16 @@ because the queue has grown while it had hardly begun, or because the target mov
 """
 
 import os
-import platform
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from homelab import batch, candidate, git, journal, memo, output, publication, queue, readiness, receipts, suites, verification
+from homelab import batch, candidate, git, journal, memo, output, publication, queue, readiness, suites, verification, wish
 from homelab.batch import Member
-from homelab.config import Land, Suite, Verify
+from homelab.config import Land
 from homelab.errors import Conflict, Failed, HomelabError, Refused, Unreachable, Usage
-from homelab.execution import Reporter
 from homelab.git import Repository
 from homelab.journal import Landing
 from homelab.publication import Target
@@ -25,6 +22,7 @@ from homelab.queue import Place, Ticket
 from homelab.suites import Demand
 from homelab.verification import Red, Verified
 from homelab.watch import Watch
+from homelab.wish import Wish
 
 _CANDIDATES = "refs/homelab/landing/"
 #: Seconds for which a leader waits for others that may just be starting, and for those that have begun to.
@@ -42,24 +40,6 @@ class Progress(Protocol):
     attempts: int
     suites: list[dict[str, Any]]
     status: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What the person asked for."""
-
-    verify_cmd: str | None = None
-    no_verify: bool = False
-    reporter: Reporter = field(default_factory=Reporter)
-
-    @property
-    def alone(self) -> bool:
-        """Tell whether it may not share a batch: its way of verifying is nobody else's."""
-        return self.no_verify or self.verify_cmd is not None
-
-
-def _attempts(count: int) -> str:
-    return f"{count} attempt{'s' if count > 1 else ''}"
 
 
 class _GivenUp(Exception):
@@ -123,8 +103,9 @@ class Leader:
     def _limit(self) -> None:
         """Raises `Failed` when others moved the target too often, or for too long."""
         if self.report.attempts >= self.limits.attempts or time.monotonic() - self.clock > self.limits.deadline:
+            count = self.report.attempts
             raise Failed(
-                f"{self.target.branch} kept moving: gave up after {_attempts(self.report.attempts)} in "
+                f"{self.target.branch} kept moving: gave up after {count} attempt{'s' if count > 1 else ''} in "
                 f"{output.duration(time.monotonic() - self.clock)}",
                 hint="run `homelab work land` again; what was verified is remembered",
                 next="homelab work land",
@@ -178,7 +159,7 @@ class Leader:
             return [f"Homelab-Unverified: {output.line(verification.user())} {output.now()}"]
         rows = batch.verified_by(self.target, demand, self._base)
         if self.wish.verify_cmd is not None:
-            rows.append(f"Homelab-Verified: verify-cmd {self._own_run(demand.tree).runs[0].key}")
+            rows.append(f"Homelab-Verified: verify-cmd {wish.own_run(self.target, self.wish.verify_cmd, demand.tree).whole}")
         return rows
 
     def _companions(self) -> list[Ticket]:
@@ -231,13 +212,11 @@ class Leader:
         """Return the proof for a candidate, or a person's word for it. Raises `Red`, or `_GivenUp`."""
         if self.wish.no_verify:
             output.warn(f"landing {member.commit[:12]} WITHOUT verification, as asked; the journal says who and when")
-            self._grant(member.commit, "no-verify", None)
+            wish.grant(self.target, member.commit, "no-verify")
             return verification.waive(member.commit, member.merged.tree)
         demand = member.demand
         if self.wish.verify_cmd is not None:
-            own = self._own_run(demand.tree)
-            whole = suites.digest([demand.whole, own.whole])
-            demand = Demand(demand.tree, whole, (*demand.runs, *own.runs), True, True)
+            demand = wish.besides(demand, wish.own_run(self.target, self.wish.verify_cmd, demand.tree))
         watch.begin(demand)
         try:
             verified = verification.ensure(
@@ -248,19 +227,8 @@ class Leader:
                 raise _GivenUp from None
             raise
         if self.wish.verify_cmd is not None and not member.demand.verifiable:
-            self._grant(member.commit, "verify-cmd", demand.runs[-1].key)
+            wish.grant(self.target, member.commit, "verify-cmd", demand.runs[-1].key)
         return verified
-
-    def _own_run(self, tree: str) -> Demand:
-        """Return the demand of --verify-cmd: one suite on the whole tree."""
-        assert self.wish.verify_cmd is not None
-        keys = suites.Keys(self.target.objects, tree, suites.filters(self._repository))
-        run = keys.run(Suite("verify-cmd", self.wish.verify_cmd), ".", Verify())
-        return Demand(tree, run.key, (run,), True, False)
-
-    def _grant(self, commit: str, kind: str, key: str | None) -> None:
-        given = receipts.Grant(commit, self.target.branch, kind, verification.user(), output.now(), key)
-        receipts.grant(self._repository, given)
 
     def _publish(self, members: list[Member], verified: Verified) -> bool:
         """Return whether all of the members have landed; False when all begins anew."""
@@ -268,7 +236,7 @@ class Leader:
             output.say(f"{gone[0].ticket.branch} has left the queue; building anew without it")
             return False
         documents = verification.documents(verified.results)
-        landings = [self._record(member, documents, passed=verified.passed) for member in members]
+        landings = [self._landing(member, documents, passed=verified.passed) for member in members]
         if verified.passed:
             self._remember(verified, members[0].base)
         try:
@@ -295,30 +263,13 @@ class Leader:
     def _record_red(self, member: Member, red: Red) -> None:
         """The journal has a red member, and its lander is told what it would have been told alone."""
         documents = verification.documents(red.results)
-        landing = self._record(member, documents, passed=False)
+        landing = self._landing(member, documents, passed=False)
         journal.close(self._repository, replace(landing, status="failed", reason=red.message, finished=output.now()))
         if member.ticket != self.place.ticket:
             self._tell(member, {"status": "failed", "suites": documents, "message": red.message, "hint": red.hint})
 
-    def _record(self, member: Member, documents: list[dict[str, Any]], *, passed: bool) -> Landing:
-        ticket = member.ticket
-        return Landing(
-            id=uuid.uuid4().hex,
-            started=ticket.since,
-            user=ticket.user,
-            host=platform.node(),
-            session=ticket.session,
-            branch=ticket.branch or "",
-            remote=self.target.remote,
-            target=self.target.branch,
-            head=member.merged.head,
-            base=member.base,
-            commit=member.commit,
-            tree=member.merged.tree,
-            verified=passed,
-            suites=documents,
-            attempts=self.report.attempts,
-        )
+    def _landing(self, member: Member, documents: list[dict[str, Any]], *, passed: bool) -> Landing:
+        return batch.landing(self.target, member, documents, passed=passed, attempts=self.report.attempts)
 
     def _remember(self, verified: Verified, base: str | None) -> None:
         """The clone's own hook need not think about the push that comes: it was judged here, by the same rules."""

@@ -45,7 +45,7 @@ def rows(repository: Repository, objects: Objects) -> tuple[Row, ...]:
     entries = worktree.registered(repository)
     verified = {head: _verified(repository, objects, target, head) for head in {entry.head for entry in entries} if head}
     with ThreadPoolExecutor(4) as pool:
-        return tuple(pool.map(lambda entry: _row(plan, objects, target, entry, verified), entries))
+        return tuple(pool.map(lambda entry: _row(plan, target, entry, verified), entries))
 
 
 def _verified(repository: Repository, objects: Objects, target: str | None, head: str) -> bool | None:
@@ -58,7 +58,7 @@ def _verified(repository: Repository, objects: Objects, target: str | None, head
     return demand.verifiable and not verification.lookup(repository, demand)[1]
 
 
-def _row(plan: Layout, objects: Objects, target: str | None, entry: Worktree, verified: Mapping[str, bool | None]) -> Row:
+def _row(plan: Layout, target: str | None, entry: Worktree, verified: Mapping[str, bool | None]) -> Row:
     repository, head = plan.repository, entry.head
     ahead, behind = _distance(repository, target, head)
     done = landed.proof(repository, target, head) is not None if target and head else None

@@ -29,7 +29,8 @@ _LOCAL_VARIABLES = frozenset(
     """.split()
 )
 
-_SUITE_VARIABLES = frozenset(
+#: What a suite may see of the environment: these names, and what begins like one of those.
+SUITE_VARIABLES = frozenset(
     """
     PATH HOME USER LOGNAME SHELL TMPDIR TMP TEMP TZ LANG LANGUAGE TERM COLORTERM NO_COLOR FORCE_COLOR COLUMNS
     LINES SSH_AUTH_SOCK SSH_AGENT_PID GPG_TTY GPG_AGENT_INFO DISPLAY DBUS_SESSION_BUS_ADDRESS LD_LIBRARY_PATH
@@ -37,8 +38,7 @@ _SUITE_VARIABLES = frozenset(
     no_proxy SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE NODE_EXTRA_CA_CERTS
     """.split()
 )
-_SUITE_PREFIXES = ("LC_", "XDG_")
-
+SUITE_PREFIXES = ("LC_", "XDG_")
 
 _ADVICE = (
     "hint:", "fatal: Could not read from remote repository", "Please make sure you have the correct access rights",
@@ -73,7 +73,7 @@ def suite_environment(names: Iterable[str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if name in _SUITE_VARIABLES or name.startswith(_SUITE_PREFIXES) or name in wanted
+        if name in SUITE_VARIABLES or name.startswith(SUITE_PREFIXES) or name in wanted
     }
     # pre-commit puts its hook's own environment in front; a suite would find our python instead of the user's.
     if (ours := os.environ.get("VIRTUAL_ENV")) and "PRE_COMMIT" in os.environ and "PATH" in kept:

@@ -130,6 +130,13 @@ def ensure(
     )
     by_key = {result.run.key: result for result in (*known_now, *made)}
     results = tuple(by_key[run.key] for run in demand.runs)
+    _require_green(commit, results)
+    _remember(repository, demand.whole, "policy", results, commit)
+    return Verified(commit, demand.tree, results, True, _MAKER)
+
+
+def _require_green(commit: str, results: Sequence[Result]) -> None:
+    """All are green, and one at least ran a test. Raises `Red` or `Unverifiable`."""
     if red := [result for result in results if not result.is_green]:
         raise _red(commit, results, red)
     if results and all(result.vacuous for result in results):
@@ -139,8 +146,6 @@ def ensure(
             next="homelab init",
             fields={"suites": documents(results)},
         )
-    _remember(repository, demand.whole, "policy", results, commit)
-    return Verified(commit, demand.tree, results, True, _MAKER)
 
 
 class Guess:

@@ -143,10 +143,10 @@ def test_the_stacks_of_a_path(path: str, found: set[str]) -> None:
 def test_the_claims_that_a_branch_touches(infra: World) -> None:
     claim(infra, "stack:vault")
     code = """
-from homelab import git, repo
+from homelab import git
 from homelab.claims import stacks
 repository = git.discover()
-print(stacks.touched(repository, repo.Objects(repository.common_dir), "origin/master", "HEAD"))
+print(stacks.touched(repository, "origin/master", "HEAD"))
 """
 
     def touched() -> str:

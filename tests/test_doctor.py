@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from homelab import doctor, shim
+from homelab.claims import place
 from tests.test_installation import CONFIG, hook
 from tests.world import World
 
@@ -195,8 +196,13 @@ def test_a_store_that_cannot_be_written_is_found(judged: World) -> None:
 
 
 def test_file_systems_are_told_by_their_mount_and_other_platforms_by_name() -> None:
-    assert doctor._kind(Path("/proc/self")) == "proc"
+    assert place.file_system(Path("/proc/self")) == "proc"
     assert [finding.id for finding in doctor._platform("darwin")] == ["platform"]
+
+
+def test_a_claim_store_that_cannot_be_used_is_found(judged: World) -> None:
+    judged.env["HOMELAB_CLAIMS"] = "file:///dev/null/claims"
+    assert ids(judged, severity="warning") == ["claim-store"]
 
 
 def test_a_remote_with_our_own_hook_is_not_doubted(judged: World) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from homelab.claims import place
 from homelab.claims.store import Store
-from homelab.errors import HomelabError, Usage
+from homelab.errors import Usage
 
 _FORMS = "write it as file:///PATH or postgresql://HOST/DATABASE"
 
@@ -39,12 +39,15 @@ def open(url: str | None) -> Store:
     """Return the store that a URL names. Raises `Usage`, `Refused` or `Unreachable`."""
     if url is None:
         return _files(place.default())
-    scheme = url.partition(":")[0]
-    if scheme in ("postgresql", "postgres"):
+    if _is_postgres(url):
         from homelab.claims import postgres
 
         return postgres.connect(url)
     return _files(_folder(url))
+
+
+def _is_postgres(url: str) -> bool:
+    return url.partition(":")[0] in ("postgresql", "postgres")
 
 
 def _folder(url: str) -> Path:
@@ -68,7 +71,7 @@ def _files(folder: Path) -> Store:
 
 def prepare(url: str | None, grant: str | None) -> str:
     """The store can be used, by `grant` too; return its name for people. Raises what `open` raises."""
-    if url and url.partition(":")[0] in ("postgresql", "postgres"):
+    if url and _is_postgres(url):
         from homelab.claims import postgres
 
         return postgres.prepare(url, grant)
@@ -78,13 +81,10 @@ def prepare(url: str | None, grant: str | None) -> str:
 
 
 def problem(url: str | None) -> str | None:
-    """Return why the store that a URL names cannot be used, or None. Nothing is made."""
-    if url is None:
-        return place.problem(place.default())
+    """Return why the store that a URL names cannot be used, or None. Nothing is made, and no server is asked."""
+    if url is not None and _is_postgres(url):
+        return None
     try:
-        if url.startswith("file:"):
-            return place.problem(_folder(url))
-        open(url).close()
-    except HomelabError as error:
+        return place.problem(place.default() if url is None else _folder(url))
+    except Usage as error:
         return error.message
-    return None

@@ -19,6 +19,10 @@ class _WithCommand(click.Command):
             args = args[:at]
         return super().parse_args(ctx, args)
 
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the words of the usage line, the command among them."""
+        return [*super().collect_usage_pieces(ctx), "[-- CMD...]"]
+
 
 def seconds(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     """Return the seconds of a duration on the command line. Raises `Usage`."""
@@ -119,7 +123,7 @@ def _run(request: Any, command: tuple[str, ...], wait: int | None, as_json: bool
 
 
 @click.command()
-@click.argument("labels", nargs=-1, metavar="LABEL...", callback=_labels)
+@click.argument("labels", nargs=-1, metavar="[LABEL]...", callback=_labels)
 @click.option("--all-mine", is_flag=True, help="All leases of this session.")
 @json_option
 def release(labels: tuple[str, ...], all_mine: bool, as_json: bool) -> None:

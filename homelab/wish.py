@@ -1,0 +1,45 @@
+"""What a person asked for besides landing: a verification of their own, or none.
+
+Neither is good for more than the one commit: it is granted by its id. Whether it may land is `homelab.leading`'s.
+"""
+
+from dataclasses import dataclass, field
+
+from homelab import output, receipts, suites, verification
+from homelab.config import Suite, Verify
+from homelab.execution import Reporter
+from homelab.publication import Target
+from homelab.suites import Demand
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the person asked for."""
+
+    verify_cmd: str | None = None
+    no_verify: bool = False
+    reporter: Reporter = field(default_factory=Reporter)
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether it may not share a batch: its way of verifying is nobody else's."""
+        return self.no_verify or self.verify_cmd is not None
+
+
+def own_run(target: Target, command: str, tree: str) -> Demand:
+    """Return the demand of --verify-cmd: one suite on the whole tree."""
+    keys = suites.Keys(target.objects, tree, suites.filters(target.repository))
+    run = keys.run(Suite("verify-cmd", command), ".", Verify())
+    return Demand(tree, run.key, (run,), True, False)
+
+
+def besides(demand: Demand, own: Demand) -> Demand:
+    """Return what the rules and the person demand together."""
+    whole = suites.digest([demand.whole, own.whole])
+    return Demand(demand.tree, whole, (*demand.runs, *own.runs), True, True)
+
+
+def grant(target: Target, commit: str, kind: str, key: str | None = None) -> None:
+    """The commit, and no other, may land on the target by this person's word, or by the receipt under `key`."""
+    given = receipts.Grant(commit, target.branch, kind, verification.user(), output.now(), key)
+    receipts.grant(target.repository, given)
