@@ -8,7 +8,7 @@ help: ## print this menu
 .venv/ready: setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77'
-	$(BIN)/python -m pip install --quiet --editable '.[dev]' --config-settings editable_mode=compat
+	PYTHONWARNINGS='ignore:Compat editable' $(BIN)/python -m pip install --quiet --editable '.[dev]' --config-settings editable_mode=compat
 	@touch .venv/ready
 
 setup: .venv/ready ## environment with everything installed, editable

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from homelab import config, errors
+from homelab import config, errors, process
 from homelab.commands import VERBS, load
 
 PLACE = Path(__file__).with_name("reference.md")
@@ -27,6 +27,19 @@ _SHAPES = {
 }  # fmt: skip
 
 
+_VARIABLES = {
+    "HOMELAB_SESSION": "Who is asking, for claims. Default: the linked worktree, else user@host.",
+    "HOMELAB_CLAIMS": "The claim store's URL, before `[claims] store`: `file:///PATH` or `postgresql://HOST/DATABASE`.",
+    "HOMELAB_CONFIG": "Another file than homelab.toml, for `homelab verify` by hand; the gate and landings never read it.",
+    "HOMELAB_CLAIM_ID": "Given to a claimed command: which claim it runs under.",
+    "HOMELAB_CLAIM_FENCE": "Given to a claimed command: a number that only grows with each claim of a label.",
+    "USER": "Whose work it is: in branches, claims and the journal.",
+    "NO_COLOR": "No colours.",
+    "XDG_CACHE_HOME": "Where scratch checkouts are. Default: `~/.cache`.",
+    "XDG_STATE_HOME": "Where claims are when no store is named. Default: `~/.local/state`.",
+}
+
+
 def main() -> None:
     """The file says what the program says, or with ``--check`` the exit code tells whether it does."""
     made = text()
@@ -38,7 +51,7 @@ def main() -> None:
 
 def text() -> str:
     """Return the whole reference."""
-    return "\n".join((_HEAD, *_commands(), *_exit_codes(), *_configuration()))
+    return "\n".join((_HEAD, *_commands(), *_exit_codes(), *_environment(), *_configuration()))
 
 
 def _commands() -> Iterator[str]:
@@ -48,16 +61,8 @@ def _commands() -> Iterator[str]:
         yield f"| `{verb}` | {tier} | {summary} |"
     for verb in VERBS:
         # `init --agents` is in the help of `init`.
-        if "--" not in verb and (command := _loaded(verb)) is not None:
-            yield f"\n### homelab {verb}\n\n```text\n{_help(verb, command)}\n```"
-
-
-def _loaded(verb: str) -> click.Command | None:
-    """Return a verb's command, or None while there is none; tests/test_manifest.py asks for all of them."""
-    try:
-        return load(verb)
-    except (ModuleNotFoundError, AttributeError):
-        return None
+        if "--" not in verb:
+            yield f"\n### homelab {verb}\n\n```text\n{_help(verb, load(verb))}\n```"
 
 
 def _help(verb: str, command: click.Command) -> str:
@@ -75,6 +80,16 @@ def _exit_codes() -> Iterator[str]:
         yield f"| {kind.exit_code} | `{kind.kind}` | {' '.join((kind.__doc__ or '').split())} |"
     yield "| 128+n | | Ended by signal n. |"
     yield "\n`tf` and `claim … -- CMD` end with the code of what they ran."
+
+
+def _environment() -> Iterator[str]:
+    yield "\n## Environment\n"
+    yield "| variable | |\n|---|---|"
+    for name, words in _VARIABLES.items():
+        yield f"| `{name}` | {words} |"
+    names = [*sorted(process.SUITE_VARIABLES), *(f"{prefix}*" for prefix in process.SUITE_PREFIXES)]
+    yield "\n### What a suite sees\n"
+    yield f"{', '.join(f'`{name}`' for name in names)}, and what its `env` and that of `[verify]` name; nothing else."
 
 
 def _configuration() -> Iterator[str]:
