@@ -30,7 +30,7 @@ test-slow: .venv/ready ## kills, races and real installs
 	$(BIN)/python -m pytest -n 2 -m slow
 
 bench: .venv/ready ## what a push, a landing and a claim cost, beside the peers
-	$(BIN)/python bench/run.py
+	$(BIN)/python -m bench $(ARGS)
 
 docs: .venv/ready ## write docs/reference.md and the README's transcripts again
 	$(BIN)/python docs/reference.py

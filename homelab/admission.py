@@ -3,16 +3,18 @@
 Every door comes through `admit`: the native hook, pre-commit's and prek's, a receiving server. `homelab.gate` decides.
 """
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from homelab import gate, memo, output, policy, push, receipts, sealing, verification
+from homelab import gate, memo, output, policy, push, receipts, sealing, suites
 from homelab.errors import HomelabError, Refused, Unreachable, Usage
 from homelab.gate import Case, History, Verdict
 from homelab.git import Repository, ask_remote
 from homelab.policy import Aim
 from homelab.push import Create, Delete, RefUpdate, Update
 from homelab.repo import Objects
+from homelab.suites import Demand
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,13 @@ class Door:
 
 def open_door(repository: Repository, remote: str) -> Door:
     """Return the door for a push from this clone."""
-    objects = Objects(repository.common_dir)
+    objects = Objects(repository.common_dir, piped=dict(repository.quarantine))
     return Door(repository, objects, policy.aim(repository, objects), remote)
 
 
 def open_server_door(repository: Repository) -> Door:
     """Return the door of a repository that receives a push, whose new objects git alone can see."""
-    objects = Objects(repository.common_dir, quarantined=True)
+    objects = Objects(repository.common_dir, piped=dict(repository.quarantine))
     return Door(repository, objects, policy.aim_of_server(repository, objects), "the server", received=True)
 
 
@@ -46,8 +48,8 @@ def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None
     Without `run` only what is remembered counts.
     """
     folder = memo.refresh(door.repository, door.aim)
-    seal(door, updates)
-    cases, lasting = [], True
+    guard(door, updates)
+    cases, lasting = [], not door.aim.config.gate.claims
     for update in updates:
         branch = push.branch(update)
         if branch is not None and door.aim.protects(branch):
@@ -59,6 +61,7 @@ def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None
         raise Refused(
             f"refusing the push: {'; '.join(output.line(refusal.message) for refusal in refusals)}",
             hint=refusals[0].hint,
+            evidence=[shown for case in cases for shown in case.evidence],
             fields={"refusals": [{"branch": r.branch, "message": r.message, "hint": r.hint} for r in refusals]},
         )
     if folder is not None and lasting:
@@ -68,8 +71,35 @@ def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None
                 memo.mark(folder, case.update.ref, old, case.update.new)
 
 
-def seal(door: Door, updates: Sequence[RefUpdate]) -> None:
-    """No secret leaves as plaintext, whatever ref it would leave by. Raises `Refused`."""
+def foresee(door: Door, commit: str) -> None:
+    """The push of a commit to the target as it was fetched is judged already, where the shell hook can remember it."""
+    tip = fetched(door)
+    if tip not in (None, commit) and memo.is_used(door.repository):
+        with contextlib.suppress(HomelabError):  # whoever pushes it is told why not
+            admit(door, [Update(f"refs/heads/{door.aim.target}", tip, commit)], run=False)
+
+
+def fetched(door: Door) -> str | None:
+    """Return the target's tip as it was fetched, or None."""
+    aim = door.aim
+    if aim.remote is None or aim.target is None:
+        return None
+    return aim.tip if aim.target == aim.default else door.repository.oid(f"refs/remotes/{aim.remote}/{aim.target}")
+
+
+def guard(door: Door, updates: Sequence[RefUpdate]) -> None:
+    """No secret leaves as plaintext, and no change to a stack that another session holds, by any ref. Raises `Refused`."""
+    _seal(door, updates)
+    if door.aim.config.gate.claims and not door.received:
+        from homelab.claims import stacks
+
+        for update in updates:
+            if not isinstance(update, Delete):
+                old = update.old if isinstance(update, Update) else None
+                stacks.require_free(stacks.pushed(door.repository, update.new, old), "the push")
+
+
+def _seal(door: Door, updates: Sequence[RefUpdate]) -> None:
     tips = tuple(dict.fromkeys(update.new for update in updates if not isinstance(update, Delete)))
     if tips and not memo.is_plain(door.repository, tips):
         known = [update.old for update in updates if not isinstance(update, Create)]
@@ -98,7 +128,8 @@ def _history(door: Door, update: Create | Update) -> History:
         return History.KEEPS
     if not door.objects.has(update.old):
         return History.UNKNOWN
-    return History.KEEPS if door.repository.is_ancestor(update.old, update.new) else History.DROPS
+    is_next = update.old in door.objects.commit(update.new).parents
+    return History.KEEPS if is_next or door.repository.is_ancestor(update.old, update.new) else History.DROPS
 
 
 def _judged(door: Door, case: Case, update: Create | Update, *, granted: bool, run: bool) -> tuple[Case, bool]:
@@ -107,12 +138,20 @@ def _judged(door: Door, case: Case, update: Create | Update, *, granted: bool, r
         policies = policy.policies(door.objects, _base(door, update, case.branch), tree)
     except (Usage, Refused) as error:
         return replace(case, verdict=Verdict.UNREADABLE, reason=error.message), False
-    demand = verification.demanded(door.repository, door.objects, tree, policies)
+    filters = suites.filters(door.repository)
+    if receipts.load(door.repository, suites.whole_key(tree, policies, filters)):
+        return replace(case, verdict=Verdict.GREEN), not suites.uses_environment(policies)
+    demand = suites.demand(door.objects, tree, policies, filters)
     if not demand.verifiable:
         return replace(case, verdict=Verdict.GRANTED if granted else Verdict.UNVERIFIABLE), False
-    lasting = not demand.uses_environment
-    _, missing = verification.lookup(door.repository, demand)
-    if missing and (not run or door.aim.config.gate.unverified == "refuse"):
+    return _verified(door, case, update, demand, run=run)
+
+
+def _verified(door: Door, case: Case, update: Create | Update, demand: Demand, *, run: bool) -> tuple[Case, bool]:
+    from homelab import verification  # what is known as a whole needs none of it, and it is half of all that is imported
+
+    remembered_only = not run or door.aim.config.gate.unverified == "refuse"
+    if remembered_only and (missing := verification.lookup(door.repository, demand)[1]):
         names = ", ".join(each.label for each in missing[:3]) + (" …" if len(missing) > 3 else "")
         return replace(case, reason=f"not known to be green: {names}"), False
     try:
@@ -120,10 +159,10 @@ def _judged(door: Door, case: Case, update: Create | Update, *, granted: bool, r
     except verification.Unverifiable as error:
         return replace(case, verdict=Verdict.UNVERIFIABLE, reason=error.message), False
     except verification.Red as error:
-        return replace(case, verdict=Verdict.RED, reason=error.message), False
+        return replace(case, verdict=Verdict.RED, reason=error.message, evidence=error.evidence), False
     except HomelabError as error:
         return replace(case, reason=f"it cannot be verified here: {error.message}"), False
-    return replace(case, verdict=Verdict.GREEN), lasting
+    return replace(case, verdict=Verdict.GREEN), not demand.uses_environment
 
 
 def _base(door: Door, update: Create | Update, branch: str) -> str | None:

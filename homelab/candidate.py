@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from homelab import output
 from homelab.errors import Conflict, Failed, Refused
 from homelab.git import Repository
+from homelab.process import Completed
 from homelab.repo import Objects
 
 
@@ -33,7 +35,7 @@ def merge(repository: Repository, objects: Objects, base: str | None, head: str)
         return Merged(base, head, tree, True)
     if repository.is_ancestor(base, head):
         return Merged(base, head, tree, False)
-    with _attributes(objects, base) as folder:
+    with _attributes(repository, objects, base) as folder:
         done = repository.run(
             "-c", "merge.renormalize=false", "-c", "core.attributesFile=/dev/null",
             "merge-tree", "--write-tree", "--name-only", "-z", "--no-messages", base, head,
@@ -43,11 +45,12 @@ def merge(repository: Repository, objects: Objects, base: str | None, head: str)
     if done.returncode == 0:
         return Merged(base, head, parts[0].strip(), False)
     if done.returncode == 1:
+        names = sorted({name for name in parts[1:] if name})
         raise Conflict(
-            f"merging the target conflicts in {', '.join(sorted({name for name in parts[1:] if name})) or 'some files'}",
+            f"merging the target conflicts in {output.names(names) or 'some files'}",
             hint="resolve them, `git add` and `git commit`, then `homelab work land` again",
             next="git status",
-            fields={"conflicts": sorted({name for name in parts[1:] if name})},
+            fields={"conflicts": names},
         )
     if "unrelated histories" in done.words:
         raise Refused(
@@ -65,18 +68,21 @@ def _extends(repository: Repository, base: str, head: str) -> bool:
 
 
 @contextlib.contextmanager
-def _attributes(objects: Objects, base: str) -> Iterator[Path]:
+def _attributes(repository: Repository, objects: Objects, base: str) -> Iterator[Path]:
     """Yield a folder that holds the target's attribute files alone.
 
     git before 2.43 reads them from the worktree it stands in, so that one merge would come out differently on two branches.
     """
     with tempfile.TemporaryDirectory(prefix="homelab-merge-") as name:
         folder = Path(name)
-        for path, entry in objects.walk(objects.commit(base).tree):
-            if path.rpartition("/")[2] == ".gitattributes" and not entry.is_folder:
-                target = folder / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(objects.blob(entry.oid))
+        # One process for all names: a walk through the folders of 20,000 files takes six times as long.
+        for row in repository.run("ls-tree", "-r", "-z", "--full-tree", base).stdout.split(b"\0"):
+            if row.endswith(b".gitattributes") and row.startswith(b"100"):
+                about, _, path = row.partition(b"\t")
+                if path.rpartition(b"/")[2] == b".gitattributes":
+                    target = folder / os.fsdecode(path)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(objects.blob(about.split(b" ")[2].decode()))
         yield folder
 
 
@@ -88,12 +94,19 @@ def commit(repository: Repository, merged: Merged, subject: str, trailers: list[
     sign = ["-S"] if repository.line("config", "--type=bool", "--get", "commit.gpgsign") == "true" else []
     message = subject + "\n" + ("\n" + "\n".join(trailers) + "\n" if trailers else "")
     done = repository.run(
-        "commit-tree", *sign, merged.tree, "-p", merged.base, "-p", merged.head, "-F", "-", input=message.encode()
+        "commit-tree", *sign, merged.tree, "-p", merged.base, "-p", merged.head, "-F", "-", input=os.fsencode(message)
     )
     if done.returncode:
-        hint = "set user.name and user.email" if b"tell me who you are" in done.stderr else "`git commit` shows the same"
-        raise Failed(f"git cannot make the merge commit: {done.words}", hint=hint)
+        raise Failed(f"git cannot make the merge commit: {done.words}", hint=_commit_hint(done.stderr))
     return os.fsdecode(done.stdout).strip()
+
+
+def _commit_hint(stderr: bytes) -> str:
+    if b"tell me who you are" in stderr:
+        return "git config user.name NAME and git config user.email ADDRESS, then `homelab work land` again"
+    if b"sign" in stderr or b"gpg" in stderr:
+        return "mend the signing key (git config user.signingkey), or git config commit.gpgsign false"
+    return "`git commit` shows the same"
 
 
 def leave_conflict(repository: Repository, base: str, target: str) -> bool:
@@ -105,5 +118,18 @@ def leave_conflict(repository: Repository, base: str, target: str) -> bool:
     if done.returncode == 0:
         return False
     if not (repository.git_dir / "MERGE_HEAD").exists():
-        raise Refused(f"git cannot merge the target here: {done.words}", hint=f"git merge {target} shows what is in the way")
+        raise _not_begun(target, done)
     return True
+
+
+def _not_begun(target: str, done: Completed) -> Refused:
+    if b"tell me who you are" in done.stderr:
+        return Refused("git does not know who merges here: user.name or user.email is missing", hint=_commit_hint(done.stderr))
+    names = [row[1:] for row in os.fsdecode(done.stderr).split("\n") if row.startswith("\t")]
+    if not names:
+        return Refused(f"git cannot merge the target here: {done.words}", hint=f"git merge {target} shows what is in the way")
+    return Refused(
+        f"the merge conflicts, and to resolve it here it would overwrite {output.names(names)}",
+        hint="move these files away or commit them, then `homelab work land` again",
+        fields={"uncommitted": names},
+    )

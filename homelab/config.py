@@ -5,7 +5,6 @@ suggestion. Whose file counts is `homelab.policy`'s.
 """
 
 import dataclasses
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -176,6 +175,8 @@ def _suite(suite: Suite, where: str) -> Suite:
 def _known(table: Any, names: list[str], where: str) -> None:
     for key in table:
         if key not in names:
+            import difflib
+
             near = difflib.get_close_matches(key, names, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(names)}"
             raise Usage(f"{where}: unknown key {key!r}", hint=hint)

@@ -4,7 +4,7 @@ An error owns its exit code and its remedy. Nothing here prints; `homelab.output
 words. The codes are those of the contract's table.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 
@@ -15,7 +15,13 @@ class HomelabError(Exception):
     exit_code: int = 1
 
     def __init__(
-        self, message: str, *, hint: str | None = None, next: str | None = None, fields: Mapping[str, Any] | None = None
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        next: str | None = None,
+        fields: Mapping[str, Any] | None = None,
+        evidence: Iterable[tuple[str, str]] = (),
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -23,6 +29,8 @@ class HomelabError(Exception):
         self.next = next
         #: What the answer in JSON says besides the error.
         self.fields: dict[str, Any] = dict(fields or {})
+        #: What shows it: each a sentence of ours and the words of somebody else.
+        self.evidence = tuple(evidence)
 
 
 class Failed(HomelabError):

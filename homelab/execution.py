@@ -4,12 +4,11 @@ A result counts only when the suite left every tracked file as the commit has it
 remembered, is `homelab.verification`'s.
 """
 
-import contextlib
 import os
 import queue
 import re
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,6 +74,16 @@ class Reporter:
 Abandoned = Callable[[], bool]
 
 
+class Silent(Reporter):
+    """Tells nothing."""
+
+    def started(self, run: Run) -> None:
+        """Nothing is said."""
+
+    def ended(self, result: Result) -> None:
+        """Nothing is said."""
+
+
 def tail(log: Path) -> str:
     """Return the last lines of a log, whatever bytes it holds."""
     text = _end(log, _TAIL_BYTES)
@@ -132,23 +141,22 @@ def make(
             stop.set()
 
     reporter.begin(len(runs))
-    with _workers(work, jobs, stop):
-        pass
-    reporter.finish()
+    try:
+        _work_off(work, jobs, stop)
+    finally:
+        reporter.finish()  # also when interrupted: a live line hides the cursor
     if errors:
         raise errors[0]
     skipped = (Result(run, SKIPPED, 0.0, reason="it was not reached") for run in runs if run.key not in results)
     return [*results.values(), *skipped]
 
 
-@contextlib.contextmanager
-def _workers(work: Callable[[], None], jobs: int, stop: threading.Event) -> Iterator[None]:
-    """All workers have ended when this does; an interruption ends their suites first."""
+def _work_off(work: Callable[[], None], jobs: int, stop: threading.Event) -> None:
+    """All workers have ended; an interruption ends their suites first."""
     threads = [threading.Thread(target=work, daemon=True) for _ in range(jobs)]
     for thread in threads:
         thread.start()
     try:
-        yield
         for thread in threads:
             while thread.is_alive():  # a wait without limit would not let a signal's handler run
                 thread.join(0.1)

@@ -45,6 +45,8 @@ class Case:
     #: Why the verdict is what it is, for the message.
     reason: str = ""
     remote: str = "origin"
+    #: What shows it: each a sentence of ours and the words of somebody else.
+    evidence: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

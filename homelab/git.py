@@ -147,22 +147,21 @@ _ABSOLUTE = ("git", "rev-parse", "--path-format=absolute")
 def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
     """Return the repository at `cwd`, or in a hook the one that git named in the environment. Raises `Usage`."""
     env = {**os.environ, **_ENVIRONMENT} if from_hook else _environment()
-    done = process.run([*_ABSOLUTE, "--git-dir", "--git-common-dir"], cwd=cwd, env=env)
-    if done.returncode:
+    questions = ("--git-dir", "--git-common-dir", "--show-toplevel")
+    done = process.run([*_ABSOLUTE, *questions], cwd=cwd, env=env)
+    if not done.stdout:
         words = done.words
         if "not a git repository" in words:
             where = cwd or Path.cwd()
             raise Usage(f"{where} is not in a git repository", hint="change into a clone, or make one with `git clone`")
         raise Usage(f"git cannot open the repository here: {words}", hint="`git status` says more")
     lines = done.stdout.removesuffix(b"\n").split(b"\n")
-    if len(lines) != 2:  # a path with a newline: one question at a time
-        single = (process.run([*_ABSOLUTE, option], cwd=cwd, env=env) for option in ("--git-dir", "--git-common-dir"))
-        lines = [answer.stdout.removesuffix(b"\n") for answer in single]
-    git_dir, common_dir = (Path(os.fsdecode(line)) for line in lines)
-    top = process.run([*_ABSOLUTE, "--show-toplevel"], cwd=cwd, env=env)
-    worktree = Path(os.fsdecode(top.stdout.removesuffix(b"\n"))) if top.returncode == 0 and top.stdout.strip() else None
+    if len(lines) != (3 if done.returncode == 0 else 2):  # a path with a newline: one question at a time
+        single = (process.run([*_ABSOLUTE, option], cwd=cwd, env=env) for option in questions)
+        lines = [answer.stdout.removesuffix(b"\n") for answer in single if answer.returncode == 0]
+    git_dir, common_dir, *top = (Path(os.fsdecode(line)) for line in lines if line)
     quarantine = tuple((name, os.environ[name]) for name in _QUARANTINE if from_hook and name in os.environ)
-    return Repository(git_dir, common_dir, worktree, quarantine)
+    return Repository(git_dir, common_dir, top[0] if top else None, quarantine)
 
 
 def version() -> tuple[int, ...]:
@@ -188,7 +187,15 @@ _PATIENCE = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30")
 
 def remotes(repository: Repository) -> list[str]:
     """Return the names of the remotes."""
-    return (repository.line("remote") or "").split("\n") if repository.line("remote") else []
+    return list(filter(None, (repository.line("remote") or "").split("\n")))
+
+
+def refs(repository: Repository, *names: str) -> dict[str, tuple[str, str]]:
+    """Return the object ids of those refs that there are, and what a symbolic one names (else ``""``)."""
+    rows = repository.line("for-each-ref", "--format=%(refname) %(objectname) %(symref)", *names) or ""
+    parts = (row.split(" ", 2) for row in rows.split("\n") if row)
+    # A name is a pattern too: where there is no `a`, it finds `a/b`.
+    return {name: (oid, symbolic) for name, oid, symbolic in parts if name in names}
 
 
 def ask_remote(repository: Repository, remote: str, *patterns: str, timeout: float = 60) -> dict[str, str]:
@@ -221,29 +228,52 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
     source, ours = f"refs/heads/{branch}", f"refs/homelab/seen/{remote}/{branch}"
     # Worktrees share the refs, and of six parallel fetches five fail on the ref's lock: one at a time, no refmap.
     with storage.locked(repository.state / "locks" / "fetch"):
-        before = {repository.oid(ref) for ref in (ours, f"refs/remotes/{remote}/{branch}")} - {None}
-        for pause in (0.05, 0.2, 0.5, 0):
-            done = repository.run(
-                *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
-                "--recurse-submodules=no", "--", remote, f"+{source}:{ours}", timeout=3600,
-            )  # fmt: skip
-            # A worktree that is just being made has a HEAD of zeros, and fetch's own check of all refs stumbles over it.
-            if not (done.returncode and re.search(rb"did not send all necessary objects|bad object", done.stderr)):
-                break
-            time.sleep(pause)
+        tracked = f"refs/remotes/{remote}/{branch}"
+        before = {name: oid for name, (oid, _) in refs(repository, ours, tracked).items()}
+        done = _fetch(repository, remote, f"+{source}:{ours}")
         if done.returncode:
             if source not in ask_remote(repository, remote, source):
                 return None
-            raise _unreachable(remote, done)
+            raise _not_fetched(remote, branch, done)
         tip = repository.oid(ours)
         assert tip is not None
-        for old in before - {tip}:
-            if old and not repository.is_ancestor(old, tip):  # kept, so that no branch brings it back unnoticed
+        for old in set(before.values()) - {tip}:
+            if not repository.is_ancestor(old, tip):  # kept, so that no branch brings it back unnoticed
                 repository.run("update-ref", f"refs/homelab/removed/{old}", old)
         for _ in range(20):  # another program's fetch may hold the ref for a moment
-            if repository.run("update-ref", f"refs/remotes/{remote}/{branch}", tip).returncode == 0:
+            if before.get(tracked) == tip or repository.run("update-ref", tracked, tip).returncode == 0:
                 break
         return tip
+
+
+def _fetch(repository: Repository, remote: str, refspec: str) -> process.Completed:
+    """Return how a fetch ended. While a worktree is being added its HEAD names no object yet, and a fetch dies of that."""
+    for pause in (0.05,) * 40 + (None,):
+        done = repository.run(
+            *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
+            "--recurse-submodules=no", "--", remote, refspec, timeout=3600,
+        )  # fmt: skip
+        if b"bad object worktrees/" not in done.stderr or pause is None:
+            break
+        time.sleep(pause)
+    return done
+
+
+_LOCAL_FAULT = re.compile(
+    "unpack-objects failed|index-pack failed|No space left|Read-only|Permission denied|insufficient permission|unable to "
+    "(?:write|create)|cannot lock ref|bad object|ref updates aborted|update aborted by the reference-transaction"
+)
+
+
+def _not_fetched(remote: str, branch: str, done: process.Completed) -> Failed | Unreachable:
+    """Return why a branch that the remote has could not be fetched: this clone's disk, or the way to it."""
+    words = done.stderr.decode(errors="replace")
+    if not _LOCAL_FAULT.search(words):
+        return _unreachable(remote, done)
+    first = next((row for row in words.splitlines() if row.startswith(("error:", "fatal:"))), done.words)
+    return Failed(
+        f"{branch} of {remote} cannot be stored here: {first}", hint=f"`git fetch {remote}` shows the same; look at the disk"
+    )
 
 
 def _unreachable(remote: str, done: process.Completed) -> Unreachable:

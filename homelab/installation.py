@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from homelab import chain, git, keyless, memo, output, policy, shim, storage
+from homelab import chain, git, hookspath, keyless, memo, output, policy, shim, storage
 from homelab.errors import HomelabError, Refused, Usage
 from homelab.git import Repository
+from homelab.hookspath import Place
 from homelab.repo import Objects
 
-_FORMER = "homelab.hookspath"
 #: Hooks that git runs on a client, but for those whose mere presence costs a process for every ref and index.
 _CLIENT = """
     applypatch-msg pre-applypatch post-applypatch pre-commit pre-merge-commit prepare-commit-msg commit-msg post-commit
@@ -27,15 +27,6 @@ _RARE = """
     reference-transaction post-index-change fsmonitor-watchman push-to-checkout pre-receive update post-receive
     post-update proc-receive p4-changelist p4-prepare-changelist p4-post-changelist p4-pre-submit
 """.split()
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The folder whose hooks git runs, as configured. `scope` is None where nothing is configured."""
-
-    folder: Path
-    value: str | None
-    scope: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +42,6 @@ class Status:
     chained: tuple[str, ...]
 
 
-def place(repository: Repository) -> Place:
-    """Return the folder whose hooks git runs here."""
-    done = repository.run("config", "--show-scope", "--null", "--type=path", "--get", "core.hooksPath")
-    default = repository.common_dir / "hooks"
-    if done.returncode:
-        return Place(default, None, None)
-    scope, value = os.fsdecode(done.stdout).split("\0")[:2]
-    return Place((repository.worktree or repository.git_dir) / value, value, scope)
-
-
-def own_folder(repository: Repository) -> Path:
-    """Return the folder of our own that `core.hooksPath` names where it was set before."""
-    return repository.state / "hooks"
-
-
 def _lock(repository: Repository) -> Path:
     return repository.state / "locks" / "hooks"
 
@@ -74,10 +50,10 @@ def install(repository: Repository) -> Status:
     """The gate runs on every push of this clone, in front of what ran before. Raises `Refused`."""
     protect = _aim(repository)
     with storage.locked(_lock(repository)):
-        found = place(repository)
-        ours = own_folder(repository)
+        found = hookspath.place(repository)
+        ours = hookspath.own_folder(repository)
         if _same(found.folder, ours):
-            _install_apart(repository, ours, _former(repository) or repository.common_dir / "hooks", protect)
+            _install_apart(repository, ours, hookspath.former(repository) or repository.common_dir / "hooks", protect)
         elif found.value is not None or not _is_private(repository, found.folder):
             _take_hooks_path(repository, found, protect)
         else:
@@ -126,16 +102,19 @@ def _slot(folder: Path) -> Path:
 def _take_hooks_path(repository: Repository, found: Place, protect: Iterable[str]) -> None:
     if found.scope == "command":
         raise Refused("core.hooksPath is set for this one command", hint="run `homelab hooks install` without `git -c`")
-    ours = own_folder(repository)
+    ours = hookspath.own_folder(repository)
     if ours.is_dir() and any(shim.owner(path) != "homelab" for path in ours.iterdir()):
         chain.set_aside(ours)  # somebody's hooks from the last time; they do not run now and shall not run again
     former = Path(found.value) if found.value is not None else repository.common_dir / "hooks"
     _install_apart(repository, ours, former, protect)
-    scope = "--worktree" if found.scope == "worktree" else "--local"
-    # Empty: to be unset again. A value of another scope stays where it is, ours only stands in front of it.
-    kept = _values(repository, scope, "core.hooksPath") if found.scope in ("local", "worktree") else []
-    _set(repository, scope, _FORMER, [os.fspath(former), *kept])
-    _set(repository, scope, "core.hooksPath", [os.fspath(ours)])
+    if not hookspath.take(repository, found, former):
+        _remove_apart(repository)
+        raise Refused(
+            "core.hooksPath is set in a file that the clone's configuration includes, which cannot be overruled",
+            hint="`git config --show-origin core.hooksPath` names it; take it out, then `homelab hooks install`",
+        )
+    if _same(found.folder, repository.common_dir / "hooks"):
+        _empty_slots(repository)  # else the former folder would run us a second time
 
 
 def _install_apart(repository: Repository, ours: Path, former: Path, protect: Iterable[str]) -> None:
@@ -152,38 +131,9 @@ def _install_apart(repository: Repository, ours: Path, former: Path, protect: It
     chain.put(repository.state, slot, kept, shim.pre_push(protect, following))
 
 
-def _values(repository: Repository, scope: str, name: str) -> list[str]:
-    done = repository.run("config", scope, "--null", "--get-all", name)
-    return os.fsdecode(done.stdout).split("\0")[:-1] if done.returncode == 0 else []
-
-
-def _set(repository: Repository, scope: str, name: str, values: list[str]) -> None:
-    """The variable has these values and no others; one value is replaced where it stands."""
-    if len(values) == 1:
-        repository.out("config", scope, "--replace-all", name, values[0])
-        return
-    repository.run("config", scope, "--unset-all", name)
-    for value in values:
-        repository.out("config", scope, "--add", name, value)
-
-
-def _former(repository: Repository) -> Path | None:
-    """Return the folder that hooks are handed on to."""
-    for scope in ("--worktree", "--local"):
-        if values := _values(repository, scope, _FORMER):
-            return Path(values[0])
-    return None
-
-
-def _give_hooks_path_back(repository: Repository) -> None:
-    ours = own_folder(repository)
-    for scope in ("--worktree", "--local"):
-        if not (remembered := _values(repository, scope, _FORMER)):
-            continue
-        current = _values(repository, scope, "core.hooksPath")
-        if current and _same(Path(current[-1]), ours):
-            _set(repository, scope, "core.hooksPath", remembered[1:])
-        _set(repository, scope, _FORMER, [])
+def _remove_apart(repository: Repository) -> None:
+    """The folder of our own is gone, but for what others put there."""
+    ours = hookspath.own_folder(repository)
     for path in sorted(ours.iterdir()) if ours.is_dir() else []:
         if shim.owner(path) == "homelab":
             path.unlink()
@@ -191,13 +141,18 @@ def _give_hooks_path_back(repository: Repository) -> None:
         ours.rmdir()
 
 
+def _empty_slots(repository: Repository) -> None:
+    folder = repository.common_dir / "hooks"
+    for slot in _slots(folder):
+        chain.take_out(slot, chain.following(folder, "pre-push"))
+
+
 def uninstall(repository: Repository) -> Status:
     """No hook of ours is left in this clone, and every other is what and where it was."""
     with storage.locked(_lock(repository)):
-        _give_hooks_path_back(repository)
-        folder = repository.common_dir / "hooks"
-        for slot in _slots(folder):
-            chain.take_out(slot, chain.following(folder, "pre-push"))
+        hookspath.give_back(repository)
+        _remove_apart(repository)
+        _empty_slots(repository)
         repository.run("symbolic-ref", "--delete", shim.TARGET)
     if not keyless.withdraw(repository):
         output.say("git-crypt: the linked worktrees keep the filter that keeps their secrets sealed")
@@ -209,12 +164,12 @@ def uninstall(repository: Repository) -> Status:
 
 def status(repository: Repository) -> Status:
     """Return which gate this clone has, by what git would run on a push from here."""
-    found = place(repository)
+    found = hookspath.place(repository)
     front, legacy = _slots(found.folder)
     ours = next((slot for slot in _reached(front, legacy) if shim.owner(slot) == "homelab"), None)
     following = chain.following(found.folder, "pre-push")
-    apart = _same(found.folder, own_folder(repository)) and not os.path.lexists(following)
-    if apart and (former := _former(repository)):
+    apart = _same(found.folder, hookspath.own_folder(repository)) and not os.path.lexists(following)
+    if apart and (former := hookspath.former(repository)):
         following = (repository.worktree or repository.git_dir) / former / "pre-push"
     chained = [_named(front)] if ours == legacy else []
     if ours and os.access(following, os.X_OK):
@@ -256,7 +211,7 @@ def server(path: Path) -> Repository:
     bare = repository is not None and repository.line("rev-parse", "--is-bare-repository") == "true"
     if repository is None or not bare or repository.git_dir.resolve() != path.resolve():
         raise Usage(f"{path} is not a bare repository", hint="name the repository that pushes are received in")
-    if place(repository).value is not None:
+    if hookspath.place(repository).value is not None:
         raise Refused(
             f"{path} has core.hooksPath set, which other repositories may share",
             hint=f"`git -C {path} config --unset core.hooksPath`, then run it again",

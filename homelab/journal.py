@@ -53,7 +53,12 @@ def intend(repository: Repository, landing: Landing) -> int:
     path = _intents(repository) / f"{landing.id}.json"
     fd = storage.hold(path.with_suffix(".lock"))
     assert fd is not None
-    storage.replace(path, json.dumps(asdict(landing)).encode())
+    try:
+        storage.replace(path, json.dumps(asdict(landing)).encode())
+    except BaseException:
+        drop(repository, landing.id)
+        os.close(fd)
+        raise
     return fd
 
 
@@ -72,6 +77,9 @@ def drop(repository: Repository, identity: str) -> None:
 
 def open_intents(repository: Repository) -> Iterator[tuple[Landing, Path]]:
     """Yield the intents that are not settled, each with its lock file; a damaged one goes: nothing was pushed for it."""
+    for lock in _intents(repository).glob("*.lock"):
+        if not lock.with_suffix(".json").exists() and not is_in_flight(lock):
+            lock.unlink(missing_ok=True)  # killed before the intent was written
     for path in sorted(_intents(repository).glob("*.json")):
         try:
             landing = Landing(**json.loads(path.read_bytes()))

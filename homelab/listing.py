@@ -3,19 +3,17 @@
 What is not known is None, never a guess.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from homelab import landed, policy, verification, worktree
+from homelab.claims import stacks
 from homelab.errors import HomelabError
 from homelab.git import Repository
 from homelab.repo import Objects
 from homelab.worktree import Layout, Worktree
-
-#: Names the claims that a commit's changes touch, given the target's commit; whoever keeps claims puts it here.
-touched: Callable[[Repository, Objects, str, str], list[str] | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ def _row(plan: Layout, objects: Objects, target: str | None, entry: Worktree, ve
         verified=verified.get(head) if head else None,
         landed=False if fresh else done,
         fresh=fresh if done else done,
-        claims=touched(repository, objects, target, head) if touched and target and head else None,
+        claims=stacks.touched(repository, objects, target, head) if target and head else None,
         locked=entry.lock,
         missing=entry.missing,
     )

@@ -5,10 +5,11 @@ commits; commit ids settle history, deletion and policy alike, which a receipt o
 """
 
 import contextlib
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from homelab import attributes, config, shim, storage
+from homelab import attributes, shim, storage
 from homelab.errors import Failed
 from homelab.git import Repository
 from homelab.policy import Aim
@@ -17,22 +18,37 @@ from homelab.policy import Aim
 def refresh(repository: Repository, aim: Aim) -> Path | None:
     """The shell hook knows the target's rules of this moment; returns the folder of its markers, or None without a target.
 
-    Where git-crypt is used every push needs thought, and a blank needle stands for all: it is in every line.
+    Where git-crypt is used, or claims are honoured, every push needs thought, and a blank needle stands for all: it is in
+    every line.
     """
-    if aim.remote is None or aim.default is None:
+    if aim.remote is None or aim.default is None or aim.tip is None:
         return None
     tracked = f"refs/remotes/{aim.remote}/{aim.default}"
-    if repository.oid(tracked) is None:
-        return None
-    if repository.line("symbolic-ref", "--quiet", shim.TARGET) != tracked:
+    if _target(repository) != tracked:
         repository.run("symbolic-ref", "-m", "homelab", shim.TARGET, tracked)
-    folder = shim.memo(repository.common_dir, repository.oid(f"{shim.TARGET}:{config.NAME}"))
-    names = shim.needles(aim.protect) if _learn(repository) else (" ",)
+    # By the file that the aim was read from: should the target move meanwhile, its new rules get none of the old names.
+    folder = shim.memo(repository.common_dir, aim.blob)
+    plain = _learn(repository) and not aim.config.gate.claims
+    names = shim.needles(aim.protect) if plain else (" ",)
     path, content = folder / "protected", "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
     with contextlib.suppress(OSError):  # without the memo everything is thought about, which is slower and as safe
         if not path.exists() or path.read_bytes() != content:
             storage.replace(path, content)
     return folder
+
+
+def is_used(repository: Repository) -> bool:
+    """Tell whether a shell hook of this clone may look into a memo."""
+    return _target(repository) is not None
+
+
+def _target(repository: Repository) -> str | None:
+    """Return the ref that the shell hook takes for the target's, or None."""
+    with contextlib.suppress(OSError):  # a file but with reftable, and a process less
+        content = (repository.common_dir / shim.TARGET).read_bytes()
+        if content.startswith(b"ref: refs/"):
+            return os.fsdecode(content.removeprefix(b"ref: ").rstrip(b"\n"))
+    return repository.line("symbolic-ref", "--quiet", shim.TARGET)
 
 
 def mark(folder: Path, ref: str, old: str, new: str) -> None:

@@ -57,16 +57,42 @@ def _row(pushed: Pushed, ref: str) -> tuple[str, str] | None:
     return None
 
 
+#: The bracket's words: the branch was taken by somebody else at that moment, or the server itself stumbled.
 _BUSY = re.compile(
-    r"failed to update ref|incorrect old value|reference already exists|cannot lock ref|failed to lock", re.IGNORECASE
+    r"failed to update ref|incorrect old value|reference already exists|cannot lock ref|failed to lock"
+    r"|unable to migrate objects|internal(?: server)? error",
+    re.IGNORECASE,
 )
-_CONTENT = re.compile(r"unpacker error|n/a \(unpacker|refname conflict|exists; cannot create", re.IGNORECASE)
+#: The same in the words of a forge's hook, whose bracket is that of a rule.
+_STUMBLED = re.compile(r"^(?:GitLab|Gitea|Forgejo): .*internal (?:api|server)", re.IGNORECASE | re.MULTILINE)
+#: The server cannot write, which git reports as if the pack were to blame.
+_UNWRITABLE = re.compile(
+    "No space left|insufficient permission|Read-only file system|unable to create temporary|Disk quota", re.IGNORECASE
+)
+_CONTENT = re.compile(
+    r"unpacker error|n/a \(unpacker|refname conflict|exists; cannot create|missing necessary objects|bad pack"
+    r"|shallow update not allowed|email privacy",
+    re.IGNORECASE,
+)
 _CLASH = re.compile(r"exists; cannot create '([^']*)'")
-_SECRET = re.compile(r"GH013.*secret|push protection|secret scanning", re.IGNORECASE | re.DOTALL)
+#: Secrets, large files and private addresses: GitHub and GitLab take such commits on no branch.
+_BARRED = re.compile(
+    r"GH001: |GH007: |GH013[\s\S]*secret|GITHUB PUSH PROTECTION|cannot contain secrets|^PUSH BLOCKED: Secrets"
+    r"|^GitLab: .*blobs? which exceed",
+    re.MULTILINE,
+)
 _LOST = re.compile(
     r"RPC failed|hung up|unexpected disconnect|early EOF|sideband|Broken pipe|Connection reset|timed? ?out|Killed"
-    r"|reference-transaction",
+    r"|reference-transaction|ref updates aborted",
     re.IGNORECASE,
+)
+#: Over HTTP git ends with 1 and names no remote when the reply was lost; "Done" it says all the same.
+_CUT = re.compile("^error: RPC failed|^fatal: the remote end hung up", re.MULTILINE)
+#: What this clone asks of the server, or of itself, before anything is sent.
+_LOCAL = re.compile(
+    r"^The following submodule paths contain changes|^fatal: the receiving end does not support "
+    r"|^fatal: failed to sign the push certificate|^fatal: --mirror can't be combined",
+    re.MULTILINE,
 )
 
 
@@ -90,25 +116,56 @@ def classify(pushed: Pushed, ref: str, seen: Seen) -> Outcome:
 def _refused(pushed: Pushed, summary: str) -> Outcome:
     if summary.startswith("[rejected]"):
         return Outcome.MOVED
-    if _CONTENT.search(summary) or _CLASH.search(pushed.stderr) or _SECRET.search(pushed.stderr):
+    if summary.startswith("[remote failure]") or "failed to report status" in summary:
+        return Outcome.OPEN
+    said = "\n".join(server_words(pushed.stderr))
+    if _UNWRITABLE.search(said):
+        return Outcome.BUSY
+    if _CONTENT.search(summary) or _CLASH.search(said) or _BARRED.search(said):
         return Outcome.CONTENT
-    if _BUSY.search(summary):
+    if _BUSY.search(summary) or _STUMBLED.search(said):
         return Outcome.BUSY
     return Outcome.DECLINED
 
 
 def _silent(pushed: Pushed) -> Outcome:
-    """Return what a push that printed no line for the branch may have come to."""
-    if pushed.code < 0 or pushed.stdout.startswith("To ") or _LOST.search(pushed.stderr):
+    """Return what a push that printed no line for the branch may have come to.
+
+    A local hook ends it with 1 before git has named the remote; what that hook printed says nothing of the connection.
+    """
+    cut = re.search("^Done$", pushed.stdout, re.MULTILINE) and _CUT.search(pushed.stderr)
+    if pushed.code < 0 or re.search("^To ", pushed.stdout, re.MULTILINE) or cut:
         return Outcome.OPEN
-    if pushed.code == 1 or "submodule" in pushed.stderr:
+    if pushed.code == 1 or _LOCAL.search(pushed.stderr):
         return Outcome.LOCAL
-    return Outcome.UNREACHABLE
+    return Outcome.OPEN if _LOST.search(pushed.stderr) else Outcome.UNREACHABLE
 
 
 def server_words(stderr: str) -> list[str]:
     """Return what the server said, without git's ``remote:``."""
-    return [row.removeprefix("remote:").strip() for row in stderr.split("\n") if row.startswith("remote:")]
+    return [
+        row.removeprefix("remote:").strip().removeprefix("error: ") for row in stderr.split("\n") if row.startswith("remote:")
+    ]
+
+
+#: git's lines that tell nothing: the same for every reason, and advice.
+_EMPTY = re.compile(
+    "hint:|error: failed to push some refs|Everything up-to-date|fatal: Could not read from remote repository"
+    "|Please make sure you have the correct access rights|and the repository exists"
+)
+
+
+def words(stderr: str) -> str:
+    """Return the line that tells why, of all that git and the server said."""
+    rows = [row.strip() for row in stderr.split("\n") if row.strip() and not _EMPTY.match(row)]
+    said = [row for row in server_words(stderr) if row.strip("= -")]
+    telling = [row for row in rows if re.match("error:|fatal:", row)]
+    return next(iter([*said, *telling, *rows]), "it gave no reason")
+
+
+def bypassed(stderr: str) -> str | None:
+    """Return the server's line that it let the push past its rules, or None."""
+    return next((row for row in server_words(stderr) if row.startswith("Bypassed rule violations")), None)
 
 
 def review_url(stderr: str) -> str | None:

@@ -9,8 +9,7 @@ import os
 import re
 import sys
 import time
-import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,19 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 _quiet = False
 _json = False
+_progress: Callable[[], dict[str, Any]] = dict
 
 
 def configure(*, quiet: bool = False, as_json: bool = False) -> None:
     """Narration is left out when `quiet`; a failure is one JSON document on stdout when `as_json`."""
     global _quiet, _json
     _quiet, _json = quiet, as_json
+
+
+def on_failure(document: Callable[[], dict[str, Any]]) -> None:
+    """A failure's document in JSON has the keys of `document` too, whatever fails."""
+    global _progress
+    _progress = document
 
 
 def as_json() -> bool:
@@ -49,6 +55,13 @@ def clean(text: str) -> str:
 def line(text: str) -> str:
     """Return `text` as one printable line."""
     return clean(text).replace("\n", "\\n").replace("\t", " ")
+
+
+def names(found: Iterable[str], limit: int = 10) -> str:
+    """Return names from outside as one printable list, the first `limit` of them in words."""
+    every = list(found)
+    more = f" and {len(every) - limit} more" if len(every) > limit else ""
+    return ", ".join(line(name) for name in every[:limit]) + more
 
 
 def _escape(char: str) -> str:
@@ -95,12 +108,15 @@ def show(error: HomelabError) -> None:
     """Print the error's sentence and hint on stderr, and its document on stdout when JSON was asked for."""
     if isinstance(error, ChildExit):
         return
+    for sentence, others in error.evidence:
+        warn(sentence)
+        quote(others)
     warn(line(error.message) if "\n" not in error.message else error.message)
     if error.hint:
         warn(f"hint: {line(error.hint)}")
     if _json:
         words = {"kind": error.kind, "message": error.message, "hint": error.hint, "next": error.next}
-        answer_json({"ok": False, "error": words, **error.fields})
+        answer_json({**_progress(), "ok": False, "error": words, **error.fields})
 
 
 def report(entry: Callable[[], None]) -> int:
@@ -137,6 +153,8 @@ def _failed_system_call(error: OSError) -> int:
 
 
 def _bug() -> int:
+    import traceback
+
     text = traceback.format_exc()
     place = f"homelab-bug-{os.getpid()}.log"
     for folder in (os.environ.get("XDG_STATE_HOME"), "~/.local/state", os.environ.get("TMPDIR"), "/tmp"):  # noqa: S108

@@ -5,12 +5,13 @@ commit needs. A local file never moves target or protection.
 """
 
 import fnmatch
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from homelab import config, detection
 from homelab.config import Config, Suite
 from homelab.errors import Refused, Unreachable, Usage
-from homelab.git import Repository, ask_remote_head, remotes
+from homelab.git import Repository, ask_remote_head, refs, remotes
 from homelab.repo import Objects
 
 _UNKNOWN_HEAD = ("main", "master")
@@ -29,6 +30,9 @@ class Aim:
     default: str | None = None
     #: Why that file could not be used, in one sentence; what stands in it by default applies then.
     problem: str | None = None
+    #: The default branch's tip as fetched, and the object id of the file in it, for the memo of what was judged by it.
+    tip: str | None = None
+    blob: str | None = None
 
     def protects(self, branch: str) -> bool:
         """Tell whether a branch only takes verified commits; the name decides, whatever remote is pushed to."""
@@ -48,7 +52,7 @@ class Aim:
         if self.target is None:
             raise Refused(
                 f"nothing says which branch of {self.remote} work lands on",
-                hint=f"`git remote set-head {self.remote} BRANCH`, or name it with `homelab init --branch BRANCH`",
+                hint=f"`git remote set-head {self.remote} BRANCH`; where it is empty, `git push {self.remote} BRANCH` first",
             )
         return self.target
 
@@ -97,30 +101,43 @@ def aim(repository: Repository, objects: Objects, *, ask: bool = True) -> Aim:
 def aim_of_server(repository: Repository, objects: Objects) -> Aim:
     """Return what a receiving repository protects: its own HEAD branch is the target, and its file states the rules."""
     head = (repository.line("symbolic-ref", "--quiet", "HEAD") or "").removeprefix("refs/heads/")
-    return _stated(repository, objects, None, head or None, "refs/heads")
+    known = refs(repository, *(f"refs/heads/{name}" for name in filter(None, (head, *_UNKNOWN_HEAD))))
+    tips = {name.removeprefix("refs/heads/"): oid for name, (oid, _) in known.items()}
+    return _stated(objects, None, head or None, tips)
 
 
 def _aim_at(repository: Repository, objects: Objects, remote: str, *, ask: bool) -> Aim:
-    return _stated(repository, objects, remote, head_branch(repository, remote, ask=ask), f"refs/remotes/{remote}")
+    prefix = f"refs/remotes/{remote}/"
+    known = refs(repository, *(f"{prefix}{name}" for name in ("HEAD", *_UNKNOWN_HEAD)))
+    tips = {name.removeprefix(prefix): oid for name, (oid, _) in known.items()}
+    symbolic = known.get(f"{prefix}HEAD", ("", ""))[1]
+    if symbolic.startswith(prefix):
+        head: str | None = symbolic.removeprefix(prefix)
+        tips[symbolic.removeprefix(prefix)] = tips["HEAD"]
+    elif (head := head_branch(repository, remote, ask=ask)) and (tip := repository.oid(f"{prefix}{head}")):
+        tips[head] = tip
+    return _stated(objects, remote, head, tips, [] if tips else _cloned_from(repository, remote))
 
 
-def _stated(repository: Repository, objects: Objects, remote: str | None, head: str | None, refs: str) -> Aim:
-    """Return what the file on the default branch `head` states; `refs` is where the branches are known here."""
-    tip = repository.oid(f"{refs}/{head}") if head else None
+def _stated(objects: Objects, remote: str | None, head: str | None, tips: Mapping[str, str], cloned: Sequence[str] = ()) -> Aim:
+    """Return what the file on the default branch `head` states; `tips` are the branches that are known here."""
+    tip = tips.get(head) if head else None
+    tree = objects.commit(tip).tree if tip else None
+    entry = objects.entry(tree, config.NAME) if tree else None
     read, problem = Config(), None
-    if tip and (content := objects.content(objects.commit(tip).tree, config.NAME)) is not None:
+    if tree and (content := objects.content(tree, config.NAME)) is not None:
         try:
             read = config.parse(content, f"{config.NAME} of {remote or 'the server'}/{head}")
         except Usage as error:
             problem = f"the gate's own rules cannot be read: {error.message}"
     target = read.gate.target or head
     if target is None:
-        candidates = [name for name in _UNKNOWN_HEAD if repository.oid(f"{refs}/{name}")] or _cloned_from(repository, remote)
+        candidates = [name for name in _UNKNOWN_HEAD if name in tips] or cloned
         target = candidates[0] if len(candidates) == 1 else None
     sure = (head or read.gate.target) and problem is None
     always = (target,) if sure else (*_UNKNOWN_HEAD, target)
     protect = tuple(dict.fromkeys(name for name in (*always, *read.gate.protect) if name))
-    return Aim(remote, target, protect, read, head, problem)
+    return Aim(remote, target, protect, read, head, problem, tip, entry.oid if entry else None)
 
 
 def _cloned_from(repository: Repository, remote: str | None) -> list[str]:

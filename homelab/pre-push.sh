@@ -1,6 +1,8 @@
 #!/bin/sh
 # homelab gate 1: pre-push. `homelab hooks uninstall` takes it out and restores what was here.
 # It answers from files what it can; Python starts when there is something to think about.
+# A variable that is exported stays so: git could not be started with a big push in its environment.
+unset python needles next nl updates line count answer memo one old ref rest needle code
 python=@PYTHON@
 needles=@NEEDLES@
 next=@NEXT@
@@ -135,4 +137,4 @@ case $code in
   # Python ends with 1 as well when the module is not there (a newer Python took this one's place).
   1 | 126 | 127) "$python" -I -c 'import hooks.verified_push' </dev/null >/dev/null 2>&1 || gone "$@" ;;
 esac
-exit $code
+exit "$code"

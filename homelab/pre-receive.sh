@@ -1,5 +1,7 @@
 #!/bin/sh
 # homelab gate 1: pre-receive. `homelab hooks uninstall --server` takes it out and restores what was here.
+# A variable that is exported stays so: git could not be started with a big push in its environment.
+unset python needles next nl updates line count needle code
 python=@PYTHON@
 needles=@NEEDLES@
 next=@NEXT@
@@ -45,10 +47,10 @@ if [ -x "$python" ]; then
   case $code in
     0) ;;
     1 | 126 | 127)
-      "$python" -I -c 'import hooks.verified_push' </dev/null >/dev/null 2>&1 && exit $code
+      "$python" -I -c 'import hooks.verified_push' </dev/null >/dev/null 2>&1 && exit "$code"
       gone
       ;;
-    *) exit $code ;;
+    *) exit "$code" ;;
   esac
 else
   gone

@@ -10,10 +10,11 @@ import os
 import select
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from homelab.errors import Failed
 
@@ -38,6 +39,12 @@ _SUITE_VARIABLES = frozenset(
 _SUITE_PREFIXES = ("LC_", "XDG_")
 
 
+_ADVICE = (
+    "hint:", "fatal: Could not read from remote repository", "Please make sure you have the correct access rights",
+    "and the repository exists",
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Completed:
     """How a child ended: its exit code (negative for a signal) and all it wrote."""
@@ -48,9 +55,9 @@ class Completed:
 
     @property
     def words(self) -> str:
-        """The last line it wrote to stderr that is not advice, for a message."""
+        """The last line it wrote to stderr that is neither advice nor git's same words for everything, for a message."""
         lines = [line for line in self.stderr.decode(errors="replace").splitlines() if line.strip()]
-        return next((line for line in reversed(lines) if not line.startswith("hint:")), "it said nothing").strip()
+        return next((line for line in reversed(lines) if not line.startswith(_ADVICE)), "it said nothing").strip()
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -175,6 +182,20 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(patience)
             return
+
+
+def become(argv: Sequence[str | Path], *, cwd: Path) -> NoReturn:
+    """Instead of us `argv` runs from now on, with our terminal and the usual signals. Raises `Failed`."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python ignores these, and what is ignored stays so in the next program.
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        os.chdir(cwd)
+        os.execve(argv[0], [str(part) for part in argv], environment())  # noqa: S606
+    except OSError as error:
+        raise Failed(f"cannot start {argv[0]}: {error.strerror}", hint=f"install {argv[0]}, or repair it") from None
 
 
 PIPE = subprocess.PIPE

@@ -52,6 +52,11 @@ def _is_zero(field: bytes) -> bool:
     return not field.strip(b"0")
 
 
+def moved(ref: str, old: str | None, new: str) -> RefUpdate:
+    """Return the update that brings a ref from `old`, or from nothing, to `new`."""
+    return Update(ref, old, new) if old else Create(ref, new)
+
+
 def read(stdin: bytes) -> tuple[RefUpdate, ...]:
     """Return the updates of a push as git writes them for pre-push. Raises `Refused` when a line cannot be understood.
 

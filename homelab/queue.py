@@ -1,7 +1,8 @@
-"""Who waits to land: tickets, served in the order they were drawn.
+"""Who waits to land: tickets, served in the order they were drawn, and the answers that a leader gives for others.
 
-A ticket is alive as long as its process holds its lock, so a dead one is passed over without guessing at process ids. Lock
-attempts alone would not do: of twelve that poll for one lock, which gets it is chance.
+The first living ticket without an answer leads; it may serve those behind it too. A ticket is alive as long as its process
+holds its lock, so a dead one is passed over without guessing at process ids. Lock attempts alone would not do: of twelve
+that poll for one lock, which gets it is chance.
 """
 
 import contextlib
@@ -10,28 +11,41 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from homelab import output, storage
 from homelab.git import Repository
 
+_POLL = 0.03
+_LOOK = 0.15
+
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """One lander's place in the queue."""
+    """One lander's place in the queue, drawn before it knows what it brings."""
 
     number: int
-    branch: str
-    worktree: str
     user: str
     host: str
+    session: str
     pid: int
     since: str
+    worktree: str
+    branch: str | None = None
+    #: The commit that is to land; None while the lander still looks at its worktree.
+    head: str | None = None
+    #: It brings its own way of verifying, or none, so nobody may land it together with others.
+    alone: bool = False
 
 
 def _folder(repository: Repository) -> Path:
     return repository.state / "queue"
+
+
+def _mutex(repository: Repository) -> Path:
+    return repository.state / "locks" / "queue"
 
 
 def _load(path: Path) -> Ticket | None:
@@ -42,69 +56,109 @@ def _load(path: Path) -> Ticket | None:
 
 
 def _numbers(repository: Repository) -> list[int]:
-    folder = _folder(repository)
-    return sorted(int(path.stem) for path in folder.glob("*.lock") if path.stem.isdigit())
+    return sorted(int(path.stem) for path in _folder(repository).glob("*.lock") if path.stem.isdigit())
 
 
-def _is_alive(repository: Repository, number: int) -> bool:
-    """Tell whether a ticket's process lives; a dead one's files are gone afterwards."""
+def _waits(repository: Repository, number: int) -> bool:
+    """Tell whether a ticket's process lives and has no answer; a dead one's files are gone afterwards."""
     lock = _folder(repository) / f"{number}.lock"
-    if not lock.exists():
+    if not lock.exists() or lock.with_suffix(".answer").exists():
         return False
     fd = storage.hold(lock)
     if fd is None:
         return True
-    lock.with_suffix(".json").unlink(missing_ok=True)
-    lock.unlink(missing_ok=True)
+    _discard(lock)
     os.close(fd)
     return False
 
 
-def waiting(repository: Repository) -> list[Ticket]:
-    """Return the living tickets in the order in which they are served."""
-    with storage.locked(repository.state / "locks" / "queue"):
-        alive = [number for number in _numbers(repository) if _is_alive(repository, number)]
+def _discard(lock: Path) -> None:
+    for suffix in (".json", ".answer", ".lock"):
+        lock.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def waiting(repository: Repository, *, behind: int = 0) -> list[Ticket]:
+    """Return the living tickets behind a number that have no answer, in the order in which they are served."""
+    with storage.locked(_mutex(repository)):
+        alive = [number for number in _numbers(repository) if number > behind and _waits(repository, number)]
     found = (_load(_folder(repository) / f"{number}.json") for number in alive)
     return [ticket for ticket in found if ticket is not None]
 
 
+def is_waiting(repository: Repository, ticket: Ticket) -> bool:
+    """Tell whether a ticket's lander still waits for its answer."""
+    with storage.locked(_mutex(repository)):
+        return _waits(repository, ticket.number)
+
+
+def answer(repository: Repository, ticket: Ticket, document: dict[str, Any]) -> None:
+    """The ticket's lander is told what became of it, and is served."""
+    storage.replace(_folder(repository) / f"{ticket.number}.answer", json.dumps(document).encode())
+
+
+@dataclass(slots=True)
+class Place:
+    """The place of this process in the queue."""
+
+    repository: Repository
+    ticket: Ticket
+
+    def ready(self, branch: str, head: str, *, alone: bool) -> None:
+        """The ticket says what it brings."""
+        self.ticket = replace(self.ticket, branch=branch, head=head, alone=alone)
+        self._write()
+
+    def _write(self) -> None:
+        path = _folder(self.repository) / f"{self.ticket.number}.json"
+        storage.replace(path, json.dumps(asdict(self.ticket)).encode())
+
+    def wait(self, waited: Callable[[int], None]) -> dict[str, Any] | None:
+        """Return the answer that a leader gave, or None when it is our turn to lead.
+
+        `waited` is told how many are ahead when that changes.
+        """
+        told, looked = -1, 0.0
+        path = _folder(self.repository) / f"{self.ticket.number}.answer"
+        while True:
+            with contextlib.suppress(OSError, ValueError):
+                found: dict[str, Any] = json.loads(path.read_bytes())
+                return found
+            if time.monotonic() - looked >= _LOOK:
+                looked = time.monotonic()
+                if (count := self._ahead()) == 0:
+                    return None
+                if count != told:
+                    waited(count)
+                    told = count
+            time.sleep(_POLL)
+
+    def _ahead(self) -> int:
+        """Return how many living tickets without an answer were drawn before ours."""
+        with storage.locked(_mutex(self.repository)):
+            numbers = [number for number in _numbers(self.repository) if number < self.ticket.number]
+            return sum(_waits(self.repository, number) for number in numbers)
+
+
 @contextlib.contextmanager
-def turn(repository: Repository, branch: str, user: str, waited: Callable[[int], None]) -> Iterator[Ticket]:
-    """It is this process's turn to land, all who came before having ended. `waited` is told who is ahead when that changes."""
-    ticket, fd = _draw(repository, branch, user)
-    try:
-        ahead = -1
-        while (count := _ahead(repository, ticket.number)) > 0:
-            if count != ahead:
-                waited(count)
-                ahead = count
-            time.sleep(0.03)
-        yield ticket
-    finally:
-        lock = _folder(repository) / f"{ticket.number}.lock"
-        lock.with_suffix(".json").unlink(missing_ok=True)
-        lock.unlink(missing_ok=True)
-        os.close(fd)
-
-
-def _ahead(repository: Repository, number: int) -> int:
-    with storage.locked(repository.state / "locks" / "queue"):
-        return sum(_is_alive(repository, other) for other in _numbers(repository) if other < number)
-
-
-def _draw(repository: Repository, branch: str, user: str) -> tuple[Ticket, int]:
+def drawn(repository: Repository, user: str, session: str) -> Iterator[Place]:
+    """Yield a place at the queue's end; it is gone afterwards, also after a kill."""
     folder = _folder(repository)
-    with storage.locked(repository.state / "locks" / "queue"):
+    with storage.locked(_mutex(repository)):
         last = folder / "last"
         try:
-            drawn = int(last.read_text())
+            before = int(last.read_text())
         except (OSError, ValueError):
-            drawn = 0
-        number = max([drawn, *_numbers(repository)]) + 1
+            before = 0
+        number = max([before, *_numbers(repository)]) + 1
         storage.replace(last, str(number).encode())
         fd = storage.hold(folder / f"{number}.lock")
-        assert fd is not None
-    place = os.fspath(repository.worktree or repository.git_dir)
-    ticket = Ticket(number, branch, place, user, platform.node(), os.getpid(), output.now())
-    storage.replace(folder / f"{number}.json", json.dumps(asdict(ticket)).encode())
-    return ticket, fd
+    assert fd is not None
+    where = os.fspath(repository.worktree or repository.git_dir)
+    ticket = Ticket(number, user, platform.node(), session, os.getpid(), output.now(), where)
+    place = Place(repository, ticket)
+    try:
+        place._write()
+        yield place
+    finally:
+        _discard(folder / f"{number}.lock")
+        os.close(fd)

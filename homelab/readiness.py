@@ -3,6 +3,11 @@
 Refusals name everything that is in the way and the command that clears it.
 """
 
+import os
+import shlex
+from pathlib import Path
+
+from homelab import git, output
 from homelab.errors import Conflict, Refused
 from homelab.git import Repository, require_worktree
 
@@ -34,7 +39,7 @@ def check(repository: Repository, name: str, target: str) -> None:
     """The worktree has nothing half done. Raises `Conflict` in an unresolved merge, `Refused` otherwise."""
     if (repository.git_dir / "MERGE_HEAD").exists():
         unmerged = [row for row in repository.out("diff", "--name-only", "--diff-filter=U", "-z").split("\0") if row]
-        what = f"a merge is unresolved in {', '.join(unmerged)}" if unmerged else "a merge is resolved but not committed"
+        what = f"a merge is unresolved in {output.names(unmerged)}" if unmerged else "a merge is resolved but not committed"
         hint = "resolve them, `git add` and `git commit`" if unmerged else "git commit"
         raise Conflict(what, hint=f"{hint}, then `homelab work land` again", next="git status", fields={"conflicts": unmerged})
     if name == target:
@@ -46,11 +51,45 @@ def check(repository: Repository, name: str, target: str) -> None:
     rows = repository.out("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none", "--no-renames")
     if rows:
         names = [row[3:] for row in rows.split("\0") if row]
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
         raise Refused(
-            f"uncommitted changes would not land: {', '.join(names[:5])}{more}",
+            f"uncommitted changes would not land: {output.names(names)}",
             hint="git commit them, or git stash",
             fields={"uncommitted": names},
+        )
+
+
+def check_hook(repository: Repository) -> None:
+    """The push hook can be started. Raises `Refused`: where its interpreter is missing, git 2.39 waits for ever."""
+    hook = Path(repository.out("rev-parse", "--path-format=absolute", "--git-path", "hooks/pre-push"))
+    try:
+        first = hook.read_bytes().split(b"\n", 1)[0] if os.access(hook, os.X_OK) else b""
+    except OSError:
+        return
+    words = os.fsdecode(first.removeprefix(b"#!")).split() if first.startswith(b"#!") else []
+    if words and words[0].startswith("/") and not Path(words[0]).exists():
+        raise Refused(
+            f"the hook {output.line(str(hook))} wants {output.line(words[0])}, which is not there",
+            hint="install the hook anew, with the program that made it; `homelab hooks status` names the hooks",
+            next="homelab hooks status",
+        )
+
+
+def check_gone(repository: Repository, remote: str, target: str) -> None:
+    """The remote without the target never had it. Raises `Refused` where landing would bring a removed branch back."""
+    default = git.ask_remote_head(repository, remote)
+    if default not in (None, target):
+        name = shlex.quote(remote)
+        command = f"git fetch {name} && git remote set-head {name} --auto"
+        raise Refused(
+            f"{remote} has no branch {target}; its default branch is {default}",
+            hint=f"{command}, unless [gate] target names {target}",
+            next=command,
+        )
+    known = repository.oid(f"refs/remotes/{remote}/{target}") or repository.oid(f"refs/homelab/seen/{remote}/{target}")
+    if known is not None:
+        raise Refused(
+            f"{target} was removed from {remote}; it was at {known[:12]}",
+            hint=f"if that was a mistake: git push {remote} {known[:12]}:refs/heads/{target}",
         )
 
 

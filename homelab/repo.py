@@ -2,10 +2,13 @@
 
 dulwich reads every format (SHA-256, alternates, packs), is blind to ``refs/replace`` and grafts, and starts no process.
 What it does not find may yet come: a partial clone fetches it, and a receiving hook's quarantine shows it to git alone.
+Either way one answers: the walk through trees is ours, so no question costs more than the objects on its path.
 """
 
+import contextlib
 import os
-from collections.abc import Iterator
+import weakref
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,44 +46,102 @@ def is_zero(oid: str) -> bool:
     return not oid.strip("0")
 
 
-class Objects:
-    """The objects of one clone. `quarantined` looks through git, which alone sees what a push has just brought."""
+def _parse_tree(content: bytes, width: int) -> dict[str, Entry]:
+    """Return a tree's entries; each is ``MODE NAME``, a zero byte, and `width` bytes of object id."""
+    found, at = {}, 0
+    while at < len(content):
+        space = content.index(b" ", at)
+        zero = content.index(b"\0", space)
+        following = zero + 1 + width
+        found[os.fsdecode(content[space + 1 : zero])] = Entry(int(content[at:space], 8), content[zero + 1 : following].hex())
+        at = following
+    return found
 
-    def __init__(self, common_dir: Path, *, quarantined: bool = False) -> None:
+
+class _Pipe:
+    """One ``git cat-file --batch``, started at the first question; it ends with us."""
+
+    def __init__(self, git_dir: Path, env: Mapping[str, str]) -> None:
+        self._argv = ["git", f"--git-dir={git_dir}", "--no-replace-objects", "cat-file", "--batch"]
+        self._env = process.environment(env)
+        self._child: process.Child | None = None
+
+    def ask(self, oid: str) -> tuple[str, bytes] | None:
+        """Return an object's type and content, or None where git does not have it."""
+        child = self._child = self._child or self._start()
+        assert child.stdin is not None and child.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.write(f"{oid}\n".encode())
+            child.stdin.flush()
+        header = child.stdout.readline()
+        words = header.decode(errors="replace").split()
+        if not header.endswith(b"\n"):  # it died over a broken object; the next question gets another
+            self._child = None
+        if len(words) != 3:
+            return None
+        content = child.stdout.read(int(words[2]) + 1)
+        return (words[1], content[:-1]) if len(content) == int(words[2]) + 1 else None
+
+    def _start(self) -> process.Child:
+        child = process.start(self._argv, env=self._env, stdin=process.PIPE, stdout=process.PIPE, stderr=process.DEVNULL)
+        weakref.finalize(self, _end, child)
+        return child
+
+
+def _end(child: process.Child) -> None:
+    for stream in (child.stdin, child.stdout):
+        if stream is not None:
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+    child.wait()
+
+
+class Objects:
+    """The objects of one clone, read with dulwich; with `piped` through one git process, which gets those variables.
+
+    Importing dulwich takes ten times as long as starting git, so what reads a handful and ends goes through the pipe. A
+    receiving hook has to: git alone sees what a push has just brought.
+    """
+
+    def __init__(self, common_dir: Path, *, piped: Mapping[str, str] | None = None) -> None:
         self._common_dir = common_dir
-        self._quarantined = quarantined
+        self._is_piped = piped is not None
+        self._pipe = _Pipe(common_dir, piped or {})
         self._store: object = None
         self._trees: dict[str, dict[str, Entry]] = {}
 
+    def close(self) -> None:
+        """No pack is open; the next question opens what it needs."""
+        if self._store is not None:
+            self._store.close()  # type: ignore[attr-defined]
+            self._store = None
+
     def _raw(self, oid: str) -> tuple[str, bytes]:
         """Return an object's type and content. Raises `Failed` when the clone does not have it."""
-        if not self._quarantined:
-            from dulwich.errors import ObjectFormatException
-            from dulwich.object_format import SHA1, SHA256
-            from dulwich.object_store import DiskObjectStore
-            from dulwich.objects import ObjectID
-
-            if self._store is None:
-                wide = len(oid) == 64
-                path = self._common_dir / "objects"
-                self._store = DiskObjectStore(os.fspath(path), object_format=SHA256 if wide else SHA1)
-            assert isinstance(self._store, DiskObjectStore)
-            try:
-                number, content = self._store.get_raw(ObjectID(oid.encode()))
-                return _TYPES[number], content
-            except (KeyError, OSError, AssertionError, ValueError, ObjectFormatException):
-                pass  # git is asked below, it fetches what a partial clone lacks and says what is broken
-        env = {**os.environ, "GIT_NO_REPLACE_OBJECTS": "1"} if self._quarantined else process.environment()
-        done = process.run(
-            ["git", f"--git-dir={self._common_dir}", "--no-replace-objects", "cat-file", "--batch"],
-            env=env,
-            input=f"{oid}\n".encode(),
-        )
-        header, _, rest = done.stdout.partition(b"\n")
-        words = header.decode(errors="replace").split()
-        if len(words) != 3:
+        found = None if self._is_piped else self._read(oid)
+        found = found or self._pipe.ask(oid)
+        if found is None:
             raise Failed(f"the object {oid[:12]} is not in this clone", hint="`git fetch`, then run it again")
-        return words[1], rest[: int(words[2])]
+        return found
+
+    def _read(self, oid: str) -> tuple[str, bytes] | None:
+        """Return what dulwich finds; for the rest git is asked, it fetches what a partial clone lacks."""
+        from dulwich.errors import ObjectFormatException
+        from dulwich.object_format import SHA1, SHA256
+        from dulwich.object_store import DiskObjectStore
+        from dulwich.objects import ObjectID
+
+        if self._store is None:
+            wide = len(oid) == 64
+            path = self._common_dir / "objects"
+            store = self._store = DiskObjectStore(os.fspath(path), object_format=SHA256 if wide else SHA1)
+            weakref.finalize(self, store.close)
+        assert isinstance(self._store, DiskObjectStore)
+        try:
+            number, content = self._store.get_raw(ObjectID(oid.encode()))
+            return _TYPES[number], content
+        except (KeyError, OSError, AssertionError, ValueError, ObjectFormatException):
+            return None
 
     def has(self, oid: str) -> bool:
         """Tell whether the clone has this object."""
@@ -123,14 +184,10 @@ class Objects:
         """Return a tree's entries by name, in git's order."""
         found = self._trees.get(tree)
         if found is None:
-            from dulwich.objects import parse_tree
-
             kind, content = self._raw(tree)
             if kind != "tree":
                 raise Failed(f"{tree[:12]} is a {kind}, not a tree", hint="name a commit")
-            width = len(tree) // 2
-            rows = parse_tree(content, sha_len=width)
-            found = {os.fsdecode(name): Entry(mode, sha.decode()) for name, mode, sha in rows}
+            found = _parse_tree(content, len(tree) // 2)
             self._trees[tree] = found
         return found
 

@@ -104,3 +104,9 @@ def program(path: Path) -> str | None:
     """Return the Python that one of our hooks starts, or None when it cannot be read from it."""
     found = re.search(rb"^python=(.*)$", path.read_bytes(), re.MULTILINE)
     return "".join(shlex.split(os.fsdecode(found[1]))) if found else None
+
+
+def is_current(path: Path) -> bool:
+    """Tell whether one of our pre-push hooks is as this version writes it, whatever it was given."""
+    template = (Path(__file__).parent / "pre-push.sh").read_bytes()
+    return path.read_bytes().endswith(template.partition(b"next=@NEXT@\n")[2])

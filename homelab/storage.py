@@ -7,13 +7,14 @@ files mean is decided by the rooms that own them.
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 
 def _write_temporary(path: Path, content: bytes, mode: int | None = None, folder: Path | None = None) -> Path:
+    import tempfile  # a fifth of what the hook imports, which seldom writes
+
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=folder or path.parent)
     try:
@@ -30,7 +31,7 @@ def _write_temporary(path: Path, content: bytes, mode: int | None = None, folder
 
 
 def replace(path: Path, content: bytes, *, mode: int | None = None, by_way_of: Path | None = None) -> None:
-    """The file holds `content` and nothing else, with `mode`; a reader never sees a part of it.
+    """The file holds `content` and nothing else, and `mode` or 0600; a reader never sees a part of it.
 
     `by_way_of` is a folder on the same file system where a kill may leave a temporary file, if not beside the file.
     """
@@ -70,10 +71,10 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def append(path: Path, record: dict[str, Any]) -> None:
+def append(path: Path, record: dict[str, Any], *, mode: int | None = None) -> None:
     """The file ends with `record` as one line of JSON; lines of several writers never mix."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    fd = _open(path, os.O_WRONLY | os.O_APPEND, mode)
     try:
         os.write(fd, json.dumps(record, separators=(",", ":")).encode() + b"\n")
         os.fsync(fd)
@@ -95,7 +96,19 @@ def records(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def hold(path: Path, *, blocking: bool = False) -> int | None:
+def _open(path: Path, flags: int, mode: int | None) -> int:
+    """Open a file, made when missing. `mode` is given to a new file whatever the umask says."""
+    fd = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        if mode is not None and (found := os.fstat(fd)).st_mode & 0o777 != mode and found.st_uid == os.geteuid():
+            os.fchmod(fd, mode)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def hold(path: Path, *, blocking: bool = False, mode: int | None = None) -> int | None:
     """Return a descriptor that holds the file's lock, or None when another process does.
 
     A child that inherits the descriptor holds the lock too, until its copy is closed.
@@ -103,7 +116,7 @@ def hold(path: Path, *, blocking: bool = False) -> int | None:
     import filelock
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    fd = _open(path, os.O_RDWR, mode)
     try:
         held = filelock.lock_descriptor(fd, blocking=blocking, poll_interval=0.005)
     except BaseException:
@@ -115,10 +128,37 @@ def hold(path: Path, *, blocking: bool = False) -> int | None:
     return None
 
 
+def free(fd: int) -> None:
+    """Nobody holds the lock of this descriptor any more, not even children that inherited it; it is closed."""
+    import filelock
+
+    try:
+        filelock.unlock_descriptor(fd)
+    finally:
+        os.close(fd)
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether a process holds the file's lock. Asking disturbs neither the holder nor others who ask."""
+    import fcntl
+
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, mode: int | None = None) -> Iterator[None]:
     """Nobody else is inside this lock meanwhile; it is free at once when the process dies."""
-    fd = hold(path, blocking=True)
+    fd = hold(path, blocking=True, mode=mode)
     assert fd is not None
     try:
         yield

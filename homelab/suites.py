@@ -138,6 +138,11 @@ class Demand:
     uses_environment: bool
 
 
+def uses_environment(policies: Iterable[Policy]) -> bool:
+    """Tell whether a result by these policies depends on the caller's environment."""
+    return any(policy.config.verify.env or any(suite.env for suite in policy.suites) for policy in policies)
+
+
 def whole_key(tree: str, policies: Sequence[Policy], filters: str) -> str:
     """Return the key that stands for a whole tree under its policies: one lookup instead of a thousand."""
     rules = [[asdict(policy.config.verify), [asdict(suite) for suite in policy.suites]] for policy in policies]
@@ -153,6 +158,6 @@ def demand(objects: Objects, tree: str, policies: Sequence[Policy], filters: str
         for suite in policy.suites:
             for run in keys.runs(suite, policy.config.verify):
                 runs.setdefault(run.key, run)
-    env = any(policy.config.verify.env or any(suite.env for suite in policy.suites) for policy in policies)
     whole = whole_key(tree, policies, filters)
-    return Demand(tree, whole, tuple(runs.values()), all(policy.suites for policy in policies), env)
+    verifiable = all(policy.suites for policy in policies)
+    return Demand(tree, whole, tuple(runs.values()), verifiable, uses_environment(policies))

@@ -3,16 +3,19 @@
 `Verified` is what landing pushes, and nothing but `ensure` and `waive` make one. How a run is made is `homelab.execution`'s.
 """
 
+import contextlib
 import getpass
 import os
 import platform
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from homelab import execution, output, receipts, suites
-from homelab.errors import Failed, Refused
-from homelab.execution import CACHED, FAILED, SKIPPED, TIMEOUT, Abandoned, Reporter, Result, tail
+from homelab.errors import Failed, HomelabError, Refused
+from homelab.execution import CACHED, FAILED, PASSED, SKIPPED, TIMEOUT, Abandoned, Reporter, Result, Silent, tail
 from homelab.git import Repository
 from homelab.policy import Policy
 from homelab.repo import Objects
@@ -46,8 +49,21 @@ class Red(Failed):
     """A suite is not green."""
 
     def __init__(self, message: str, results: Sequence[Result], *, hint: str, next: str | None = None) -> None:
-        super().__init__(message, hint=hint, next=next, fields={"suites": documents(results)})
+        found = documents(results)
+        super().__init__(message, hint=hint, next=next, fields={"suites": found}, evidence=evidence(found))
         self.results = tuple(results)
+
+
+def evidence(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return what shows that results are not green: why, and the last lines of each log."""
+    shown = []
+    for row in found:
+        if row["result"] not in (PASSED, CACHED) and row["log"]:
+            with contextlib.suppress(OSError):
+                shown.append(
+                    (f"{row['name']} ({row['dir']}): {row['reason']}; the log is {row['log']}", tail(Path(row["log"])))
+                )
+    return shown
 
 
 def documents(results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -138,6 +154,39 @@ def ensure(
     return Verified(commit, demand.tree, results, True, _MAKER)
 
 
+class Guess:
+    """A verification that goes on beside another, and of which only a red is of interest: a green is remembered anyway."""
+
+    def __init__(self, repository: Repository, objects: Objects, commit: str, demand: Demand, abandoned: Abandoned) -> None:
+        self._red: Red | None = None
+        self._stop = threading.Event()
+
+        def work() -> None:
+            try:
+                ensure(
+                    repository, objects, commit, demand, reporter=Silent(), abandoned=lambda: self._stop.is_set() or abandoned()
+                )
+            except Red as red:
+                self._red = red
+            except HomelabError:
+                pass  # the run that counts will meet it again, and tell
+
+        self._thread = threading.Thread(target=work, daemon=True)
+        if demand.runs:
+            self._thread.start()
+
+    def red(self) -> Red | None:
+        """Return the red that was found, the verification having ended."""
+        while self._thread.is_alive():  # a wait without limit would not let a signal's handler run
+            self._thread.join(0.1)
+        return self._red
+
+    def stop(self) -> None:
+        """Nothing of it runs."""
+        self._stop.set()
+        self.red()
+
+
 def waive(commit: str, tree: str) -> Verified:
     """Return a person's word that the commit may land as it is."""
     return Verified(commit, tree, (), False, _MAKER)
@@ -147,10 +196,6 @@ def _red(commit: str, results: Sequence[Result], red: Sequence[Result]) -> Red:
     first = next((result for result in red if result.result != SKIPPED), red[0])
     more = f" and {len(red) - 1} more" if len(red) > 1 else ""
     what = {FAILED: "is red", TIMEOUT: "timed out", SKIPPED: "was not run"}[first.result]
-    for result in red:
-        if result.log:
-            output.warn(f"{result.run.label}: {result.reason}; the log is {result.log}")
-            output.quote(tail(result.log))
     hint = f"mend it, commit, and run it again; the whole log is {first.log}" if first.log else "mend it and run it again"
     return Red(f"{first.run.label}{more} {what} on {commit[:12]}", results, hint=hint)
 

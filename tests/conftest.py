@@ -1,10 +1,14 @@
 """Fixtures: every test gets a world of its own, copied from one that is built once a session."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.claimants import Claimants
+from tests.claimants import claimants as claimants_on
+from tests.postgres import Server, database, discard, launch
 from tests.world import World, build, sealed
 
 
@@ -30,3 +34,32 @@ def gated(world: World) -> World:
     """The same with the gate installed."""
     assert world.homelab("hooks", "install").returncode == 0
     return world
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server; tests make databases of their own on it."""
+    made = launch()
+    try:
+        yield made
+    finally:
+        discard(made)
+
+
+@pytest.fixture(params=["files", "postgres"])
+def claimants(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Claimants]:
+    """Sessions that share a store: the same tests run on both kinds."""
+    url = f"file://{tmp_path}/store"
+    if request.param == "postgres":
+        url = database(request.getfixturevalue("server"))
+    with claimants_on(tmp_path, url) as made:
+        if request.param == "postgres":
+            made.ok("claims", "init-store")
+        yield made
+
+
+@pytest.fixture
+def on_files(tmp_path: Path) -> Iterator[Claimants]:
+    """Sessions that share a store of files."""
+    with claimants_on(tmp_path, f"file://{tmp_path}/store") as made:
+        yield made

@@ -177,6 +177,55 @@ def test_the_second_push_of_a_verified_update_starts_no_python(gated: World) -> 
     assert "gone" in refused(gated, "origin", "master")
 
 
+def without_python(world: World) -> None:
+    hook = world.clone / ".git/hooks/pre-push"
+    hook.write_text(hook.read_text().replace("python=", "python=/nowhere # ", 1))
+
+
+def test_what_verify_has_seen_is_pushed_without_python(gated: World) -> None:
+    gated.commit({"x": "1"})
+    head = gated.commit({"y": "1"})
+    assert gated.homelab("verify").returncode == 0
+    without_python(gated)
+    assert push(gated, "origin", "master") == 0
+    assert gated.tip() == head
+
+
+def test_what_verify_has_seen_passes_from_where_the_target_was_fetched_and_nowhere_else(gated: World) -> None:
+    first = gated.git("rev-parse", "HEAD")
+    gated.commit({"x": "1"})
+    assert push(gated, "origin", "master") == 0
+    gated.git("reset", "--quiet", "--hard", first)
+    gated.commit({"y": "1"})
+    assert gated.homelab("verify").returncode == 0
+    without_python(gated)
+    assert "gone" in refused(gated, "--force", "origin", "master")
+    gated.git("rebase", "--quiet", "origin/master")
+    assert "gone" in refused(gated, "origin", "master")
+
+
+def test_what_another_file_verifies_is_judged_by_the_targets(gated: World) -> None:
+    gated.commit({"bad": "1"})
+    (gated.root / "lax.toml").write_text(SUITE.replace("test ! -e bad", "true"))
+    assert gated.homelab("verify", env={"HOMELAB_CONFIG": str(gated.root / "lax.toml")}).returncode == 0
+    without_python(gated)
+    assert "gone" in refused(gated, "origin", "master")
+
+
+def test_verify_leaves_nothing_for_a_hook_that_is_not_there(world: World) -> None:
+    world.commit({"x": "1"})
+    assert world.homelab("verify").returncode == 0
+    assert world.git("for-each-ref", "refs/homelab") == "" and not (world.clone / ".git/homelab/gate").exists()
+
+
+def test_a_rule_that_came_by_fetch_counts_from_the_next_push_on(gated: World) -> None:
+    gated.publish({"homelab.toml": '[gate]\nunverified = "refuse"\nprotect = ["release/*"]\n' + SUITE})
+    assert push(gated, "origin", "HEAD:refs/heads/other") == 0
+    gated.git("fetch", "--quiet")
+    gated.commit({"x": "1"})
+    refused(gated, "origin", "HEAD:refs/heads/release/1")
+
+
 def test_rules_that_cannot_be_read_refuse_the_target_and_let_others_go(gated: World) -> None:
     gated.commit({"homelab.toml": "[gaet]\n"})
     assert "cannot be read" in refused(gated, "origin", "master")
@@ -205,3 +254,21 @@ def test_a_server_asks_for_the_same(world: World) -> None:
     head = world.commit({"x": "1"})
     assert push(world, "origin", "master") == 0 and world.tip() == head
     assert push(world, "origin", ":master") == 1
+
+
+def test_where_claims_are_honoured_a_held_stack_is_not_pushed_by_others(gated: World) -> None:
+    gated.commit({"homelab.toml": "[gate]\nclaims = true\n" + SUITE, "stacks/dns/main.tf": "1", "stacks/nas/main.tf": "1"})
+    assert push(gated, "origin", "master") == 0
+    others = {"HOMELAB_SESSION": "others"}
+    assert gated.homelab("claim", "stack:dns", "--purpose", "moving ns1", env=others).returncode == 0
+    gated.git("switch", "--quiet", "-c", "ada/x")
+    gated.commit({"stacks/dns/main.tf": "2"})
+    said = refused(gated, "origin", "HEAD:refs/heads/feature")
+    assert "moving ns1" in said and "stack:dns" in said
+    assert gated.homelab("work", "land").returncode == 3
+    assert gated.json("work", "list")[0]["claims"] == ["stack:dns"]
+    assert gated.run("git", "push", "-q", "origin", "HEAD:refs/heads/feature", env=others).returncode == 0
+    gated.git("reset", "--quiet", "--hard", "master")
+    gated.commit({"stacks/nas/main.tf": "2"})
+    assert push(gated, "origin", "HEAD:refs/heads/other") == 0
+    assert gated.homelab("work", "land").returncode == 0

@@ -358,7 +358,7 @@ def test_the_list_tells_how_each_stands(world: World) -> None:
         True,
         False,
         False,
-        None,
+        [],
         False,
     )
     assert (rows["feat/y"]["missing"], rows["feat/y"]["locked"], rows["feat/y"]["dirty"]) == (True, "stick", None)

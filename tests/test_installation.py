@@ -336,6 +336,43 @@ def test_a_hooks_folder_that_is_a_link_into_the_tree_is_not_written_to(world: Wo
     assert world.run("git", "config", "core.hooksPath", check=False).returncode == 1
 
 
+def test_a_hooks_path_that_names_gits_own_folder_runs_the_gate_once(world: World) -> None:
+    install(world)
+    world.git("config", "core.hooksPath", str(world.clone / ".git/hooks"))
+    install(world)
+    assert not (world.clone / ".git/hooks/pre-push").exists()
+    assert_guarded(world)
+    uninstall(world)
+    assert world.json("hooks", "status")["gate"] == "none"
+
+
+def test_a_hooks_path_of_one_worktree_is_given_back_from_any_other(world: World) -> None:
+    linked = world.root / "linked"
+    world.git("worktree", "add", "--quiet", linked)
+    world.git("config", "extensions.worktreeConfig", "true")
+    world.git("config", "--worktree", "core.hooksPath", ".githooks", cwd=linked)
+    install(world)
+    assert world.json("hooks", "status", cwd=linked)["gate"] == "none"
+    install(world, cwd=linked)
+    assert_guarded(world)
+    assert_guarded(world, cwd=linked)
+    uninstall(world)
+    assert world.git("config", "core.hooksPath", cwd=linked) == ".githooks"
+    assert world.run("git", "config", "core.hooksPath", check=False).returncode == 1
+
+
+def test_a_hooks_path_that_cannot_be_overruled_is_refused_and_left_as_it_was(world: World) -> None:
+    (world.root / "more").write_text("[core]\n\thooksPath = .githooks\n")
+    with (world.clone / ".git/config").open("a") as file:
+        file.write(f"[include]\n\tpath = {world.root / 'more'}\n")
+    before = snapshot(world)
+    done = world.homelab("hooks", "install")
+    assert done.returncode == 3
+    assert "homelab: hint: " in done.stderr
+    assert snapshot(world) == before
+    assert not (world.clone / ".git/homelab/hooks").exists()
+
+
 def test_several_values_of_the_hooks_path_come_back(world: World) -> None:
     world.git("config", "--add", "core.hooksPath", "one")
     world.git("config", "--add", "core.hooksPath", "two")
@@ -443,6 +480,84 @@ def test_killed_at_any_moment_the_hooks_still_run_and_everything_can_be_undone(w
     install(world)
     uninstall(world)
     assert snapshot(world) == before
+
+
+# -- lefthook and husky, as npm brings them ----------------------------------------------------------------------------
+
+
+def npm(world: World, package: str) -> None:
+    """The package is installed in the clone by npm."""
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm here")
+    world.write({"package.json": '{"name": "x", "private": true}\n', ".gitignore": "node_modules\n"})
+    env = {name: value for name, value in os.environ.items() if name.lower().startswith("npm_config_")}
+    argv = ("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", package)
+    done = world.run(*argv, check=False, env={**env, "HOME": os.environ["HOME"]}, timeout=110)
+    if done.returncode:
+        pytest.skip(f"npm cannot install {package}: {done.stderr[-300:]}")
+
+
+def lefthook_runs(world: World) -> bool:
+    """Push a change of a file, since lefthook skips jobs for a push without one."""
+    world.commit({"a-file": "1"})
+    world.git("push", "--quiet", "--force", "origin", "HEAD:refs/heads/a-feature")
+    return (world.clone / "framework-ran").exists()
+
+
+LEFTHOOK = "pre-push:\n  jobs:\n  - run: touch framework-ran\n"
+
+
+@pytest.mark.slow
+def test_lefthook_runs_behind_the_gate(world: World) -> None:
+    npm(world, "lefthook")
+    world.write({"lefthook.yml": LEFTHOOK})
+    world.run("npx", "lefthook", "install")
+    before = snapshot(world)
+    install(world)
+    assert world.json("hooks", "status")["chained"] == ["lefthook"]
+    assert_guarded(world)
+    assert lefthook_runs(world)
+    uninstall(world)
+    assert snapshot(world) == before
+
+
+@pytest.mark.slow
+def test_lefthook_that_is_installed_over_the_gate_is_found_and_chained(world: World) -> None:
+    npm(world, "lefthook")
+    world.write({"lefthook.yml": LEFTHOOK})
+    install(world)
+    world.run("npx", "lefthook", "install")
+    assert world.json("hooks", "status")["gate"] == "none"
+    assert [finding["id"] for finding in world.json("doctor")["findings"] if finding["severity"] == "failure"] == [
+        "overwritten"
+    ]
+    install(world)
+    assert_guarded(world)
+    assert lefthook_runs(world)
+
+
+@pytest.mark.slow
+def test_husky_runs_behind_the_gate_in_every_worktree_that_has_it(world: World) -> None:
+    npm(world, "husky")
+    world.run("npx", "husky")
+    world.write({".husky/pre-push": "touch framework-ran\n", ".husky/commit-msg": 'echo by-husky >>"$1"\n'})
+    before = snapshot(world)
+    tracked = world.git("status", "--porcelain")
+    install(world)
+    assert world.git("status", "--porcelain") == tracked
+    assert_guarded(world)
+    assert (world.clone / "framework-ran").exists()
+    assert "by-husky" in world.git("log", "-1", "--format=%B", world.commit({"a": "1"}))
+    linked = world.root / "linked"
+    world.git("worktree", "add", "--quiet", linked)
+    assert_guarded(world, cwd=linked)  # where husky itself is silent: .husky/_ is ignored
+    world.run("npx", "husky")  # every npm install does it, and moves the path away
+    assert world.json("hooks", "status")["gate"] == "none"
+    install(world)
+    assert_guarded(world)
+    uninstall(world)
+    assert snapshot(world) == before
+    assert world.git("config", "core.hooksPath") == ".husky/_"
 
 
 # -- the receiving side -----------------------------------------------------------------------------------------------

@@ -308,6 +308,16 @@ def test_a_python_without_our_module_is_a_program_that_is_gone(stage: Stage) -> 
     assert stage.push(record("refs/heads/feature")).returncode == 0
 
 
+def test_variables_of_the_caller_do_no_harm(stage: Stage) -> None:
+    names = "python needles next nl updates line count answer memo one old ref rest needle code IFS ENV CDPATH"
+    stage.world.env.update(dict.fromkeys(names.split(), "1 refs/heads/master /"))
+    few = b"".join(record(f"refs/heads/feature-{n}") for n in range(5))
+    assert (stage.push(few).returncode, stage.was_asked()) == (0, False)
+    many = b"".join(record(f"refs/heads/feature-{n}") for n in range(5000))
+    stage.push(many + record("refs/heads/master"))
+    assert stage.asked() == many + record("refs/heads/master")
+
+
 def test_unknown_names_mean_main_and_master() -> None:
     content = shim.pre_push((), b"x")
     assert b"needles=' refs/heads/main \n refs/heads/master '\n" in content

@@ -3,7 +3,6 @@
 Commands return None and raise: a status that a click command returns is ignored, and the program would end with 0.
 """
 
-import difflib
 import os
 import signal
 import sys
@@ -104,6 +103,8 @@ class Group(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command; an unknown word is an error with the nearest known one."""
         if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            import difflib
+
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), 1)
             verb = f"homelab {self.name} ".replace("  ", " ")
             hint = f"did you mean `{verb}{near[0]}`?" if near else f"`{verb}--help` lists what there is"
@@ -171,8 +172,20 @@ def run(argv: list[str]) -> int:
             signal.signal(signum, _end)
 
     def entry() -> None:
+        if instruction := os.environ.get(COMPLETE):
+            from click.shell_completion import shell_complete
+
+            shell_complete(root(), {}, "homelab", COMPLETE, instruction)
+            return
+        from homelab.claims import renewal
+
+        renewal.by_the_way()
+        # Not click's own `main`: it would turn a broken pipe into 1 and swallow what we have words for.
         try:
-            root().main(argv, prog_name="homelab", standalone_mode=False)
+            with root().make_context("homelab", argv) as context:
+                context.command.invoke(context)
+        except click.exceptions.Exit:
+            return
         except click.exceptions.NoArgsIsHelpError as error:
             sys.stderr.write(error.format_message() + "\n")
             raise Usage("a command is missing", hint="`homelab --help` lists them") from None

@@ -2,7 +2,7 @@
 
 import click
 
-from homelab import git, journal, landing, output, progress, queue
+from homelab import git, journal, landing, leading, output, progress, queue
 from homelab.commands import json_option
 
 
@@ -20,7 +20,7 @@ def land(verify_cmd: str | None, no_verify: bool, as_json: bool) -> None:
         raise click.UsageError("--no-verify and --verify-cmd exclude one another.")
     if verify_cmd is not None and not verify_cmd.strip():
         raise click.UsageError("--verify-cmd is empty.")
-    wish = landing.Wish(verify_cmd, no_verify, progress.reporter())
+    wish = leading.Wish(verify_cmd, no_verify, progress.reporter())
     report = landing.land(wish)
     if as_json:
         output.answer_json(report.document())

@@ -59,7 +59,7 @@ def manifest(as_json: bool) -> None:
 
 def _document(verb: str) -> dict[str, Any]:
     _, tier, summary = VERBS[verb]
-    parameters = _parameters(verb)
+    parameters = load(verb).params
     return {
         "command": verb,
         "tier": tier,
@@ -69,13 +69,6 @@ def _document(verb: str) -> dict[str, Any]:
         "exit_codes": [{"code": code, "kind": _KINDS[code]} for code in sorted({0, 2, 70, *_CODES[verb]})],
         "exits_like_child": verb in _CHILDREN,
     }
-
-
-def _parameters(verb: str) -> list[click.Parameter]:
-    try:
-        return load(verb).params
-    except (ModuleNotFoundError, AttributeError):  # a part that is not there is listed all the same
-        return []
 
 
 def _argument(argument: click.Argument) -> dict[str, Any]:

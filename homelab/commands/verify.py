@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from homelab import config, git, output, policy, progress, verification
+from homelab import admission, config, git, output, policy, progress, verification
 from homelab.commands import json_option
 from homelab.errors import HomelabError, Usage
 from homelab.policy import Policy
@@ -19,18 +19,23 @@ from homelab.repo import Objects
 def verify(rev: str, fresh: bool, as_json: bool) -> None:
     """Run what the gate would demand of REV (default HEAD), and remember what is green."""
     repository = git.discover()
-    objects = Objects(repository.common_dir)
     commit = repository.oid(f"{rev}^{{commit}}")
     if commit is None:
         raise Usage(f"{output.line(rev)} names no commit", hint="`git log --oneline` lists some")
+    named = os.environ.get("HOMELAB_CONFIG")
+    door = None if named else admission.open_door(repository, "")
+    objects = door.objects if door else Objects(repository.common_dir)
     tree = objects.commit(commit).tree
     answer = {"commit": commit, "tree": tree}
-    demand = verification.demanded(repository, objects, tree, _policies(repository, objects, tree))
+    policies = policy.policies(objects, admission.fetched(door), tree) if door else _named(named or "")
+    demand = verification.demanded(repository, objects, tree, policies)
     try:
         verified = verification.ensure(repository, objects, commit, demand, fresh=fresh, reporter=progress.reporter())
     except HomelabError as error:
         error.fields = {**answer, "suites": [], **error.fields}
         raise
+    if door:
+        admission.foresee(door, commit)
     if as_json:
         output.answer_json({"ok": True, **answer, "suites": verification.documents(verified.results)})
         return
@@ -39,17 +44,10 @@ def verify(rev: str, fresh: bool, as_json: bool) -> None:
     output.say(f"{commit[:12]} is verified")
 
 
-def _policies(repository: git.Repository, objects: Objects, tree: str) -> tuple[Policy, ...]:
-    """Return the policies that the gate would apply, or the one that HOMELAB_CONFIG names."""
-    named = os.environ.get("HOMELAB_CONFIG")
-    if named:
-        try:
-            content = Path(named).read_bytes()
-        except OSError as error:
-            raise Usage(
-                f"cannot read {named}: {error.strerror}", hint="HOMELAB_CONFIG names a file like homelab.toml"
-            ) from None
-        return (Policy(config.parse(content, named), named, None),)
-    aim = policy.aim(repository, objects)
-    tip = repository.oid(f"refs/remotes/{aim.remote}/{aim.target}") if aim.remote and aim.target else None
-    return policy.policies(objects, tip, tree)
+def _named(path: str) -> tuple[Policy, ...]:
+    """Return the policy of the file that HOMELAB_CONFIG names."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise Usage(f"cannot read {path}: {error.strerror}", hint="HOMELAB_CONFIG names a file like homelab.toml") from None
+    return (Policy(config.parse(content, path), path, None),)

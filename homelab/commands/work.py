@@ -25,7 +25,7 @@ def start(topic: str, revision: str | None, as_json: bool) -> None:
     from homelab import starting
 
     repository = git.discover()
-    made = starting.start(repository, Objects(repository.common_dir), topic, revision=revision)
+    made = starting.start(repository, Objects(repository.common_dir, piped={}), topic, revision=revision)
     if as_json:
         output.answer_json(
             {
@@ -48,7 +48,7 @@ def list_(as_json: bool) -> None:
     from homelab import listing
 
     repository = git.discover()
-    rows = listing.rows(repository, Objects(repository.common_dir))
+    rows = listing.rows(repository, Objects(repository.common_dir, piped={}))
     if as_json:
         output.answer_json([{**dataclasses.asdict(row), "path": str(row.path)} for row in rows])
         return

@@ -1,0 +1,1 @@
+"""What homelab costs: real whole processes, timed in turns beside its peers."""

@@ -1,0 +1,116 @@
+"""The repositories that are measured: each a bare remote and a clone, with one kind of hook."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.world import BIN, World, build, sealed
+
+#: A framework's hook that does nothing, as its configuration names it.
+_NOTHING = """\
+repos:
+  - repo: local
+    hooks:
+      - id: nothing
+        name: nothing
+        entry: "true"
+        language: system
+        stages: [pre-push]
+        always_run: true
+        pass_filenames: false
+"""
+
+
+def plain(root: Path) -> World:
+    """Return a world with one suite that is always green; no hook."""
+    world = build(root)
+    publish(world, {"homelab.toml": '[[suite]]\nname = "check"\nrun = "true"\n'})
+    return world
+
+
+def publish(world: World, files: dict[str, str]) -> None:
+    """The files are on master, here and on the remote."""
+    world.commit(dict(files), "measure this")
+    world.git("push", "--quiet", "--no-verify", "origin", "master")
+
+
+def copy(world: World, root: Path) -> World:
+    """Return the same world at another place."""
+    shutil.copytree(world.root, root, symlinks=True)
+    made = World(root, sealed(root / "home"))
+    made.git("remote", "set-url", "origin", str(made.remote))
+    return made
+
+
+def stacks(root: Path, count: int) -> World:
+    """Return a world with so many stacks, five files each, all of them verified and on master; the gate is installed."""
+    world = build(root)
+    parts = ("main.tf", "variables.tf", "outputs.tf", "providers.tf", "terragrunt.hcl")
+    files = {f"stacks/s{n:04}/{part}": f"# {part} of {n}\n" for n in range(count) for part in parts}
+    files["homelab.toml"] = '[[suite]]\nname = "stack"\neach = "stacks/*"\nrun = "true"\n'
+    world.write(files)
+    world.git("add", "--all")
+    world.git("commit", "--quiet", "-m", "stacks")
+    world.git("push", "--quiet", "--no-verify", "origin", "master")
+    gate(world)
+    verify(world)
+    return world
+
+
+def gate(world: World) -> World:
+    """Our gate is installed."""
+    world.run(BIN / "homelab", "hooks", "install")
+    return world
+
+
+def verify(world: World) -> None:
+    """HEAD is verified."""
+    world.run(BIN / "homelab", "verify", timeout=600)
+
+
+def empty_commit(world: World) -> None:
+    """HEAD is one commit on, with the same tree: its receipts are there, and no marker is."""
+    world.git("commit", "--quiet", "--allow-empty", "-m", "next")
+
+
+def sh(world: World) -> World:
+    """A shell hook that does nothing is installed."""
+    path = world.clone / ".git/hooks/pre-push"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("#!/bin/sh\nexit 0\n")
+    path.chmod(0o755)
+    return world
+
+
+def framework(world: World, tool: str) -> World:
+    """pre-commit or prek runs one hook that does nothing."""
+    publish(world, {".pre-commit-config.yaml": _NOTHING})
+    world.run(BIN / tool, "install", "--hook-type", "pre-push")
+    return world
+
+
+def lefthook(world: World, program: Path) -> World:
+    """Lefthook runs one command that does nothing."""
+    publish(world, {"lefthook.yml": "pre-push:\n  commands:\n    nothing:\n      run: 'true'\n"})
+    world.env["PATH"] = f"{program.parent}:{world.env['PATH']}"
+    world.run(program, "install")
+    return world
+
+
+def npm_lefthook(folder: Path) -> Path | None:
+    """Return lefthook's program, fetched with npm into a folder; None where there is no npm or it does not answer."""
+    if _native(folder) is None and (npm := shutil.which("npm")):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            subprocess.run(
+                [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, "lefthook"],
+                capture_output=True, check=False, timeout=120,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return None
+    return _native(folder)
+
+
+def _native(folder: Path) -> Path | None:
+    # What npm puts on PATH is a script for node that starts this one, which would cost lefthook 30 ms more.
+    return next(folder.glob("node_modules/lefthook-*/bin/lefthook"), None)

@@ -1,0 +1,66 @@
+"""The clock that leases are measured with: time since boot, sleep included, which nobody can set.
+
+A wall clock that jumps neither ends nor revives a lease. After a reboot, and for another machine that shares the folder,
+the wall clock is all there is.
+"""
+
+import functools
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+
+@functools.cache
+def boot() -> str:
+    """Return what names this boot of this machine; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
+
+
+def since_boot() -> float:
+    """Return the seconds since boot, those asleep included."""
+    # CLOCK_MONOTONIC, which `time.monotonic` reads, stands still in suspend.
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def stamp(seconds: float) -> str:
+    """Return a wall clock moment as ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When a lease ends, on both clocks."""
+
+    wall: float
+    boottime: float
+    boot: str
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """Return the deadline that lies `seconds` ahead."""
+        return cls(time.time() + seconds, since_boot() + seconds, boot())
+
+    @classmethod
+    def read(cls, document: dict[str, Any]) -> "Deadline":
+        """Return the deadline that `document` wrote. Raises `KeyError`, `TypeError`, `ValueError`."""
+        return cls(float(document["wall"]), float(document["boottime"]), str(document["boot"]))
+
+    def document(self) -> dict[str, Any]:
+        """Return the deadline for a record."""
+        return {"wall": self.wall, "boottime": self.boottime, "boot": self.boot}
+
+    def left(self) -> float:
+        """Return the seconds until the deadline, negative afterwards."""
+        if self.boot and self.boot == boot():
+            return self.boottime - since_boot()
+        return self.wall - time.time()
+
+    def moment(self) -> str:
+        """Return the deadline as a moment of today's wall clock, which may have been set since."""
+        shown = time.time() + self.left()
+        return stamp(self.wall if abs(shown - self.wall) < 5 else shown)

@@ -1,0 +1,298 @@
+"""The keeper: a small program that is the parent of a claimed command, and keeps the claim while the command's tree lives.
+
+It is a subreaper, so every descendant becomes its child when its own parent ends, daemons included; it holds the claim's
+lock, whatever homelab itself suffers; it passes signals on. It ends nothing: it waits. What a claim is, stands in
+`homelab.claims`, which is imported only when there is something to say to a store.
+
+It is started by `homelab.claims.bound` with a JSON argument, the command's own, and its environment, and they talk in lines:
+    from homelab   ``go URL`` start the command, whose claim is in this store; ``signal N PID`` pass it on;
+                   ``done`` the claim is released, leave
+    to homelab     ``started PID``; ``failed ERRNO``; ``ended STATUS KEPT`` (KEPT is 1 when we keep the claim further);
+                   ``gone LABEL…`` they were given to others; ``silent LABEL…`` the store does not answer, they may be
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, NoReturn
+
+# Those of a terminal, and those that people send to end or to poke a program.
+PASSED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
+# How long after homelab the sentinel may hear what was sent to the whole process group, in seconds.
+_ECHO = 0.05
+# How long a sender's signal to the group accounts for its signals to homelab alone: `timeout` sends both.
+_SAME = 1.0
+
+
+def be_subreaper() -> bool:
+    """Orphaned descendants become our children; return whether the system can do that."""
+    if not sys.platform.startswith("linux"):
+        return False
+    import ctypes
+
+    # 36 is PR_SET_CHILD_SUBREAPER, since Linux 3.4.
+    return bool(ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) == 0)
+
+
+def next_signal(wanted: list[signal.Signals]) -> tuple[int, int]:
+    """Return the next blocked signal that arrives, and who sent it: 0 for the kernel, or where the system does not say."""
+    if not hasattr(signal, "sigwaitinfo"):
+        return signal.sigwait(wanted), 0
+    found = signal.sigwaitinfo(wanted)
+    return found.si_signo, found.si_pid if found.si_code <= 0 else 0
+
+
+def mute() -> None:
+    """Neither the caller's streams nor its folder are kept by us: a reader of a pipe waits for all who could write."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+    os.chdir("/")
+
+
+class Sentinel:
+    """A process that stays in homelab's process group and reports what the whole group is sent.
+
+    The command is in that group too, so what the sentinel hears has reached the command already: a terminal's Ctrl-C, a
+    `kill` of the group. The keeper itself is in a group of its own, where a SIGKILL of the group does not end it.
+    """
+
+    def __init__(self, forget: list[int]) -> None:
+        self.reports, theirs = os.pipe()
+        ours, self._life = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            for fd in (self.reports, self._life, *forget):
+                os.close(fd)
+            self._watch(theirs, ours)
+        os.close(theirs)
+        os.close(ours)
+
+    def _watch(self, reports: int, life: int) -> NoReturn:
+        def leave_with_the_keeper() -> None:
+            os.read(life, 1)
+            os._exit(0)
+
+        mute()
+        threading.Thread(target=leave_with_the_keeper, daemon=True).start()
+        while True:
+            with contextlib.suppress(InterruptedError):
+                os.write(reports, b"%d %d\n" % next_signal(PASSED))
+
+    def end(self) -> None:
+        """It leaves; nobody asks any more."""
+        os.close(self._life)
+
+
+class Keeper:
+    """One command, its tree, and the claim that lasts as long. `task` is what `homelab.claims.bound` says."""
+
+    def __init__(self, task: dict[str, Any], argv: list[str]) -> None:
+        self.task = task
+        self.argv = argv
+        self.control: int = task["control"]
+        self.child = 0
+        self.ended = False
+        self.signalled = False
+        self.homelab = True
+        self.heart: Any = None
+        #: What the group was sent, by signal and sender: when.
+        self.heard: dict[tuple[int, int], float] = {}
+        #: What homelab was sent: until when we listen for the sentinel, signal, sender.
+        self.pending: list[tuple[float, int, int]] = []
+
+    def run(self) -> None:
+        """The command has run, and homelab has released the claim or nobody of the tree is left."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, PASSED)
+        for fd in (self.control, self.task["status"]):
+            os.set_inheritable(fd, False)
+        self.subreaper = be_subreaper()
+        word, _, self.store = _line(self.control).partition(" ")
+        if word != "go":
+            return
+        grip = self.task["grip"]
+        self.sentinel = Sentinel([self.control, self.task["status"], *([] if grip is None else [grip])])
+        self.wake, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        with contextlib.suppress(OSError):
+            os.setpgid(0, 0)
+        if not self._start():
+            return
+        mute()
+        if self.task["beats"]:
+            threading.Thread(target=self._beat, daemon=True).start()
+        if self._attend():
+            self._outlast()
+
+    def _tell(self, line: str) -> None:
+        with contextlib.suppress(OSError):  # homelab is gone, which the control pipe says too
+            os.write(self.task["status"], line.encode() + b"\n")
+
+    def _start(self) -> bool:
+        """Start the command in homelab's process group, with its terminal; return whether it runs."""
+        failure, theirs = os.pipe()
+        self.child = os.fork()
+        if self.child == 0:
+            self._become_the_command(theirs)
+        os.close(theirs)
+        wrong = os.read(failure, 16)
+        os.close(failure)
+        self._tell(f"failed {wrong.decode()}" if wrong else f"started {self.child}")
+        return not wrong
+
+    def _become_the_command(self, failure: int) -> NoReturn:
+        task = self.task
+        try:
+            with contextlib.suppress(OSError):  # homelab is gone already, and its group with it
+                os.setpgid(0, task["group"])
+            # A shell without job control starts `homelab … &` with the first two ignored, and a child inherits that.
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, [])
+            if task["cwd"] is not None:
+                os.chdir(task["cwd"])
+            os.execvp(self.argv[0], self.argv)  # noqa: S606
+        except OSError as error:
+            os.write(failure, b"%d" % (error.errno or 1))
+        finally:
+            os._exit(127)
+
+    def _beat(self) -> None:
+        from homelab.claims import heart
+
+        self.heart = heart.Heart(self.store, self.task["claim"], self.task["labels"], self._tell)
+        if not self.homelab:
+            self.heart.orphan(self._survivors)
+        self.heart.run()
+
+    def _survivors(self) -> list[int]:
+        from homelab.claims import tree
+
+        return sorted(set(tree.descendants(os.getpid())) - {self.sentinel.pid})
+
+    def _attend(self) -> bool:
+        """Return whether the claim is ours to keep: homelab is gone, and did not release it."""
+        watched = [self.sentinel.reports, self.wake, self.control]
+        while self.homelab:
+            ready, _, _ = select.select(watched, [], [], self._patience())
+            if self.sentinel.reports in ready and not self._hear(_line(self.sentinel.reports)):
+                watched.remove(self.sentinel.reports)
+            if self.control in ready and not self._obey(_line(self.control)):
+                return False
+            self._pass_on()
+            if self.wake in ready:
+                os.read(self.wake, 512)
+                self._reap()
+        return True
+
+    def _reap(self) -> None:
+        """The dead are collected, and homelab knows when its command is among them."""
+        status = None
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, found = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    break
+                if pid == self.child:
+                    status = found
+        if status is not None:
+            self.ended = True
+            # Who dies of a signal has left things unfinished, and sometimes dies before the sentinel has spoken.
+            self.signalled |= os.WIFSIGNALED(status)
+            self._tell(f"ended {status} {int(self.signalled and self._has_survivors())}")
+
+    def _has_survivors(self) -> bool:
+        # Those whom the same signal ends need a moment.
+        for pause in (0.0, 0.02, 0.05, 0.1, 0.2):
+            time.sleep(pause)
+            if not self._survivors():
+                return False
+        return True
+
+    def _hear(self, line: str) -> bool:
+        """Take note of what the sentinel says, return whether there is a sentinel."""
+        if line:
+            number, sender = map(int, line.split())
+            self.heard[number, sender] = time.monotonic()
+            self.signalled = True
+        return line != ""
+
+    def _obey(self, line: str) -> bool:
+        """Do what homelab says, return whether there still is something to keep."""
+        word, *rest = line.split() or [""]
+        if word == "signal":
+            self.signalled = True
+            self.pending.append((time.monotonic() + _ECHO, int(rest[0]), int(rest[1])))
+        self.homelab = word != ""
+        return word != "done"
+
+    def _patience(self) -> float | None:
+        return max(0.0, min(due for due, _, _ in self.pending) - time.monotonic()) if self.pending else None
+
+    def _pass_on(self) -> None:
+        """The command gets what homelab was sent, once, but for what has reached it with its whole group."""
+        for entry in list(self.pending):
+            due, number, sender = entry
+            reached = self._reached(number, sender)
+            if reached or due <= time.monotonic():
+                self.pending.remove(entry)
+                if not reached and not self.ended:
+                    with contextlib.suppress(PermissionError):  # of another user, as under sudo
+                        os.kill(self.child, number)
+
+    def _reached(self, number: int, sender: int) -> bool:
+        if time.monotonic() - self.heard.get((number, sender), -_SAME) >= _SAME:
+            return False
+        try:
+            return bool(os.getpgid(self.child) == self.task["group"])
+        except OSError:
+            return True
+
+    def _outlast(self) -> None:
+        """Nobody of the tree is left; the claim is released."""
+        if self.heart:
+            self.heart.orphan(self._survivors)
+        self.sentinel.end()
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
+        if not self.subreaper:
+            # Without subreapers those left behind are not ours to wait for; most stay in the group.
+            with contextlib.suppress(OSError):
+                while True:
+                    os.killpg(self.task["group"], 0)
+                    time.sleep(0.5)
+        if self.heart:
+            self.heart.stop()
+        if self.task["claim"]:
+            self._release()
+
+    def _release(self) -> None:
+        # The lock goes with us in any case, and whoever comes next finds the record without it.
+        from homelab.claims import stores
+
+        with contextlib.suppress(Exception):
+            stores.open(self.store).end(self.task["claim"], self.task["labels"])
+
+
+def _line(fd: int) -> str:
+    """Return one line, empty at the end; read byte by byte, since what follows it is for later."""
+    text = b""
+    while (byte := os.read(fd, 1)) not in (b"", b"\n"):
+        text += byte
+    return text.decode()
+
+
+if __name__ == "__main__":
+    # Started by its path and isolated: nothing but our own package is looked for beside it.
+    sys.path.append(str(Path(__file__).parent.parent.parent))
+    Keeper(json.loads(sys.argv[1]), sys.argv[2:]).run()

@@ -1,0 +1,213 @@
+"""A claim as a value, and the decision who may have one. Nothing here reads a clock, a file or a process.
+
+Invariant: an exclusive claim has its label to itself. The only company it may have is the lease of its own session, under
+which a command of that session runs.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from homelab.errors import Usage
+
+KINDS = ("node", "host", "stack", "service", "db", "pvc", "infra")
+_NAME = re.compile(r"[A-Za-z0-9._/@-]{1,200}")
+
+#: A lease without `--for`, in seconds.
+LEASE = 900
+
+EXCLUSIVE, SHARED = MODES = ("exclusive", "shared")
+LEASED, PROCESS = "lease", "process"
+HELD, ORPHANED = "held", "orphaned"
+
+
+def label(text: str) -> str:
+    """Return `text`, which is a label. Raises `Usage`."""
+    kind, colon, name = text.partition(":")
+    if not colon or kind not in KINDS:
+        import difflib
+
+        near = difflib.get_close_matches(kind, KINDS, 1)
+        hint = f"did you mean `{near[0]}:{name or 'NAME'}`?" if near else f"kinds are {', '.join(KINDS)}"
+        raise Usage(f"{text!r} is not a label: it is written KIND:NAME", hint=hint)
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise Usage(f"{text!r} is not a label", hint="a name is 1 to 200 of A-Z a-z 0-9 . _ / @ -, without `..`")
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds or asks: the user and the session are the identity, host and pid are for people."""
+
+    user: str
+    host: str
+    session: str
+    pid: int
+
+    def is_same(self, other: "Holder") -> bool:
+        """Tell whether both are the same session of the same user."""
+        return (self.user, self.session) == (other.user, other.session)
+
+    def document(self) -> dict[str, Any]:
+        """Return the holder as the contract writes it."""
+        return {"user": self.user, "host": self.host, "session": self.session, "pid": self.pid}
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that cannot be mistaken for a later one with its number."""
+
+    pid: int
+    start: int
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """A place in the queue of one label."""
+
+    id: str
+    number: int
+    label: str
+    mode: str
+    holder: Holder
+    purpose: str
+    since: str
+
+    def document(self) -> dict[str, Any]:
+        """Return the waiter as listings write it."""
+        return {**self.holder.document(), "mode": self.mode, "purpose": self.purpose, "since": self.since}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One label held by one session. `damaged` says why its record cannot be trusted; it then admits nobody."""
+
+    id: str
+    label: str
+    mode: str
+    binding: str
+    purpose: str
+    holder: Holder
+    fence: int
+    claimed_at: str
+    #: When a lease ends; None while a command holds it.
+    expires_at: str | None
+    #: What a lease is renewed by, in seconds.
+    duration: int | None = None
+    #: A lease that `--for` fixed is not renewed by the way.
+    fixed: bool = False
+    #: How many seconds a lease has left.
+    left: float | None = field(default=None, compare=False)
+    state: str = HELD
+    #: The process below which the claim's command and all its descendants live.
+    keeper: Process | None = None
+    #: The claims under which the command itself was started.
+    outer: tuple[str, ...] = ()
+    waiting: tuple[Ticket, ...] = ()
+    damaged: str | None = None
+    #: The processes that keep an orphaned claim, as far as this machine shows them.
+    pids: tuple[int, ...] = field(default=(), compare=False)
+
+    def document(self) -> dict[str, Any]:
+        """Return the claim as the contract writes it."""
+        return {
+            "label": self.label,
+            "mode": self.mode,
+            "binding": self.binding,
+            "state": self.state,
+            "purpose": self.purpose,
+            "holder": self.holder.document(),
+            "fence": self.fence,
+            "claimed_at": self.claimed_at,
+            "expires_at": self.expires_at,
+            "waiting": [ticket.document() for ticket in self.waiting],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What somebody asks for: all of the labels or none. `inside` names the bound claims whose commands ask."""
+
+    id: str
+    labels: tuple[str, ...]
+    mode: str
+    binding: str
+    purpose: str
+    holder: Holder
+    #: What `--for` says.
+    duration: int | None = None
+    inside: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """The label is free for the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """The session holds the lease already: it keeps its fence and its beginning."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """The request comes from inside the command that holds the label: there is nothing to take."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Others hold the label, or wait for it since earlier."""
+
+    claims: tuple[Claim, ...] = ()
+    tickets: tuple[Ticket, ...] = ()
+
+
+Decision = Grant | Renew | Covered | Blocked
+
+
+def decide(request: Request, standing: Sequence[Claim], ahead: Sequence[Ticket]) -> Decision:
+    """Return whether the request may have a label that `standing` claims hold and `ahead` wait for."""
+    for claim in standing:
+        if claim.binding == PROCESS and claim.id in request.inside:
+            return Covered(claim)
+    own = next((claim for claim in standing if _is_own_lease(claim, request)), None)
+    renews = own is not None and request.binding == LEASED
+    blocking = tuple(
+        claim
+        for claim in standing
+        if claim is not own
+        and claim.damaged is None
+        and not _may_share(claim.mode, request.mode)
+        # One's own command holds the label besides one's own lease: renewing the lease takes nothing from it.
+        and not (renews and claim.holder.is_same(request.holder))
+    )
+    damaged = tuple(claim for claim in standing if claim.damaged is not None)
+    if blocking or damaged:
+        return Blocked((*damaged, *blocking))
+    if own is not None:
+        return Renew(own) if renews else Grant()
+    before = tuple(ticket for ticket in ahead if not _may_share(ticket.mode, request.mode))
+    return Blocked(tickets=before) if before else Grant()
+
+
+def _is_own_lease(claim: Claim, request: Request) -> bool:
+    return claim.binding == LEASED and claim.damaged is None and claim.holder.is_same(request.holder)
+
+
+def _may_share(one: str, other: str) -> bool:
+    return one == SHARED and other == SHARED
+
+
+def with_queue(claims: Iterable[Claim], tickets: Iterable[Ticket]) -> list[Claim]:
+    """Return the claims in the order of their labels, each with those who wait for it, first come first."""
+    queue: dict[str, list[Ticket]] = {}
+    for ticket in sorted(tickets, key=lambda ticket: ticket.number):
+        queue.setdefault(ticket.label, []).append(ticket)
+    ordered = sorted(claims, key=lambda claim: (claim.label, claim.fence, claim.id))
+    return [replace(claim, waiting=tuple(queue.get(claim.label, ()))) for claim in ordered]

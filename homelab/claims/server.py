@@ -1,0 +1,120 @@
+"""A connection to PostgreSQL that answers in time or is given up, and whose errors are ours.
+
+No timeout of libpq ends a read from a frozen server, and name resolution has none at all: a thread watches over both.
+"""
+
+import contextlib
+import os
+import select
+import socket
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from homelab.errors import Refused, Unreachable, Usage
+
+if TYPE_CHECKING:
+    import psycopg
+
+#: No answer in this time is none, in seconds: the contract gives five in all, and the program has to start too.
+ANSWER = 3.5
+
+
+def open(url: str) -> "psycopg.Connection[Any]":
+    """Return a new connection. Name resolution and a list of hosts have no time limit of their own, so a thread has."""
+    try:
+        import psycopg
+        from psycopg.conninfo import conninfo_to_dict, make_conninfo
+    except ImportError:
+        hint = "install it with `pip install 'homelab-hooks[postgres]'`"
+        raise Unreachable("the claim store is PostgreSQL, and psycopg is not installed here", hint=hint) from None
+
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise Usage(f"the claim store's URL cannot be read: {_line(error)}", hint="write postgresql://HOST/DATABASE") from None
+    ours: dict[str, Any] = {
+        # For each host of a list; less than two seconds libpq does not take.
+        "connect_timeout": "2" if "," in str(given.get("host")) else "3",
+        "application_name": "homelab",
+        "target_session_attrs": "read-write",
+        "tcp_user_timeout": "4000",
+    }
+    text = make_conninfo(**{**ours, **given})
+    found: list[Any] = []
+
+    def connect() -> None:
+        try:
+            # A pooler hands each transaction to another server: nothing may be prepared.
+            found.append(psycopg.connect(text, autocommit=True, prepare_threshold=None))
+        except Exception as error:
+            found.append(error)
+
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(ANSWER)
+    if not found:
+        raise psycopg.OperationalError(f"no answer in {ANSWER:.0f} seconds")
+    if isinstance(found[0], BaseException):
+        raise found[0]
+    connection: psycopg.Connection[Any] = found[0]
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    return connection
+
+
+def is_stale(connection: "psycopg.Connection[Any]") -> bool:
+    """Tell whether the server has hung up on an idle connection: then there is something to read, and it is the end."""
+    try:
+        if not select.select([connection.fileno()], [], [], 0)[0]:
+            return False
+        connection.execute("SELECT 1")
+    except Exception:
+        connection.close()
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def answering(connection: "psycopg.Connection[Any]") -> Iterator[None]:
+    """What is asked meanwhile is answered in time, or the connection is cut and the question fails."""
+    guard = threading.Timer(ANSWER, _cut, [connection])
+    guard.daemon = True
+    guard.start()
+    try:
+        yield
+    finally:
+        guard.cancel()
+
+
+def _cut(connection: "psycopg.Connection[Any]") -> None:
+    """Whoever waits for the server on this connection stops waiting: no timeout of libpq ends a read from a frozen one."""
+    with contextlib.suppress(Exception):
+        ours = socket.socket(fileno=os.dup(connection.fileno()))
+        with ours:
+            ours.shutdown(socket.SHUT_RDWR)
+
+
+@contextlib.contextmanager
+def in_words() -> Iterator[None]:
+    """What the database says becomes an error of ours, without the URL, which may hold a password."""
+    try:
+        import psycopg
+        from psycopg import errors
+    except ImportError:
+        yield
+        return
+    try:
+        yield
+    except errors.InsufficientPrivilege as error:
+        hint = "let the store's owner run `homelab claims init-store --grant ROLE`"
+        raise Refused(f"the claim store does not let us: {_line(error)}", hint=hint) from None
+    except (errors.UndefinedFunction, errors.InvalidSchemaName, errors.UndefinedTable):
+        words = "the claim store's database has no claims in it yet"
+        raise Unreachable(words, hint="`homelab claims init-store` prepares it", next="homelab claims init-store") from None
+    except psycopg.Error as error:
+        hint = "look at the server and at HOMELAB_CLAIMS or [claims] store; nothing was started or changed"
+        raise Unreachable(f"the claim store cannot be reached: {_line(error)}", hint=hint) from None
+
+
+def _line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

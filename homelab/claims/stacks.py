@@ -1,0 +1,93 @@
+"""Changes to stacks that others hold: which stacks a change touches, and who is in the way.
+
+Only what the change itself does counts: what a merge brings in from elsewhere was somebody else's to answer for.
+"""
+
+import functools
+import os
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from homelab.claims import asking, stores, words
+from homelab.claims.model import Claim
+from homelab.errors import HomelabError, Refused
+from homelab.git import Repository
+from homelab.repo import Objects
+
+
+def labels(paths: Iterable[str]) -> set[str]:
+    """Return what is to be free before these paths change: the stack of each, and all stacks around it."""
+    found: set[str] = set()
+    for path in paths:
+        parts = PurePosixPath(path).parts
+        for at in (number for number, part in enumerate(parts[:-1]) if part == "stacks"):
+            name = parts[at + 1 :]
+            # `stacks/NAME` itself may be what changes: a link, a submodule.
+            found.update(f"stack:{'/'.join(name[:end])}" for end in range(1, max(2, len(name))))
+    return found
+
+
+def staged(repository: Repository) -> set[str]:
+    """Return the paths that the commit in the making changes; in a merge those that differ from both sides."""
+    changed = _names(repository, "diff", "--cached")
+    if repository.oid("MERGE_HEAD"):
+        changed &= _names(repository, "diff", "--cached", "MERGE_HEAD")
+    return changed
+
+
+def pushed(repository: Repository, new: str, old: str | None = None) -> set[str]:
+    """Return the paths that the commits change which no remote has yet; `old` is what the pushed ref is there."""
+    known = ["--not", "--remotes", *([old] if old and repository.oid(f"{old}^{{commit}}") else [])]
+    return _names(repository, "log", "--format=", "-c", "--root", new, *known)
+
+
+def _names(repository: Repository, command: str, *args: str) -> set[str]:
+    # `git commit -a` and `git commit PATH` make the commit from an index of its own, and name it to hooks.
+    index = {"GIT_INDEX_FILE": os.environ["GIT_INDEX_FILE"]} if "GIT_INDEX_FILE" in os.environ else {}
+    listed = repository.out(command, "--name-only", "--no-renames", "--no-ext-diff", "-z", *args, env=index)
+    return {name.lstrip("\n") for name in listed.split("\0") if name.strip("\n")}
+
+
+def holders(paths: Iterable[str]) -> list[Claim]:
+    """Return the claims of others on the stacks that these paths touch. No stack is touched: no store is asked."""
+    wanted = labels(paths)
+    if not wanted:
+        return []
+    store = stores.open(stores.url())
+    asker = asking.holder()
+    own = store.inside(asking.claim_id())
+    return [
+        claim
+        for claim in store.board()
+        if claim.label in wanted and claim.id not in own and not (claim.damaged is None and claim.holder.is_same(asker))
+    ]
+
+
+def require_free(paths: Iterable[str], what: str) -> None:
+    """Nobody else holds a stack that these paths touch. Raises `Refused` saying who and why, `Unreachable`."""
+    found = holders(paths)
+    if found:
+        raise Refused(
+            f"{what} changes what others hold:\n" + "\n".join(words.held(claim) for claim in found),
+            hint=f"talk to {words.person(found[0])}, or wait: `homelab claims` shows when it is free",
+            next="homelab claims",
+            fields={"blockers": [claim.document() for claim in found]},
+        )
+
+
+def touched(repository: Repository, _: Objects, target: str, head: str) -> list[str] | None:
+    """Return the claimed labels whose stacks `head` changes since it left `target`; None where the store is not there."""
+    held = _held()
+    if not held:
+        return None if held is None else []
+    listed = repository.line("diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", f"{target}...{head}")
+    return None if listed is None else sorted(held & labels(name for name in listed.split("\0") if name))
+
+
+@functools.cache
+def _held() -> frozenset[str] | None:
+    # Once a process: a listing asks for every worktree.
+    try:
+        return frozenset(claim.label for claim in stores.open(stores.url()).board())
+    except HomelabError:
+        return None

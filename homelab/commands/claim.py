@@ -1,0 +1,234 @@
+"""``homelab claim``, ``homelab release`` and the board of ``homelab claims``."""
+
+from typing import Any
+
+import click
+
+from homelab import output
+from homelab.commands import Group, json_option
+from homelab.errors import ChildExit, Interrupted, Usage
+
+
+class _WithCommand(click.Command):
+    """What follows ``--`` is the command to run, untouched."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta["homelab.command"] = tuple(args[at + 1 :])
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
+
+def seconds(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Return the seconds of a duration on the command line. Raises `Usage`."""
+    if value is None:
+        return None
+    from homelab import config
+
+    return config.duration(value, parameter.opts[0])
+
+
+def text(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return a text for others to read. Raises `Usage` when it is blank."""
+    if value is not None and not value.strip():
+        raise Usage(f"{parameter.opts[0]} is blank", hint="say in a few words what for: others read it")
+    from homelab.claims import asking
+
+    return asking.plain(value).strip() if value else None
+
+
+def _labels(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    from homelab.claims import model
+
+    return tuple(dict.fromkeys(model.label(text) for text in value))
+
+
+@click.command(cls=_WithCommand)
+@click.argument("labels", nargs=-1, required=True, metavar="LABEL...", callback=_labels)
+@click.option("--purpose", required=True, metavar="TEXT", callback=text, help="What for, in a few words.")
+@click.option("--for", "duration", metavar="DURATION", callback=seconds, help="Until when: 90s, 15m, 2h, 7d.")
+@click.option("--shared", is_flag=True, help="Together with others who share it.")
+@click.option("--wait", metavar="DURATION", callback=seconds, help="Wait in the queue, this long at the most.")
+@json_option
+@click.pass_context
+def claim(
+    ctx: click.Context,
+    labels: tuple[str, ...],
+    purpose: str,
+    duration: int | None,
+    shared: bool,
+    wait: int | None,
+    as_json: bool,
+) -> None:
+    """Claim resources: as a lease, or after -- for as long as CMD runs.
+
+    A LABEL is KIND:NAME, for instance stack:vault or node:n1.
+    """
+    from homelab.claims import asking, model, taking
+
+    command = ctx.meta.get("homelab.command")
+    if command == ():
+        raise Usage("there is no command after --", hint="name one, or leave the -- away for a lease")
+    if command and duration:
+        output.say("--for is for leases: a claim with a command lasts as long as the command")
+    request = model.Request(
+        asking.new_id(), labels, model.SHARED if shared else model.EXCLUSIVE,
+        model.PROCESS if command else model.LEASED, purpose, asking.holder(), duration,
+    )  # fmt: skip
+    if command:
+        _run(request, command, wait, as_json)
+    else:
+        _tell(taking.take(taking.store(), request, wait), as_json)
+
+
+def _tell(taken: Any, as_json: bool) -> None:
+    if as_json:
+        output.answer_json(_document(taken.claims))
+        return
+    for each in taken.claims:
+        output.answer(f"{each.label} is yours, fence {each.fence}, {_until(each)}")
+
+
+def _until(claim: Any) -> str:
+    from homelab.claims import words
+
+    return words.until(claim)
+
+
+def _document(claims: Any) -> dict[str, Any]:
+    documents = [each.document() for each in claims]
+    return {"ok": True, **(documents[0] if len(documents) == 1 else {}), "claims": documents}
+
+
+def _run(request: Any, command: tuple[str, ...], wait: int | None, as_json: bool) -> None:
+    from homelab.claims import bound, taking
+
+    # With --json stdout is our one document, so the command's goes where ours speaks.
+    run = bound.Command(command, stdout=2 if as_json else None)
+    bound.findable(run)
+    store = taking.store()
+    taken = taking.take(store, request, wait)
+    for each in taken.new:
+        output.say(f"{each.label} is claimed, fence {each.fence}")
+    code = bound.run(run, taken, store)
+    if as_json:
+        output.answer_json({**_document(taken.claims), "ok": code == 0, "exit_code": code})
+    if code:
+        raise ChildExit(code)
+
+
+@click.command()
+@click.argument("labels", nargs=-1, metavar="LABEL...", callback=_labels)
+@click.option("--all-mine", is_flag=True, help="All leases of this session.")
+@json_option
+def release(labels: tuple[str, ...], all_mine: bool, as_json: bool) -> None:
+    """Release leases."""
+    from homelab.claims import asking, taking
+
+    if bool(labels) == all_mine:
+        raise Usage("name the labels to release, or say --all-mine", hint="`homelab claims` lists what is held")
+    gone = taking.release(taking.store(), labels, asking.holder(), all=all_mine)
+    if as_json:
+        output.answer_json({"ok": True, "released": [each.document() for each in gone]})
+        return
+    for label in sorted(set(labels) - {each.label for each in gone}):
+        output.say(f"{label} was not held")
+    for each in gone:
+        output.say(f"{each.label} is free, it was held for {output.ago(each.claimed_at).removesuffix(' ago')}")
+    if all_mine and not gone:
+        output.say("this session holds no lease")
+
+
+@click.group(cls=Group, invoke_without_command=True)
+@json_option
+@click.option("--watch", is_flag=True, help="Stay, and show every change.")
+@click.pass_context
+def claims(ctx: click.Context, as_json: bool, watch: bool) -> None:
+    """Show who holds what, since when, until when and why."""
+    if ctx.invoked_subcommand is not None:
+        return
+    from homelab.claims import board, taking
+
+    store = taking.store()
+    if watch:
+        try:
+            board.watch(store, as_json=as_json)
+        except KeyboardInterrupt:
+            raise ChildExit(130) from None
+        except Interrupted as error:
+            # How one leaves, so nothing to tell.
+            raise ChildExit(error.exit_code) from None
+    elif as_json:
+        output.answer_json([each.document() for each in store.board()])
+    else:
+        output.answer(board.table(store.board()))
+
+
+@claims.command()
+@click.argument("labels", nargs=-1, metavar="[LABEL]", callback=_labels)
+@click.option("--since", metavar="DURATION", callback=seconds, help="Only what happened since then.")
+@json_option
+def history(labels: tuple[str, ...], since: int | None, as_json: bool) -> None:
+    """Show what became of claims: taken, renewed, released, expired, abandoned, stolen."""
+    from homelab.claims import board, taking
+
+    if len(labels) > 1:
+        raise Usage("name one label, or none for all", hint="`homelab claims history stack:vault`")
+    events = board.since(taking.store().history(labels[0] if labels else None), since)
+    if as_json:
+        output.answer_json(events)
+    else:
+        output.answer(board.events(events))
+
+
+@claims.command()
+@click.argument("labels", nargs=-1, metavar="[LABEL]...", callback=_labels)
+@json_option
+def renew(labels: tuple[str, ...], as_json: bool) -> None:
+    """Renew the leases of this session, all of them where none is named."""
+    from homelab.claims import asking, taking
+
+    renewed = taking.renew(taking.store(), labels, asking.holder())
+    if as_json:
+        output.answer_json(_document(renewed))
+        return
+    for each in renewed:
+        output.answer(f"{each.label} is yours, fence {each.fence}, {_until(each)}")
+    if not renewed:
+        output.say("this session holds no lease")
+
+
+@claims.command()
+@click.argument("labels", nargs=1, metavar="LABEL", callback=lambda ctx, p, value: _labels(ctx, p, (value,)))
+@click.option("--reason", required=True, metavar="TEXT", callback=text, help="Why; the history keeps it.")
+@click.option("--force", is_flag=True, help="Even from a command that still runs.")
+@json_option
+def steal(labels: tuple[str, ...], reason: str, force: bool, as_json: bool) -> None:
+    """Take a claim from its holder. It is yours then, as a lease."""
+    from homelab.claims import asking, model, taking, words
+
+    request = model.Request(asking.new_id(), labels, model.EXCLUSIVE, model.LEASED, reason, asking.holder())
+    claim, gone = taking.steal(taking.store(), request, reason, force=force)
+    for each in gone:
+        output.say(f"taken from {words.person(each)}: {output.line(each.purpose)}{words.pids(each)}")
+    if not gone:
+        output.say(f"nobody held {claim.label}")
+    if as_json:
+        output.answer_json({**_document([claim]), "taken": [each.document() for each in gone]})
+    else:
+        output.answer(f"{claim.label} is yours, fence {claim.fence}, {_until(claim)}")
+
+
+@claims.command("init-store")
+@click.option("--grant", metavar="ROLE", help="A role of the database that may use the store, and no more.")
+@json_option
+def init_store(grant: str | None, as_json: bool) -> None:
+    """Prepare the claim store: the folder, or the schema of the database."""
+    from homelab.claims import stores
+
+    words = stores.prepare(stores.url(), grant)
+    if as_json:
+        output.answer_json({"ok": True, "store": words})
+    else:
+        output.say(f"the claim store {words} is ready")

@@ -1,0 +1,71 @@
+"""``homelab doctor``."""
+
+from typing import Any
+
+import click
+
+from homelab import attack, git, output
+from homelab import doctor as diagnosis
+from homelab.attack import Outcome
+from homelab.commands import json_option
+from homelab.doctor import Diagnosis
+from homelab.errors import Failed
+
+#: A repair that begins like this is a command, not advice.
+_PROGRAMS = ("homelab ", "git ", "chmod ", "unset ")
+_WORDS = {
+    "whole": "the whole gate: every ref of every push is judged",
+    "framework": "the framework's hook only: the first ref of a push is judged, deletions are not",
+    "none": "no gate: pushes are not judged",
+}
+
+
+@click.command()
+@click.option("--attack", "attacking", is_flag=True, help="Push throwaway commits at the gate and report what leaks.")
+@json_option
+def doctor(attacking: bool, as_json: bool) -> None:
+    """Say whether the gate holds here, and how to repair it."""
+    repository = git.discover()
+    found = diagnosis.diagnose(repository)
+    outcomes = attack.run(repository) if attacking else None
+    holds = found.holds and all(outcome.result == attack.HELD for outcome in outcomes or ())
+    document = _document(found, outcomes, holds)
+    if not as_json:
+        _show(found, outcomes)
+    if not holds:
+        repair = next((f.repair for f in found.findings if f.severity == diagnosis.FAILURE and f.repair), None)
+        raise Failed(
+            _reason(found, outcomes),
+            hint=f"to repair it: {repair}" if repair else "the lines above say what to do",
+            next=repair if repair and repair.startswith(_PROGRAMS) else None,
+            fields=document,
+        )
+    if as_json:
+        output.answer_json({"ok": True, **document})
+
+
+def _reason(found: Diagnosis, outcomes: tuple[Outcome, ...] | None) -> str:
+    leaks = [outcome.name for outcome in outcomes or () if outcome.result == attack.LEAKED]
+    if leaks:
+        return f"the gate leaks: {', '.join(leaks)}"
+    if found.holds:
+        return "the gate refuses an ordinary branch"
+    return next((f.message for f in found.findings if f.severity == diagnosis.FAILURE), "the gate does not hold here")
+
+
+def _document(found: Diagnosis, outcomes: tuple[Outcome, ...] | None, holds: bool) -> dict[str, Any]:
+    findings = [{"id": f.id, "severity": f.severity, "message": f.message, "repair": f.repair} for f in found.findings]
+    document: dict[str, Any] = {"holds": holds, "gate": found.gate, "findings": findings}
+    if outcomes is not None:
+        document["attack"] = [{"name": o.name, "result": o.result, "words": o.words} for o in outcomes]
+    return document
+
+
+def _show(found: Diagnosis, outcomes: tuple[Outcome, ...] | None) -> None:
+    output.answer(f"gate     {_WORDS[found.gate]}")
+    for finding in found.findings:
+        output.answer(f"{finding.severity:8} {output.line(finding.message)}")
+        if finding.repair:
+            output.answer(f"         repair: {output.line(finding.repair)}")
+    for outcome in outcomes or ():
+        output.answer(f"{outcome.result:8} {outcome.name}")

@@ -1,0 +1,50 @@
+"""``homelab tf``: what follows the stack's name is the runner's, untouched."""
+
+import click
+
+from homelab.commands.claim import seconds, text
+from homelab.errors import ChildExit
+
+# Parsing ends at the stack's name: `--help` and `--json` behind it are the runner's too.
+_VERBATIM = {"allow_interspersed_args": False}
+
+
+def _stack_command(verb: str, words: str) -> click.Command:
+    @click.command(verb, help=words, context_settings=_VERBATIM)
+    @click.argument("stack")
+    @click.argument("args", nargs=-1, type=click.UNPROCESSED)
+    def command(stack: str, args: tuple[str, ...]) -> None:
+        from homelab import terraform
+
+        terraform.run(verb, terraform.stack(stack), args)
+
+    return command
+
+
+plan = _stack_command("plan", "Show what an apply of STACK would change.")
+validate = _stack_command("validate", "Check the configuration of STACK.")
+fmt = _stack_command("fmt", "Format the files of STACK, and all below.")
+
+
+@click.command("force-unlock", context_settings=_VERBATIM)
+@click.argument("stack")
+@click.argument("lock_id")
+def force_unlock(stack: str, lock_id: str) -> None:
+    """Free the state lock LOCK_ID of STACK, which a dead run has left behind."""
+    from homelab import terraform
+
+    terraform.run("force-unlock", terraform.stack(stack), (lock_id,))
+
+
+@click.command(context_settings=_VERBATIM)
+@click.option("--wait", metavar="DURATION", callback=seconds, help="Wait in the stack's queue, this long at the most.")
+@click.option("--no-claim", metavar="REASON", callback=text, help="Without the claim; the reason goes into the history.")
+@click.argument("stack")
+@click.argument("args", nargs=-1, type=click.UNPROCESSED)
+def apply(stack: str, args: tuple[str, ...], wait: int | None, no_claim: str | None) -> None:
+    """Apply STACK under its claim, which lasts as long as the runner."""
+    from homelab import terraform
+
+    code = terraform.apply(terraform.stack(stack), args, wait=wait, no_claim=no_claim)
+    if code:
+        raise ChildExit(code)

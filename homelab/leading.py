@@ -1,0 +1,328 @@
+"""Leading: one landing in its turn, and those behind it that it takes along.
+
+What is landed is what was verified: the one push takes a `Verified`. A run is given up when it has become pointless,
+because the queue has grown while it had hardly begun, or because the target moved and with it what is being run.
+"""
+
+import os
+import platform
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from homelab import batch, candidate, git, journal, memo, output, publication, queue, readiness, receipts, suites, verification
+from homelab.batch import Member
+from homelab.config import Land, Suite, Verify
+from homelab.errors import Conflict, Failed, HomelabError, Refused, Unreachable, Usage
+from homelab.execution import Reporter
+from homelab.git import Repository
+from homelab.journal import Landing
+from homelab.publication import Target
+from homelab.queue import Place, Ticket
+from homelab.suites import Demand
+from homelab.verification import Red, Verified
+from homelab.watch import Watch
+
+_CANDIDATES = "refs/homelab/landing/"
+#: Seconds for which a leader waits for others that may just be starting, and for those that have begun to.
+_LINGER, _PATIENCE = 0.06, 1.5
+#: A batch of so many is worth a guess at its first half.
+_WORTH = 6
+
+
+class Progress(Protocol):
+    """What a leader tells of its own landing while it goes on."""
+
+    branch: str | None
+    commit: str | None
+    tree: str | None
+    attempts: int
+    suites: list[dict[str, Any]]
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the person asked for."""
+
+    verify_cmd: str | None = None
+    no_verify: bool = False
+    reporter: Reporter = field(default_factory=Reporter)
+
+    @property
+    def alone(self) -> bool:
+        """Tell whether it may not share a batch: its way of verifying is nobody else's."""
+        return self.no_verify or self.verify_cmd is not None
+
+
+def _attempts(count: int) -> str:
+    return f"{count} attempt{'s' if count > 1 else ''}"
+
+
+class _GivenUp(Exception):
+    """The run has become pointless; all begins anew."""
+
+
+@dataclass(slots=True)
+class Leader:
+    """One landing in its turn, and those that it takes along."""
+
+    target: Target
+    limits: Land
+    #: Returns where markers for the shell hook go, the rules of this moment known to it.
+    markers: Callable[[], Path | None]
+    guard: batch.Guard
+    wish: Wish
+    report: Progress
+    place: Place
+    clock: float = field(default_factory=time.monotonic)
+    #: Whether others may come along; not any more once a push of several was refused.
+    sociable: bool = True
+    #: Whether a run was given up once already because the queue had grown.
+    grown: bool = False
+    _base: str | None = None
+
+    @property
+    def _repository(self) -> Repository:
+        return self.target.repository
+
+    @property
+    def _head(self) -> str:
+        assert self.place.ticket.head is not None
+        return self.place.ticket.head
+
+    def run(self) -> None:
+        """Our work has landed, and that of others with it. Raises what kept ours from that."""
+        publication.settle_earlier(self._repository)
+        self._sweep()
+        self.sociable = not (self.limits.each_commit or self.wish.alone)
+        while True:
+            base = git.fetch_branch(self._repository, self.target.remote, self.target.branch)
+            if base is None:
+                readiness.check_gone(self._repository, self.target.remote, self.target.branch)
+            elif self._repository.is_ancestor(self._head, base):
+                self.report.status, self.report.commit = "already-landed", self._head
+                self.report.tree = self.target.objects.commit(self._head).tree
+                return
+            readiness.check_rewound(self._repository, self._head, base, f"{self.target.remote}/{self.target.branch}")
+            self._limit()
+            self.report.attempts += 1
+            self._base = base
+            if self._attempt(base):
+                self.report.status = "landed"
+                return
+
+    def _sweep(self) -> None:
+        """No candidate of a lander that was killed is left; whoever leads is the only one that has any."""
+        for ref in (self._repository.line("for-each-ref", "--format=%(refname)", _CANDIDATES) or "").split():
+            self._repository.run("update-ref", "-d", ref)
+
+    def _limit(self) -> None:
+        """Raises `Failed` when others moved the target too often, or for too long."""
+        if self.report.attempts >= self.limits.attempts or time.monotonic() - self.clock > self.limits.deadline:
+            raise Failed(
+                f"{self.target.branch} kept moving: gave up after {_attempts(self.report.attempts)} in "
+                f"{output.duration(time.monotonic() - self.clock)}",
+                hint="run `homelab work land` again; what was verified is remembered",
+                next="homelab work land",
+            )
+
+    def _attempt(self, base: str | None) -> bool:
+        """Return whether our work has landed on `base`; False when all begins anew."""
+        own = self._bring(base)
+        self.guard(base, own.commit)
+        members = batch.join(self.target, own, self._companions(), self.guard) if self.sociable and base is not None else [own]
+        self.report.commit, self.report.tree = own.commit, own.merged.tree
+        if len(members) > 1:
+            output.say(f"landing {len(members)} at once: {', '.join(str(member.ticket.branch) for member in members)}")
+        # Without a ref of its own `git gc` may take the candidate while it is being verified; the last has all others.
+        ref = f"{_CANDIDATES}{self.place.ticket.number}"
+        self._repository.out("update-ref", ref, members[-1].commit)
+        try:
+            return self._land(members)
+        finally:
+            self._repository.run("update-ref", "-d", ref)
+
+    def _bring(self, base: str | None) -> Member:
+        """Return our own landing. Raises `Conflict`, with the worktree standing in the merge."""
+        try:
+            return batch.bring(self.target, self.place.ticket, base, self._head, self._trailers)
+        except Conflict:
+            assert base is not None
+            name = f"{self.target.remote}/{self.target.branch}"
+            if candidate.leave_conflict(self._repository, base, name):
+                raise
+        except (Usage, Refused):
+            if not self.wish.no_verify:
+                raise
+            return self._waived(base)
+        raise Conflict(
+            "git merged the target into the branch itself",
+            hint="look at the merge, then `homelab work land` again",
+            next="homelab work land",
+        )
+
+    def _waived(self, base: str | None) -> Member:
+        """Return our own landing though the rules for it cannot be read: a person waives what they would say."""
+        merged = candidate.merge(self._repository, self.target.objects, base, self._head)
+        demand = Demand(merged.tree, "", (), False, False)
+        commit = candidate.commit(self._repository, merged, f"Merge branch '{self.report.branch}'", self._trailers(demand))
+        return Member(self.place.ticket, base, merged, commit, demand)
+
+    def _trailers(self, demand: Demand) -> list[str]:
+        """Return what our merge commit says of its verification."""
+        if self.wish.no_verify:
+            return [f"Homelab-Unverified: {output.line(verification.user())} {output.now()}"]
+        rows = batch.verified_by(self.target, demand, self._base)
+        if self.wish.verify_cmd is not None:
+            rows.append(f"Homelab-Verified: verify-cmd {self._own_run(demand.tree).runs[0].key}")
+        return rows
+
+    def _companions(self) -> list[Ticket]:
+        """Return who waits behind us, having lingered for those who are about to say what they bring."""
+        most, began = batch.size(self._repository) - 1, time.monotonic()
+        while most:
+            behind = queue.waiting(self._repository, behind=self.place.ticket.number)
+            lingered = time.monotonic() - began
+            if lingered > _PATIENCE or (lingered > _LINGER and all(ticket.head for ticket in behind)):
+                return behind[:most]
+            time.sleep(0.02)
+        return []
+
+    def _land(self, members: list[Member]) -> bool:
+        """Return whether our own work has landed. Raises `Red` where it is red; others are told what became of theirs."""
+        watch = Watch(self.target, members, self.place.ticket.number, may_grow=self.sociable and not self.grown)
+        try:
+            aside = self._aside(members[-1], watch) if self._is_worth_a_guess(members) else None
+            proof = batch.prove(members, lambda member: self._ensure(member, watch), aside)
+        except _GivenUp:
+            self.grown |= watch.why == "grown"
+            output.say(f"{watch.words}; building anew")
+            return False
+        if proof.verified is not None and not self._publish(members[: proof.count], proof.verified):
+            return False
+        if proof.culprit is not None:
+            self._record_red(members[proof.count], proof.culprit)
+            if proof.count == 0:
+                raise proof.culprit
+        return True
+
+    def _is_worth_a_guess(self, members: list[Member]) -> bool:
+        """Tell whether to verify half of a batch beside it: not where a red was just taken out, for another is unlikely."""
+        last = journal.landings(self._repository)[-1:]
+        quiet = not last or last[0].get("status") != "failed"
+        return len(members) >= _WORTH and quiet and not self.grown and (os.cpu_count() or 1) > 1
+
+    def _aside(self, whole: Member, watch: Watch) -> batch.Aside:
+        """Return how to verify a member beside the whole batch: what both need is run once, for the whole."""
+        shared = {run.key for run in whole.demand.runs}
+
+        def begin(member: Member) -> verification.Guess:
+            runs = tuple(run for run in member.demand.runs if run.key not in shared)
+            part = replace(member.demand, runs=runs, whole=suites.digest(["part", member.demand.whole]))
+            return verification.Guess(self._repository, self.target.objects, member.commit, part, watch)
+
+        return begin
+
+    def _ensure(self, member: Member, watch: Watch) -> Verified:
+        """Return the proof for a candidate, or a person's word for it. Raises `Red`, or `_GivenUp`."""
+        if self.wish.no_verify:
+            output.warn(f"landing {member.commit[:12]} WITHOUT verification, as asked; the journal says who and when")
+            self._grant(member.commit, "no-verify", None)
+            return verification.waive(member.commit, member.merged.tree)
+        demand = member.demand
+        if self.wish.verify_cmd is not None:
+            own = self._own_run(demand.tree)
+            whole = suites.digest([demand.whole, own.whole])
+            demand = Demand(demand.tree, whole, (*demand.runs, *own.runs), True, True)
+        watch.begin(demand)
+        try:
+            verified = verification.ensure(
+                self._repository, self.target.objects, member.commit, demand, reporter=self.wish.reporter, abandoned=watch
+            )
+        except Red:
+            if watch.why:
+                raise _GivenUp from None
+            raise
+        if self.wish.verify_cmd is not None and not member.demand.verifiable:
+            self._grant(member.commit, "verify-cmd", demand.runs[-1].key)
+        return verified
+
+    def _own_run(self, tree: str) -> Demand:
+        """Return the demand of --verify-cmd: one suite on the whole tree."""
+        assert self.wish.verify_cmd is not None
+        keys = suites.Keys(self.target.objects, tree, verification.filters(self._repository))
+        run = keys.run(Suite("verify-cmd", self.wish.verify_cmd), ".", Verify())
+        return Demand(tree, run.key, (run,), True, False)
+
+    def _grant(self, commit: str, kind: str, key: str | None) -> None:
+        given = receipts.Grant(commit, self.target.branch, kind, verification.user(), output.now(), key)
+        receipts.grant(self._repository, given)
+
+    def _publish(self, members: list[Member], verified: Verified) -> bool:
+        """Return whether all of the members have landed; False when all begins anew."""
+        if gone := [member for member in members[1:] if not queue.is_waiting(self._repository, member.ticket)]:
+            output.say(f"{gone[0].ticket.branch} has left the queue; building anew without it")
+            return False
+        documents = verification.documents(verified.results)
+        landings = [self._record(member, documents, passed=verified.passed) for member in members]
+        if verified.passed:
+            self._remember(verified, members[0].base)
+        try:
+            landed = publication.publish(self.target, verified, landings)
+        except (Unreachable, HomelabError) as error:
+            if len(members) == 1 or isinstance(error, Unreachable):
+                raise
+            output.say("the push of several was refused; landing alone")
+            self.sociable = False
+            return False
+        if not landed:
+            output.say(f"{self.target.branch} moved meanwhile; building anew on what stands there")
+            return False
+        self.report.commit, self.report.tree = members[0].commit, members[0].merged.tree
+        self.report.suites = landings[0].suites
+        for member, landing in zip(members[1:], landings[1:], strict=True):
+            self._tell(member, {"status": "landed", "suites": landing.suites})
+        return True
+
+    def _tell(self, member: Member, words: dict[str, Any]) -> None:
+        document = {"commit": member.commit, "tree": member.merged.tree, "attempts": self.report.attempts, **words}
+        queue.answer(self._repository, member.ticket, document)
+
+    def _record_red(self, member: Member, red: Red) -> None:
+        """The journal has a red member, and its lander is told what it would have been told alone."""
+        documents = verification.documents(red.results)
+        landing = self._record(member, documents, passed=False)
+        journal.close(self._repository, replace(landing, status="failed", reason=red.message, finished=output.now()))
+        if member.ticket != self.place.ticket:
+            self._tell(member, {"status": "failed", "suites": documents, "message": red.message, "hint": red.hint})
+
+    def _record(self, member: Member, documents: list[dict[str, Any]], *, passed: bool) -> Landing:
+        ticket = member.ticket
+        return Landing(
+            id=uuid.uuid4().hex,
+            started=ticket.since,
+            user=ticket.user,
+            host=platform.node(),
+            session=ticket.session,
+            branch=ticket.branch or "",
+            remote=self.target.remote,
+            target=self.target.branch,
+            head=member.merged.head,
+            base=member.base,
+            commit=member.commit,
+            tree=member.merged.tree,
+            verified=passed,
+            suites=documents,
+            attempts=self.report.attempts,
+        )
+
+    def _remember(self, verified: Verified, base: str | None) -> None:
+        """The clone's own hook need not think about the push that comes: it was judged here, by the same rules."""
+        named = any(result.run.suite.env or result.run.verify.env for result in verified.results)
+        folder = None if named or self.wish.verify_cmd is not None else self.markers()
+        if folder is not None:
+            memo.mark(folder, self.target.ref, base or "0" * len(verified.commit), verified.commit)

@@ -1,0 +1,34 @@
+"""``claimed-stacks``: refuses a change to a stack that another session holds, saying who and why.
+
+Started by pre-commit or prek, before a commit for what is staged, before a push for the ref that they tell of.
+"""
+
+import os
+import sys
+
+from homelab import git, output, push
+from homelab.claims import stacks
+from homelab.errors import Refused
+
+
+def judge() -> None:
+    """The commit or the push may go on. Raises `Refused`."""
+    repository = git.discover(from_hook=True)
+    told = push.from_framework(os.environ)
+    if told is None:
+        stacks.require_free(stacks.staged(repository), "the commit")
+        return
+    new = repository.oid(f"{told.source}^{{commit}}")
+    if new is None:
+        hint = "push the branch by its plain name: git push REMOTE BRANCH"
+        raise Refused(f"cannot tell which commit {told.source!r} is", hint=hint)
+    stacks.require_free(stacks.pushed(repository, new, os.environ.get("PRE_COMMIT_FROM_REF")), "the push")
+
+
+def main() -> None:
+    """The program ``homelab-claimed-stacks``."""
+    sys.exit(output.report(judge))
+
+
+if __name__ == "__main__":
+    main()

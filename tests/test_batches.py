@@ -1,0 +1,155 @@
+"""Many land at once: how often something is verified, who lands, who is told what."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.world import BIN, World
+
+
+class Crowd:
+    """Worktrees with a change each, landed at once; every run of a suite leaves a line in `count`."""
+
+    def __init__(self, world: World, names: list[str], suite: str = "test ! -e bad", extra: str = "") -> None:
+        self.world, self.count = world, world.root / "count"
+        self.count.touch()
+        run = f"echo $PWD >> {self.count}; sleep 0.5; {suite}"
+        world.publish({"homelab.toml": f'{extra}\n[[suite]]\nname = "s"\nrun = "{run}"\n'})
+        self.places = {name: Path(world.homelab("work", "start", name).stdout.strip()) for name in names}
+
+    def start(self, name: str, *args: str) -> "subprocess.Popen[bytes]":
+        with (self.world.root / f"{name}.err").open("wb") as narration:
+            return subprocess.Popen(
+                [BIN / "homelab", "work", "land", "--json", *args], cwd=self.places[name], env=self.world.env,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=narration,
+            )  # fmt: skip
+
+    def land(self) -> dict[str, dict[str, object]]:
+        """Land all at once and return each answer."""
+        children = {name: self.start(name) for name in self.places}
+        return {name: json.loads(child.communicate(timeout=90)[0]) for name, child in children.items()}
+
+    def runs(self) -> int:
+        return len(self.count.read_text().split())
+
+
+def test_eight_greens_land_with_two_verifications(world: World) -> None:
+    crowd = Crowd(world, [f"t{n}" for n in range(8)])
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    answers = crowd.land()
+    assert {answer["status"] for answer in answers.values()} == {"landed"}
+    assert crowd.runs() <= 3  # two, and one more where the machine was too slow to have them begin together
+    line = world.git("rev-list", "--first-parent", "master", cwd=world.remote).split()
+    assert {answer["commit"] for answer in answers.values()} <= set(line)
+    assert len(world.json("work", "log")) == 8
+    assert not list((world.clone / ".git/homelab/queue").glob("*.lock"))
+
+
+def test_a_red_among_greens_is_found_and_the_others_land(world: World) -> None:
+    crowd = Crowd(world, [f"t{n}" for n in range(5)])
+    for name, path in crowd.places.items():
+        world.commit({"bad" if name == "t2" else name: "1"}, cwd=path)
+    answers = crowd.land()
+    assert {name: answer["status"] for name, answer in answers.items()} == {
+        name: "failed" if name == "t2" else "landed" for name in crowd.places
+    }
+    error = answers["t2"]["error"]
+    assert isinstance(error, dict) and "is red" in error["message"]
+    assert "it ended with 1" in (world.root / "t2.err").read_text()
+    assert "bad" not in world.git("ls-tree", "--name-only", "master", cwd=world.remote).split()
+
+
+def test_greens_that_are_red_together_do_not_land_together(world: World) -> None:
+    crowd = Crowd(world, ["a", "b"], "test ! -e a || test ! -e b")
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    assert sorted(str(answer["status"]) for answer in crowd.land().values()) == ["failed", "landed"]
+
+
+def test_a_conflict_leaves_the_batch_and_the_others_go_on(world: World) -> None:
+    crowd = Crowd(world, ["a", "b", "c"])
+    for name, path in crowd.places.items():
+        world.commit({"README" if name != "c" else "c": name}, cwd=path)
+    answers = crowd.land()
+    statuses = sorted(str(answer["status"]) for answer in answers.values())
+    assert statuses == ["conflict", "landed", "landed"] and answers["c"]["status"] == "landed"
+    loser = next(name for name, answer in answers.items() if answer["status"] == "conflict")
+    assert world.git("diff", "--name-only", "--diff-filter=U", cwd=crowd.places[loser]) == "README"
+
+
+def test_stacks_are_verified_once_each(world: World) -> None:
+    names = [f"t{n}" for n in range(4)]
+    crowd = Crowd(world, names)
+    world.publish({
+        "homelab.toml": f'[[suite]]\nname = "s"\neach = "stacks/*"\nrun = "echo $PWD >> {crowd.count}; sleep 0.5"\n',
+        **{f"stacks/{name}/f": "0" for name in names},
+    })  # fmt: skip
+    world.git("fetch", "--quiet")
+    for name, path in crowd.places.items():
+        world.git("reset", "--quiet", "--hard", "origin/master", cwd=path)
+        world.commit({f"stacks/{name}/f": "1"}, cwd=path)
+    assert world.homelab("verify", "origin/master").returncode == 0
+    crowd.count.write_text("")
+    assert {answer["status"] for answer in crowd.land().values()} == {"landed"}
+    assert sorted(Path(row).name for row in crowd.count.read_text().split()) == names
+
+
+def test_ones_own_way_of_verifying_lands_alone(world: World) -> None:
+    crowd = Crowd(world, ["a", "b", "c"])
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    children = [crowd.start("a"), crowd.start("b", "--verify-cmd", "test ! -e never"), crowd.start("c", "--no-verify")]
+    answers = [json.loads(child.communicate(timeout=60)[0]) for child in children]
+    assert [answer["status"] for answer in answers] == ["landed"] * 3
+    verified = {entry["branch"]: entry["verified"] for entry in world.json("work", "log")}
+    assert verified == {"ada/a": True, "ada/b": True, "ada/c": False}
+
+
+def test_each_commit_lands_one_by_one(world: World) -> None:
+    crowd = Crowd(world, ["a", "b", "c"], extra="[land]\neach_commit = true")
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    assert {answer["status"] for answer in crowd.land().values()} == {"landed"}
+    assert crowd.runs() == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_leader_or_member_loses_nobody_else_a_place(world: World, victim: int) -> None:
+    crowd = Crowd(world, ["a", "b", "c", "d"])
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    children = []
+    for name in crowd.places:
+        children.append(crowd.start(name))
+        deadline = time.monotonic() + 20
+        while len(world.json("work", "queue")) < len(children) and children[0].poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+    os.kill(children[victim].pid, signal.SIGKILL)
+    answers = [json.loads(child.communicate(timeout=60)[0] or b"{}") for child in children]
+    assert [answer.get("status") for n, answer in enumerate(answers) if n != victim] == ["landed"] * 3
+    name = list(crowd.places)[victim]
+    assert world.homelab("work", "land", cwd=crowd.places[name]).returncode == 0
+    files = world.git("ls-tree", "--name-only", "master", cwd=world.remote).split()
+    assert {"a", "b", "c", "d"} <= set(files)
+    assert world.json("work", "queue") == [] and not world.git("for-each-ref", "refs/homelab/landing/")
+
+
+def test_the_queue_shows_who_waits(world: World) -> None:
+    crowd = Crowd(world, ["a", "b"], "sleep 2", extra="[land]\neach_commit = true")
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    children = [crowd.start(name) for name in crowd.places]
+    deadline = time.monotonic() + 20
+    rows: list[dict[str, object]] = []
+    while (len(rows) < 2 or not all(row["branch"] for row in rows)) and time.monotonic() < deadline:
+        rows = world.json("work", "queue")
+    assert {row["branch"] for row in rows} == {"ada/a", "ada/b"} and [row["position"] for row in rows] == [0, 1]
+    for child in children:
+        child.communicate(timeout=60)
