@@ -217,14 +217,14 @@ def _suites(repository: Repository, aim: Aim, objects: Objects) -> Iterator[Find
 
 
 def _file_system(repository: Repository) -> Iterator[Finding]:
-    import platformdirs
+    from homelab.claims import stores
 
-    for what, path in (("receipts", repository.state), ("claims", platformdirs.user_state_path("homelab"))):
-        kind = _kind(path)
-        if kind.startswith(_SHARED):
-            message = f"the {what} are in {path}, on {kind}: locks may not hold there"
-            repair = "name a store with [claims] store" if what == "claims" else "keep the clone on a local disk"
-            yield Finding("file-system", WARNING, message, repair)
+    kind = _kind(repository.state)
+    if kind.startswith(_SHARED):
+        message = f"the receipts are in {repository.state}, on {kind}: locks may not hold there"
+        yield Finding("file-system", WARNING, message, "keep the clone on a local disk")
+    if why := stores.problem(stores.url()):
+        yield Finding("claim-store", WARNING, f"claims cannot be kept: {why}", "name another store with [claims] store")
     try:
         with storage.locked(repository.state / "locks" / "doctor"):
             pass
