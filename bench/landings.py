@@ -11,24 +11,21 @@ from tests.world import BIN, World
 HOMELAB = BIN / "homelab"
 
 
+#: How many land at once, how many of them are red, and how many verifications that may take at the most.
+_CASES = ((1, 0, 1), (4, 0, 2), (8, 0, 2), (8, 1, 5), (16, 0, 4), (16, 1, 10), (16, 3, 16))
+
+
 def measure(root: Path, quick: bool) -> list[Table]:
     """Return the tables of this part."""
     table = Table(
         "Landings at once, a suite of one second",
-        "From the first start to the last end. In brackets: how often the suite ran, in each repetition.",
+        "From the first start to the last end, by how many are red. In brackets: how often the suite ran, and the bound.",
     )
-    seen: dict[str, list[float]] = {"the suite alone": [_suite_alone() for _ in range(3)]}
-    for count in (1, 4) if quick else (1, 4, 8):
-        runs = []
-        times = []
-        for number in range(1 if quick else 3):
-            progress(f"{count} landings: {number + 1}")
-            took, ran = _at_once(root / f"{count}-{number}", count)
-            times.append(took)
-            runs.append(ran)
-        seen[f"{count} at once ({', '.join(map(str, runs))} runs)"] = times
-    least = min(map(len, seen.values()))
-    table.times = {name: times[:least] for name, times in seen.items()}
+    table.times = {"the suite alone": [_suite_alone()]}
+    for count, red, bound in _CASES[:4] if quick else _CASES:
+        progress(f"{count} landings, {red} red")
+        took, ran = _at_once(root / f"{count}-{red}", count, red)
+        table.times[f"{count} at once, {red} red ({ran} of {bound})"] = [took]
     return [table]
 
 
@@ -38,27 +35,28 @@ def _suite_alone() -> float:
     return (time.perf_counter() - began) * 1e3
 
 
-def _at_once(root: Path, count: int) -> tuple[float, int]:
-    """Return the milliseconds until all have landed, and how often the suite ran."""
+def _at_once(root: Path, count: int, red: int) -> tuple[float, int]:
+    """Return the milliseconds until all have been told what became of theirs, and how often the suite ran."""
     world = make.plain(root)
     ran = world.root / "ran"
-    make.publish(world, {"homelab.toml": f'[[suite]]\nname = "check"\nrun = "echo >>{ran}; sleep 1"\n'})
+    make.publish(world, {"homelab.toml": f'[[suite]]\nname = "check"\nrun = "echo >>{ran}; sleep 1; test ! -e bad"\n'})
     make.gate(world)
-    folders = [_work(world, number) for number in range(count)]
+    reds = {(2 * number + 1) * count // (2 * red) for number in range(red)}
+    folders = [_work(world, number, "bad" if number in reds else f"file-{number}") for number in range(count)]
     began = time.perf_counter()
     landing = [
         subprocess.Popen([HOMELAB, "work", "land"], cwd=folder, env=world.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for folder in folders
     ]
-    for child in landing:
+    for number, child in enumerate(landing):
         _, words = child.communicate()
-        if child.returncode:
+        if child.returncode != (number in reds):
             raise SystemExit(f"work land ended with {child.returncode}:\n{words.decode(errors='replace')}")
     return (time.perf_counter() - began) * 1e3, ran.read_text().count("\n")
 
 
-def _work(world: World, number: int) -> Path:
+def _work(world: World, number: int, name: str) -> Path:
     """Return a worktree with one commit of its own."""
     folder = Path(world.run(HOMELAB, "work", "start", f"t{number}").stdout.strip())
-    world.commit({f"file-{number}": "new\n"}, cwd=folder)
+    world.commit({name: "new\n"}, cwd=folder)
     return folder

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from homelab import git, hookspath, installation, policy, process, shim, storage
+from homelab import git, hookspath, installation, keyless, policy, process, shim, storage
 from homelab.errors import HomelabError
 from homelab.git import Repository
 from homelab.installation import Status
@@ -55,6 +55,7 @@ def diagnose(repository: Repository) -> Diagnosis:
         *_checkout(repository),
         *_rules(repository, status),
         *_file_system(repository),
+        *_secrets(repository),
         *_remote(repository),
         *_platform(),
     ]
@@ -217,14 +218,14 @@ def _suites(repository: Repository, aim: Aim, objects: Objects) -> Iterator[Find
 
 
 def _file_system(repository: Repository) -> Iterator[Finding]:
-    import platformdirs
+    from homelab.claims import stores
 
-    for what, path in (("receipts", repository.state), ("claims", platformdirs.user_state_path("homelab"))):
-        kind = _kind(path)
-        if kind.startswith(_SHARED):
-            message = f"the {what} are in {path}, on {kind}: locks may not hold there"
-            repair = "name a store with [claims] store" if what == "claims" else "keep the clone on a local disk"
-            yield Finding("file-system", WARNING, message, repair)
+    kind = _kind(repository.state)
+    if kind.startswith(_SHARED):
+        message = f"the receipts are in {repository.state}, on {kind}: locks may not hold there"
+        yield Finding("file-system", WARNING, message, "keep the clone on a local disk")
+    if why := stores.problem(stores.url()):
+        yield Finding("claim-store", WARNING, f"claims cannot be kept: {why}", "name another store with [claims] store")
     try:
         with storage.locked(repository.state / "locks" / "doctor"):
             pass
@@ -257,6 +258,11 @@ def _remote(repository: Repository) -> Iterator[Finding]:
             f"whether {name} itself refuses what is unverified cannot be seen from here, and --no-verify passes every hook"
         )
         yield Finding("remote", NOTE, message, "protect the branch there, or `homelab hooks install --server` in it")
+
+
+def _secrets(repository: Repository) -> Iterator[Finding]:
+    if problem := keyless.problem(repository):
+        yield Finding("git-crypt-worktrees", WARNING, problem, _INSTALL)
 
 
 def _platform(name: str = sys.platform) -> list[Finding]:

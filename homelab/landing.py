@@ -5,7 +5,10 @@ can be one batch, and tells the others what became of theirs. Whatever needs wor
 review, a refusal) is left to the lander whose it is, when it leads. How a leader lands is `homelab.leading`'s.
 """
 
+import contextlib
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from homelab import admission, git, leading, memo, output, policy, push, queue, 
 from homelab.errors import Failed, HomelabError
 from homelab.git import Repository
 from homelab.leading import Wish
+from homelab.policy import Aim
 from homelab.publication import Target
 from homelab.repo import Objects
 
@@ -83,7 +87,21 @@ def _land(repository: Repository, wish: Wish, report: Report) -> None:
                 report,
                 place,
             )
-            leader.run()
+            with _mutex(aim, target, report.branch):
+                leader.run()
+
+
+@contextlib.contextmanager
+def _mutex(aim: Aim, target: Target, branch: str) -> Iterator[None]:
+    """No other host that shares the claim store lands on the target meanwhile, where `[land] mutex` asks for that."""
+    if not aim.config.land.mutex:
+        yield
+        return
+    from homelab.claims import taking
+
+    label = "infra:land/" + re.sub(r"[^A-Za-z0-9._/@-]", "-", f"{target.remote}/{target.branch}")
+    with taking.holding([label], f"landing {branch}", aim.config.land.deadline):
+        yield
 
 
 def _take(report: Report, told: dict[str, Any]) -> None:

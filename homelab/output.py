@@ -79,6 +79,27 @@ def answer_json(document: Any) -> None:
     _write(sys.stdout, json.dumps(document, indent=2, ensure_ascii=True))
 
 
+def watch(look: Callable[[], tuple[object, str]], *, as_json: bool, seconds: float = 1) -> None:
+    """Show what `look` returns, a document and its words, whenever it changes; in place on a terminal.
+
+    With JSON it is a document a line. Ends by a signal, which is how one leaves, so nothing is told.
+    """
+    live, shown = sys.stdout.isatty() and not as_json, None
+    try:
+        while True:
+            document, words = look()
+            if live:
+                answer(f"\x1b[H\x1b[J{words}")
+            elif document != shown:
+                answer(json.dumps(document) if as_json else words)
+            shown = document
+            time.sleep(seconds)
+    except KeyboardInterrupt:
+        raise ChildExit(130) from None
+    except Interrupted as error:
+        raise ChildExit(error.exit_code) from None
+
+
 def say(text: str) -> None:
     """Narrate one line on stderr, unless quiet."""
     if not _quiet:

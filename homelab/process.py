@@ -6,6 +6,7 @@ less still, an allow-list, since variables like ``SKIP`` or ``PYTEST_ADDOPTS`` t
 """
 
 import contextlib
+import errno
 import os
 import select
 import signal
@@ -184,6 +185,16 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
             return
 
 
+def execute(argv: list[str], env: Mapping[str, str]) -> NoReturn:
+    """Instead of us `argv` runs, a script without a first line that says how by ``sh``, as shells do. Raises `OSError`."""
+    try:
+        os.execvpe(argv[0], argv, env)  # noqa: S606
+    except OSError as error:
+        if error.errno != errno.ENOEXEC or "/" not in argv[0]:
+            raise
+        os.execve("/bin/sh", ["sh", *argv], env)  # noqa: S606
+
+
 def become(argv: Sequence[str | Path], *, cwd: Path) -> NoReturn:
     """Instead of us `argv` runs from now on, with our terminal and the usual signals. Raises `Failed`."""
     sys.stdout.flush()
@@ -193,7 +204,7 @@ def become(argv: Sequence[str | Path], *, cwd: Path) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     try:
         os.chdir(cwd)
-        os.execve(argv[0], [str(part) for part in argv], environment())  # noqa: S606
+        execute([str(part) for part in argv], environment())
     except OSError as error:
         raise Failed(f"cannot start {argv[0]}: {error.strerror}", hint=f"install {argv[0]}, or repair it") from None
 

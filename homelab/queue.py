@@ -118,19 +118,23 @@ class Place:
         `waited` is told how many are ahead when that changes.
         """
         told, looked = -1, 0.0
-        path = _folder(self.repository) / f"{self.ticket.number}.answer"
-        while True:
-            with contextlib.suppress(OSError, ValueError):
-                found: dict[str, Any] = json.loads(path.read_bytes())
-                return found
+        while (answered := self._answer()) is None:
             if time.monotonic() - looked >= _LOOK:
                 looked = time.monotonic()
                 if (count := self._ahead()) == 0:
-                    return None
+                    return self._answer()  # a leader answers first, and is gone afterwards
                 if count != told:
                     waited(count)
                     told = count
             time.sleep(_POLL)
+        return answered
+
+    def _answer(self) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = json.loads((_folder(self.repository) / f"{self.ticket.number}.answer").read_bytes())
+        except (OSError, ValueError):
+            return None
+        return found
 
     def _ahead(self) -> int:
         """Return how many living tickets without an answer were drawn before ours."""

@@ -58,7 +58,6 @@ def stack(name: str, cwd: Path | None = None) -> Stack:
         near = difflib.get_close_matches(name, known, 3, 0.5) or known[:10]
         hint = f"did you mean {', '.join(near)}?" if near else f"{top / 'stacks'} is empty"
         raise Usage(f"there is no stack {name!r} in {top / 'stacks'}", hint=hint)
-    model.label(f"stack:{name}")
     return Stack(top, name)
 
 
@@ -99,6 +98,7 @@ def _formatter(program: str) -> list[str]:
 
 def apply(stack: Stack, args: tuple[str, ...], *, wait: int | None, no_claim: str | None) -> int:
     """Return the exit code of an apply that ran under the stack's claim. Raises `Busy`, and nothing was started."""
+    model.label(stack.label)
     require_plaintext(stack, "apply")
     program = runner(stack)
     yes = "-auto-approve" if Path(program).name in _BARE else "--non-interactive"

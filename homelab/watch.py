@@ -37,7 +37,8 @@ class Watch:
         return _WORDS[self.why]
 
     def begin(self, demand: Demand) -> None:
-        """A run for this demand begins."""
+        """A run for this demand begins; only the first is given up for a queue that has grown."""
+        self._may_grow = self._may_grow and self._demand is None
         self._demand = demand
         self._began = self._remote_seen = time.monotonic()
 

@@ -296,3 +296,22 @@ def test_on_a_full_disk_nothing_starts_and_what_runs_ends_well(on_files: Claiman
 def test_a_store_that_vanishes_under_a_command_is_told_and_its_exit_code_counts(on_files: Claimants) -> None:
     done = on_files.run("claim", "stack:a", "--purpose", "x", "--", on_files.script("cmd", "rm -rf store; exit 9"))
     assert done.returncode == 9 and "stack:a" in done.stderr
+
+
+def test_what_the_killed_leave_behind_is_swept_once_a_day_and_nothing_else(tmp_path: Path) -> None:
+    store = FileStore(tmp_path)
+    assert isinstance(store.attempt(replace(request(), labels=("stack:b", "stack:c"))), Taken)
+    held = store.attempt(request(binding=PROCESS))
+    assert isinstance(held, Taken)
+    junk = [tmp_path / "alive/0000", tmp_path / "alive/0000.home", tmp_path / "held/.temporary", tmp_path / "committed/0000"]
+    for path in junk:
+        path.touch()
+    (tmp_path / "alive/new").touch()
+    for path in tmp_path.rglob("*"):
+        if path.is_file() and path.name not in ("new", "VERSION"):
+            os.utime(path, (1, 1))
+    FileStore(tmp_path)
+    assert [path for path in junk if path.exists()] == []
+    assert (tmp_path / "alive/new").exists()
+    assert [claim.label for claim in store.board()] == ["stack:a", "stack:b", "stack:c"]
+    store.end(held.new[0].id, ["stack:a"])

@@ -2,13 +2,17 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
+import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -234,3 +238,48 @@ def test_a_lease_of_ours_in_a_store_that_went_away_does_not_make_anyone_wait_twi
 
 def test_a_url_that_libpq_does_not_understand_is_wrong_usage(on_files: Claimants) -> None:
     assert on_files.run("claims", env={"HOMELAB_CLAIMS": "postgresql://h/d?no_such_option=1"}).returncode == 2
+
+
+@pytest.fixture
+def pooled(server: Server, on_server: Claimants) -> Iterator[Claimants]:
+    """The same sessions behind a pooler that gives every transaction another connection."""
+    program = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer"
+    if not Path(program).exists():
+        pytest.skip("pgbouncer is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="hlpool"))
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (folder / "users").write_text('"postgres" ""\n')
+    (folder / "ini").write_text(
+        f"[databases]\n* = host=127.0.0.1 port={server.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\n"
+        f"unix_socket_dir =\nauth_type = trust\nauth_file = {folder}/users\npool_mode = transaction\n"
+    )
+    folder.chmod(0o755)
+    other: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
+    pooler = subprocess.Popen([program, "-q", folder / "ini"], stderr=subprocess.DEVNULL, **other)
+    direct = on_server.env["HOMELAB_CLAIMS"]
+    try:
+        on_server.env["HOMELAB_CLAIMS"] = direct.replace(str(server.port), str(port))
+        eventually(lambda: on_server.run("claims").returncode == 0)
+        yield on_server
+    finally:
+        pooler.kill()
+        pooler.wait()
+        on_server.env["HOMELAB_CLAIMS"] = direct
+        shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+def test_behind_a_pooler_claims_exclude_and_waiters_get_their_turn(pooled: Claimants) -> None:
+    pooled.ok("claim", "stack:a", "--purpose", "first")
+    assert pooled.run("claim", "stack:a", "--purpose", "y", session="b").returncode == 4
+    waiters = []
+    script = pooled.script("cmd", "mkdir busy || exit 9; echo $HOMELAB_SESSION >> order; sleep 0.1; rmdir busy")
+    for name in ("b", "c", "d"):
+        waiters.append(pooled.start("claim", "stack:a", "--purpose", name, "--wait", "60s", "--", script, session=name))
+        eventually(lambda: len(pooled.board()[0]["waiting"]) == len(waiters))
+    pooled.ok("release", "stack:a")
+    assert [waiter.wait(60) for waiter in waiters] == [0, 0, 0]
+    assert (pooled.root / "order").read_text().split() == ["b", "c", "d"]
+    assert pooled.board() == []

@@ -215,3 +215,10 @@ def test_real_terraform_ends_its_apply_under_the_claim_after_sigkill(stacks: Cla
     stacks.ok("tf", "apply", "vault", session="b")
     assert stacks.ok("tf", "fmt", "vault") is not None
     stacks.ok("tf", "validate", "vault")
+
+
+def test_a_runner_without_a_first_line_is_run_by_sh(stacks: Claimants) -> None:
+    (stacks.root / "scripts/tg").write_text('echo "$@" > ../../said\n')
+    for verb, said in (("plan", "plan x\n"), ("apply", "apply --non-interactive x\n")):
+        assert stacks.run("tf", verb, "vault", "x").returncode == 0
+        assert (stacks.root / "said").read_text() == said

@@ -1,7 +1,5 @@
 """The board: all claims as a table for people, live on a terminal, and what became of claims."""
 
-import json
-import sys
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -70,16 +68,11 @@ def since(found: Sequence[dict[str, Any]], seconds: int | None) -> list[dict[str
     return [event for event in found if datetime.fromisoformat(event["at"]).timestamp() >= first]
 
 
-def watch(store: Store, *, as_json: bool, seconds: float = 1) -> None:
-    """Show the board whenever it changes, in place on a terminal; with JSON a document a line. Ends by a signal."""
-    live = sys.stdout.isatty() and not as_json
-    shown = None
-    while True:
+def watch(store: Store, *, as_json: bool) -> None:
+    """Show the board whenever it changes, until a signal ends it."""
+
+    def look() -> tuple[object, str]:
         claims = store.board()
-        now = [claim.document() for claim in claims]
-        if live:
-            output.answer(f"\x1b[H\x1b[J{table(claims)}")
-        elif now != shown:
-            output.answer(json.dumps(now) if as_json else table(claims))
-        shown = now
-        time.sleep(seconds)
+        return [claim.document() for claim in claims], table(claims)
+
+    output.watch(look, as_json=as_json)

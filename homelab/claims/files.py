@@ -45,12 +45,12 @@ class FileStore(Store):
         self._fds: dict[str, list[int]] = {}
         self.mode = place.prepare(folder)
         with self._reaching():
-            for name in ("alive", "committed", "held", "history", "labels", "queue"):
-                place.subfolder(folder, name)
+            place.furnish(folder)
             version = folder / "VERSION"
             if not version.exists():
                 storage.replace(version, b'{"v":1}\n', mode=self.mode)
             _require_version(version)
+        place.sweep(folder, self.mode)
 
     @contextlib.contextmanager
     def _reaching(self) -> Iterator[None]:

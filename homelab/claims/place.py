@@ -4,15 +4,20 @@ Files take the folder's own permissions, so a folder that a group may write to i
 umasks of its users.
 """
 
+import contextlib
 import os
 import stat
 import sys
+import time
 from pathlib import Path
 
+from homelab import storage
 from homelab.errors import Refused, Unreachable
 
 # Locks on these do not exclude across clients or mounts, or not at all: measured on bindfs, documented for the others.
 _BAD = ("nfs", "cifs", "smb", "9p", "afs", "fuse")
+_FOLDERS = ("alive", "committed", "held", "history", "labels", "queue")
+_DAY = 86400.0
 _ELSEWHERE = "name another with HOMELAB_CLAIMS=file:///PATH, or a postgresql:// store for many machines"
 
 
@@ -70,17 +75,33 @@ def prepare(folder: Path) -> int:
     return 0o600 | mode & 0o066
 
 
-def subfolder(folder: Path, name: str) -> Path:
-    """Return the folder `name` in a store, made with the store's own permissions."""
-    path = folder / name
-    if not path.exists():
+def furnish(folder: Path) -> None:
+    """The folders of a store exist, with the store's own permissions."""
+    for path in (folder / name for name in _FOLDERS):
+        if path.exists():
+            continue
         # Right from its first moment: another user may come along at any time. The kernel hands setgid down.
         umask = os.umask(0)
         try:
             path.mkdir(mode=folder.stat().st_mode & 0o777, exist_ok=True)
         finally:
             os.umask(umask)
-    return path
+
+
+def sweep(folder: Path, mode: int) -> None:
+    """Once a day what killed processes have left in a store is removed: nothing of it means anything any more."""
+    mark = folder / "labels" / ".swept"
+    now = time.time()
+    with contextlib.suppress(OSError):
+        if now - mark.stat().st_mtime < _DAY:
+            return
+    with contextlib.suppress(OSError):
+        storage.replace(mark, b"", mode=mode)
+        ids = {path.stem.rpartition("=")[2] for name in ("held", "queue") for path in (folder / name).iterdir()}
+        for path in (path for name in _FOLDERS for path in (folder / name).iterdir()):
+            is_proof = path.parent.name in ("alive", "committed") and path.stem not in ids
+            if (is_proof or path.name.startswith(".")) and now - path.stat().st_mtime > _DAY and not storage.is_held(path):
+                path.unlink(missing_ok=True)
 
 
 def unreachable(folder: Path, error: OSError) -> Unreachable:

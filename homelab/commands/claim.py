@@ -6,7 +6,7 @@ import click
 
 from homelab import output
 from homelab.commands import Group, json_option
-from homelab.errors import ChildExit, Interrupted, Usage
+from homelab.errors import ChildExit, Usage
 
 
 class _WithCommand(click.Command):
@@ -152,13 +152,7 @@ def claims(ctx: click.Context, as_json: bool, watch: bool) -> None:
 
     store = taking.store()
     if watch:
-        try:
-            board.watch(store, as_json=as_json)
-        except KeyboardInterrupt:
-            raise ChildExit(130) from None
-        except Interrupted as error:
-            # How one leaves, so nothing to tell.
-            raise ChildExit(error.exit_code) from None
+        board.watch(store, as_json=as_json)
     elif as_json:
         output.answer_json([each.document() for each in store.board()])
     else:

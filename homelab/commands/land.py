@@ -40,8 +40,10 @@ def log(as_json: bool) -> None:
         output.answer_json(found)
         return
     for row in found:
-        suites = " ".join(f"{suite['name']}:{suite['result']}" for suite in row["suites"])
-        verified = suites if row["verified"] else "NOT VERIFIED"
+        suites = " ".join(
+            f"{suite['name']}:{suite['result']}{' (flaky)' if suite.get('flaky') else ''}" for suite in row["suites"]
+        )
+        verified = suites if row["verified"] or row["status"] == "failed" else "NOT VERIFIED"
         when = output.ago(row["finished"] or row["started"])
         output.answer(
             output.line(f"{row['commit'][:12]}  {row['status']:8}  {when:12}  {row['user']}  {row['branch']} -> {row['target']}"
@@ -53,19 +55,32 @@ def log(as_json: bool) -> None:
 
 @click.command("queue")
 @json_option
-def queue_(as_json: bool) -> None:
+@click.option("--watch", is_flag=True, help="Stay, and show every change.")
+def queue_(as_json: bool, watch: bool) -> None:
     """Show who waits to land in this clone, in the order in which they are served."""
-    found = queue.waiting(git.discover())
+    repository = git.discover()
+    if watch:
+        output.watch(lambda: _waiting(repository), as_json=as_json)
+    document, words = _waiting(repository)
     if as_json:
-        output.answer_json(
-            [
-                {"position": n, "branch": t.branch, "worktree": t.worktree, "user": t.user, "host": t.host, "pid": t.pid,
-                 "since": t.since} for n, t in enumerate(found)
-            ]
-        )  # fmt: skip
-        return
-    for n, ticket in enumerate(found):
-        state = "landing" if n == 0 else f"{n} ahead"
-        output.answer(output.line(f"{ticket.branch}  {state}  {output.ago(ticket.since)}  {ticket.user} pid {ticket.pid}"))
-    if not found:
-        output.say("nobody waits to land")
+        output.answer_json(document)
+    elif document:
+        output.answer(words)
+    else:
+        output.say(words)
+
+
+def _waiting(repository: git.Repository) -> tuple[list[dict[str, object]], str]:
+    found = queue.waiting(repository)
+    rows: list[dict[str, object]] = [
+        {
+            "position": n, "branch": ticket.branch, "worktree": ticket.worktree, "user": ticket.user, "host": ticket.host,
+            "session": ticket.session, "pid": ticket.pid, "since": ticket.since,
+        } for n, ticket in enumerate(found)
+    ]  # fmt: skip
+    lines = (
+        f"{ticket.branch or '(starting)'}  {f'{n} ahead' if n else 'landing'}  {output.ago(ticket.since)}  "
+        f"{ticket.user} pid {ticket.pid}"
+        for n, ticket in enumerate(found)
+    )
+    return rows, "\n".join(map(output.line, lines)) or "nobody waits to land"
