@@ -4,13 +4,13 @@ Every door comes through `admit`: the native hook, pre-commit's and prek's, a re
 """
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from homelab import gate, memo, output, policy, push, receipts, sealing, suites
-from homelab.errors import HomelabError, Refused, Unreachable, Usage
+from homelab import gate, git, memo, output, policy, push, receipts, sealing, suites
+from homelab.errors import HomelabError, Refused, Usage
 from homelab.gate import Case, History, Verdict
-from homelab.git import Repository, ask_remote
+from homelab.git import Repository
 from homelab.policy import Aim
 from homelab.push import Create, Delete, RefUpdate, Update
 from homelab.repo import Objects
@@ -155,7 +155,7 @@ def _verified(door: Door, case: Case, update: Create | Update, demand: Demand, *
         names = ", ".join(each.label for each in missing[:3]) + (" …" if len(missing) > 3 else "")
         return replace(case, reason=f"not known to be green: {names}"), False
     try:
-        verification.ensure(door.repository, door.objects, update.new, demand)
+        verification.ensure(door.repository, update.new, demand)
     except verification.Unverifiable as error:
         return replace(case, verdict=Verdict.UNVERIFIABLE, reason=error.message), False
     except verification.Red as error:
@@ -176,26 +176,22 @@ def _base(door: Door, update: Create | Update, branch: str) -> str | None:
         return door.repository.oid(f"refs/heads/{aim.target}")
     ref = f"refs/heads/{aim.target}"
     try:
-        answer = ask_remote(door.repository, aim.remote, ref, timeout=10).get(ref)
-    except (Unreachable, HomelabError):
+        answer = git.ask_remote(door.repository, aim.remote, ref, timeout=10).get(ref)
+    except HomelabError:
         answer = None
     if answer and door.objects.has(answer):
         return answer
     return door.repository.oid(f"refs/remotes/{aim.remote}/{aim.target}")
 
 
-def framework_update(repository: Repository, told: push.Framework) -> Iterable[RefUpdate]:
+def framework_update(repository: Repository, told: push.Framework) -> RefUpdate:
     """Return the one update that pre-commit or prek tells of, resolved here; what the remote has is asked or as fetched."""
-    new = repository.oid(f"{told.source}^{{commit}}")
-    if new is None:
-        raise Refused(
-            f"cannot tell which commit {told.source!r} is", hint="push the branch by its plain name: git push REMOTE BRANCH"
-        )
+    new = git.require_pushed(repository, told.source, "^{commit}")
     old = None
     if told.ref.startswith("refs/heads/") and told.remote:
         branch = told.ref.removeprefix("refs/heads/")
         try:
-            old = ask_remote(repository, told.remote, told.ref, timeout=10).get(told.ref)
+            old = git.ask_remote(repository, told.remote, told.ref, timeout=10).get(told.ref)
         except HomelabError:
             old = repository.oid(f"refs/remotes/{told.remote}/{branch}")
-    return [Update(told.ref, old, new) if old else Create(told.ref, new)]
+    return push.moved(told.ref, old, new)

@@ -29,10 +29,7 @@ def duration(text: str, where: str = "duration") -> int:
 
 
 def _doc(text: str, default: Any = dataclasses.MISSING, kind: str = "") -> Any:
-    metadata = {"doc": text, "kind": kind}
-    if isinstance(default, (list, dict)):
-        raise TypeError("defaults are immutable")
-    return field(default=default, metadata=metadata)
+    return field(default=default, metadata={"doc": text, "kind": kind})
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def _gate(repository: Repository, status: Status) -> Iterator[Finding]:
         if not shim.is_current(status.ours):
             yield Finding("hook-outdated", WARNING, "the hook was written by another version of homelab", _INSTALL)
         return
-    yield from _not_executable(status.hook) or _hooks_path(repository, status) or _in_place(repository, status)
+    yield from _not_executable(status.hook) or _hooks_path(repository) or _in_place(repository, status)
     if status.gate == "framework":
         name = status.chained[0]
         message = f"{name} tells its hooks of the first ref of a push only, and of no deletion: this is not the whole gate"
@@ -114,7 +114,7 @@ def _not_executable(hook: Path) -> list[Finding]:
     ]
 
 
-def _hooks_path(repository: Repository, status: Status) -> list[Finding]:
+def _hooks_path(repository: Repository) -> list[Finding]:
     """Return a finding where `core.hooksPath` leads git past the gate, or to where none is."""
     found = hookspath.place(repository)
     if found.value is None:

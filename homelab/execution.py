@@ -183,13 +183,13 @@ def _run(repository: Repository, slot: scratch.Slot, commit: str, run: Run, ende
 
 def _once(repository: Repository, slot: scratch.Slot, commit: str, run: Run, ended: Abandoned) -> Result:
     slot.checkout(commit, run.verify.caches)
-    env = process.suite_environment((*run.verify.env, *run.suite.env))
-    if (failed := _prepare(repository, slot, run, env, ended)) is not None:
+    if (failed := _prepare(repository, slot, run, ended)) is not None:
         return failed
     folder = slot.path / run.dir
     if not folder.is_dir():
         return Result(run, FAILED, 0.0, reason=f"there is no folder {run.dir} in the commit")
     log = _log(repository, run.suite.name, run.key)
+    env = process.suite_environment((*run.verify.env, *run.suite.env))
     done = supervision.run(
         run.suite.run, cwd=folder, env=env, log=log, timeout=run.suite.timeout, keep_fds=(slot.lock_fd,), abandoned=ended
     )
@@ -219,7 +219,7 @@ def _reason(done: supervision.Ended, timeout: int) -> str:
     return ""
 
 
-def _prepare(repository: Repository, slot: scratch.Slot, run: Run, env: dict[str, str], ended: Abandoned) -> Result | None:
+def _prepare(repository: Repository, slot: scratch.Slot, run: Run, ended: Abandoned) -> Result | None:
     """The checkout is prepared; what failed otherwise.
 
     It is prepared once for each state of its inputs, unless it leaves something outside the caches, which every run's clean

@@ -282,6 +282,15 @@ def _unreachable(remote: str, done: process.Completed) -> Unreachable:
     )
 
 
+def require_pushed(repository: Repository, source: str, kind: str = "") -> str:
+    """Return the object id that a push's source names, peeled to `kind` (``^{commit}``). Raises `Refused`."""
+    oid = repository.oid(f"{source}{kind}")
+    if oid is None:
+        hint = "push the branch by its plain name: git push REMOTE BRANCH"
+        raise Refused(f"cannot tell which commit {source!r} is", hint=hint)
+    return oid
+
+
 def require_worktree(repository: Repository) -> Path:
     """Return the worktree. Raises `Refused` in a bare repository or inside a git directory."""
     if repository.worktree is None:

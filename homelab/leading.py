@@ -223,7 +223,7 @@ class Leader:
         def begin(member: Member) -> verification.Guess:
             runs = tuple(run for run in member.demand.runs if run.key not in shared)
             part = replace(member.demand, runs=runs, whole=suites.digest(["part", member.demand.whole]))
-            return verification.Guess(self._repository, self.target.objects, member.commit, part, watch)
+            return verification.Guess(self._repository, member.commit, part, watch)
 
         return begin
 
@@ -241,7 +241,7 @@ class Leader:
         watch.begin(demand)
         try:
             verified = verification.ensure(
-                self._repository, self.target.objects, member.commit, demand, reporter=self.wish.reporter, abandoned=watch
+                self._repository, member.commit, demand, reporter=self.wish.reporter, abandoned=watch
             )
         except Red:
             if watch.why:
@@ -254,7 +254,7 @@ class Leader:
     def _own_run(self, tree: str) -> Demand:
         """Return the demand of --verify-cmd: one suite on the whole tree."""
         assert self.wish.verify_cmd is not None
-        keys = suites.Keys(self.target.objects, tree, verification.filters(self._repository))
+        keys = suites.Keys(self.target.objects, tree, suites.filters(self._repository))
         run = keys.run(Suite("verify-cmd", self.wish.verify_cmd), ".", Verify())
         return Demand(tree, run.key, (run,), True, False)
 
@@ -274,7 +274,7 @@ class Leader:
             self._remember(verified, members[0].base)
         try:
             landed = publication.publish(self.target, verified, landings)
-        except (Unreachable, HomelabError) as error:
+        except HomelabError as error:
             if len(members) == 1 or isinstance(error, Unreachable):
                 raise
             output.say("the push of several was refused; landing alone")

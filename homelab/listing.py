@@ -77,7 +77,7 @@ def _row(plan: Layout, objects: Objects, target: str | None, entry: Worktree, ve
         verified=verified.get(head) if head else None,
         landed=False if fresh else done,
         fresh=fresh if done else done,
-        claims=stacks.touched(repository, objects, target, head) if target and head else None,
+        claims=stacks.touched(repository, target, head) if target and head else None,
         locked=entry.lock,
         missing=entry.missing,
     )

@@ -114,7 +114,7 @@ def register(repository: Repository, record: Record) -> None:
         )
 
 
-def fill(plan: Layout, record: Record, fd: int) -> None:
+def fill(record: Record, fd: int) -> None:
     """The worktree's files stand there and the clone's post-checkout hook has agreed, as after `git worktree add`."""
     made = git.discover(Path(record.path))
     workers = () if made.config("checkout.workers") else ("-c", "checkout.workers=0")
@@ -192,7 +192,7 @@ def finish(plan: Layout, name: str, record: Record, aim: Aim, fd: int) -> Starte
     if record.stage == "checkout" and not (git_dir / "index").exists():
         (git_dir / "index.lock").unlink(missing_ok=True)
         try:
-            fill(plan, record, fd)
+            fill(record, fd)
         except BaseException:
             undo(plan, name, record)
             raise

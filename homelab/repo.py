@@ -41,11 +41,6 @@ class Commit:
     parents: tuple[str, ...]
 
 
-def is_zero(oid: str) -> bool:
-    """Tell whether an object id is git's word for none, in either hash."""
-    return not oid.strip("0")
-
-
 def _parse_tree(content: bytes, width: int) -> dict[str, Entry]:
     """Return a tree's entries; each is ``MODE NAME``, a zero byte, and `width` bytes of object id."""
     found, at = {}, 0

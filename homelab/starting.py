@@ -57,7 +57,7 @@ def _make(plan: Layout, name: str, aim: Aim, tips: dict[str, str], wanted: str |
             making.write(plan, name, record)
             making.ignore(plan, name)
             making.register(plan.repository, record)
-        making.fill(plan, record, fd)
+        making.fill(record, fd)
     except BaseException:
         if record:
             making.undo(plan, name, record)

@@ -71,19 +71,9 @@ def documents(results: Sequence[Result]) -> list[dict[str, Any]]:
     return [result.document() for result in results]
 
 
-def filters(repository: Repository) -> str:
-    """Return the filters that are part of every key."""
-    return suites.filters(repository)
-
-
 def demanded(repository: Repository, objects: Objects, tree: str, policies: Sequence[Policy]) -> Demand:
     """Return what a tree needs by its policies."""
     return suites.demand(objects, tree, policies, suites.filters(repository))
-
-
-def is_known(repository: Repository, tree: str, policies: Sequence[Policy]) -> bool:
-    """Tell by one lookup whether a whole tree is known to be green; a no says nothing."""
-    return receipts.load(repository, suites.whole_key(tree, policies, suites.filters(repository))) is not None
 
 
 def lookup(repository: Repository, demand: Demand) -> tuple[list[Result], list[Run]]:
@@ -106,7 +96,6 @@ def lookup(repository: Repository, demand: Demand) -> tuple[list[Result], list[R
 
 def ensure(
     repository: Repository,
-    objects: Objects,
     commit: str,
     demand: Demand,
     *,
@@ -157,15 +146,13 @@ def ensure(
 class Guess:
     """A verification that goes on beside another, and of which only a red is of interest: a green is remembered anyway."""
 
-    def __init__(self, repository: Repository, objects: Objects, commit: str, demand: Demand, abandoned: Abandoned) -> None:
+    def __init__(self, repository: Repository, commit: str, demand: Demand, abandoned: Abandoned) -> None:
         self._red: Red | None = None
         self._stop = threading.Event()
 
         def work() -> None:
             try:
-                ensure(
-                    repository, objects, commit, demand, reporter=Silent(), abandoned=lambda: self._stop.is_set() or abandoned()
-                )
+                ensure(repository, commit, demand, reporter=Silent(), abandoned=lambda: self._stop.is_set() or abandoned())
             except Red as red:
                 self._red = red
             except HomelabError:

@@ -8,7 +8,6 @@ import sys
 
 from homelab import git, output, push
 from homelab.claims import stacks
-from homelab.errors import Refused
 
 
 def judge() -> None:
@@ -18,10 +17,7 @@ def judge() -> None:
     if told is None:
         stacks.require_free(stacks.staged(repository), "the commit")
         return
-    new = repository.oid(f"{told.source}^{{commit}}")
-    if new is None:
-        hint = "push the branch by its plain name: git push REMOTE BRANCH"
-        raise Refused(f"cannot tell which commit {told.source!r} is", hint=hint)
+    new = git.require_pushed(repository, told.source, "^{commit}")
     stacks.require_free(stacks.pushed(repository, new, os.environ.get("PRE_COMMIT_FROM_REF")), "the push")
 
 

@@ -7,7 +7,6 @@ import os
 import sys
 
 from homelab import git, output, push, sealing
-from homelab.errors import Refused
 
 
 def staged() -> None:
@@ -18,12 +17,7 @@ def staged() -> None:
 def pushed(told: push.Framework) -> None:
     """Nothing plain is in what the framework says is pushed. Raises `Refused`."""
     repository = git.discover(from_hook=True)
-    tip = repository.oid(told.source)
-    if tip is None:
-        raise Refused(
-            f"cannot tell which commit {told.source!r} is", hint="push the branch by its plain name: git push REMOTE BRANCH"
-        )
-    sealing.require_pushed(repository, [tip], remote=told.remote)
+    sealing.require_pushed(repository, [git.require_pushed(repository, told.source)], remote=told.remote)
 
 
 def main() -> None:

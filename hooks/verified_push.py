@@ -52,7 +52,7 @@ def framework(*, whole: bool) -> None:
     branch = told.ref.removeprefix("refs/heads/")
     if told.ref.startswith("refs/heads/") and door.aim.protects(branch):
         # The whole gate has run before us in this push, so whatever it found green is remembered, and a red is not run twice.
-        admission.admit(door, list(admission.framework_update(repository, told)), run=not complete)
+        admission.admit(door, [admission.framework_update(repository, told)], run=not complete)
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from homelab.claims import asking, stores, words
 from homelab.claims.model import Claim
 from homelab.errors import HomelabError, Refused
 from homelab.git import Repository
-from homelab.repo import Objects
 
 
 def labels(paths: Iterable[str]) -> set[str]:
@@ -75,7 +74,7 @@ def require_free(paths: Iterable[str], what: str) -> None:
         )
 
 
-def touched(repository: Repository, _: Objects, target: str, head: str) -> list[str] | None:
+def touched(repository: Repository, target: str, head: str) -> list[str] | None:
     """Return the claimed labels whose stacks `head` changes since it left `target`; None where the store is not there."""
     held = _held()
     if not held:

@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from homelab import config, git, policy, worktree
+from homelab.claims import model
 from homelab.errors import HomelabError
 from homelab.repo import Objects
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     _Type = click.ParamType[str]
 else:
     _Type = click.ParamType  # not generic before click 8.4
-
-_KINDS = ("node", "host", "stack", "service", "db", "pvc", "infra")
 
 
 def topics() -> Iterable[str]:
@@ -42,7 +41,7 @@ def stacks() -> Iterable[str]:
 
 def labels() -> Iterable[str]:
     """Return every kind of label, and the stacks by name."""
-    return [*(f"{kind}:" for kind in _KINDS), *(f"stack:{name}" for name in stacks())]
+    return [*(f"{kind}:" for kind in model.KINDS), *(f"stack:{name}" for name in stacks())]
 
 
 def suites() -> Iterable[str]:

@@ -8,16 +8,12 @@ from homelab import attack, git, output
 from homelab import doctor as diagnosis
 from homelab.attack import Outcome
 from homelab.commands import json_option
+from homelab.commands.hooks import GATES
 from homelab.doctor import Diagnosis
 from homelab.errors import Failed
 
 #: A repair that begins like this is a command, not advice.
 _PROGRAMS = ("homelab ", "git ", "chmod ", "unset ")
-_WORDS = {
-    "whole": "the whole gate: every ref of every push is judged",
-    "framework": "the framework's hook only: the first ref of a push is judged, deletions are not",
-    "none": "no gate: pushes are not judged",
-}
 
 
 @click.command()
@@ -62,7 +58,7 @@ def _document(found: Diagnosis, outcomes: tuple[Outcome, ...] | None, holds: boo
 
 
 def _show(found: Diagnosis, outcomes: tuple[Outcome, ...] | None) -> None:
-    output.answer(f"gate     {_WORDS[found.gate]}")
+    output.answer(f"gate     {GATES[found.gate]}")
     for finding in found.findings:
         output.answer(f"{finding.severity:8} {output.line(finding.message)}")
         if finding.repair:

@@ -15,7 +15,8 @@ _SERVER = click.option(
     metavar="BARE_REPO",
     help="The receiving side: a bare repository's pre-receive.",
 )
-_WORDS = {
+#: What each gate that a clone may have comes to, in words.
+GATES = {
     "whole": "the whole gate: every ref of every push is judged",
     "framework": "the framework's hook only: the first ref of a push is judged, deletions are not",
     "none": "no gate: pushes are not judged",
@@ -45,7 +46,7 @@ def install(server: Path | None, as_json: bool) -> None:
     if as_json:
         output.answer_json(_document(status))
         return
-    output.say(f"installed {output.line(_WORDS[status.gate])}")
+    output.say(f"installed {output.line(GATES[status.gate])}")
     for name in status.chained:
         output.say(f"it runs together with {output.line(name)}")
 
@@ -73,7 +74,7 @@ def status(as_json: bool) -> None:
     if as_json:
         output.answer_json(_document(found))
         return
-    output.answer(f"gate     {_WORDS[found.gate]}")
+    output.answer(f"gate     {GATES[found.gate]}")
     output.answer(f"hook     {output.line(str(found.ours or found.hook))}")
     for name in found.chained:
         output.answer(f"chained  {output.line(name)}")

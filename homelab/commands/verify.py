@@ -30,7 +30,7 @@ def verify(rev: str, fresh: bool, as_json: bool) -> None:
     policies = policy.policies(objects, admission.fetched(door), tree) if door else _named(named or "")
     demand = verification.demanded(repository, objects, tree, policies)
     try:
-        verified = verification.ensure(repository, objects, commit, demand, fresh=fresh, reporter=progress.reporter())
+        verified = verification.ensure(repository, commit, demand, fresh=fresh, reporter=progress.reporter())
     except HomelabError as error:
         error.fields = {**answer, "suites": [], **error.fields}
         raise
