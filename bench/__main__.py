@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import landings, programs, pushes
+from bench import claims, landings, programs, pushes
 from bench.timing import Table, machine
 
 README = Path(__file__).with_name("README.md")
@@ -16,6 +16,7 @@ PARTS: dict[str, Callable[[Path, bool], list[Table]]] = {
     "pushes": pushes.measure,
     "programs": programs.measure,
     "landings": landings.measure,
+    "claims": claims.measure,
 }
 
 

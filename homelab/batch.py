@@ -177,9 +177,9 @@ def _search(members: Sequence[Member], ensure: Ensure, red: Red, known: dict[int
         except Red as found:
             red, high = found, _earliest(members, found, middle)
             tested.add(middle)
-    if high in tested and len(tested) > 1:
+    if high in tested and (len(tested) > 1 or len(members) == 1):
         return Proof(low, proof, red)
-    try:  # seen red once only, or in company: the verdict is a run of its own
+    try:  # seen red in company: the verdict is a run of its own
         proof = ensure(members[high - 1])
     except Red as found:
         return Proof(low, proof, found)

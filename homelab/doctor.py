@@ -4,14 +4,13 @@ Only looks: nothing in the clone, on the remote or in a worktree is changed. Wha
 (`git push --no-verify`) is said as a note and is no failure. Pushing at the gate is `homelab.attack`'s.
 """
 
-import contextlib
 import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from homelab import git, hookspath, installation, policy, process, shim, storage
+from homelab import git, hookspath, installation, keyless, policy, process, shim, storage
 from homelab.claims import place, stores
 from homelab.errors import HomelabError
 from homelab.git import Repository
@@ -57,7 +56,7 @@ def diagnose(repository: Repository) -> Diagnosis:
         *_checkout(repository),
         *_rules(repository, status),
         *_file_system(repository),
-        *_claims(),
+        *_secrets(repository),
         *_remote(repository),
         *_platform(),
     ]
@@ -224,19 +223,14 @@ def _file_system(repository: Repository) -> Iterator[Finding]:
     if kind.startswith(_SHARED):
         message = f"the receipts are in {repository.state}, on {kind}: locks may not hold there"
         yield Finding("file-system", WARNING, message, "keep the clone on a local disk")
+    if why := stores.problem(stores.url()):
+        yield Finding("claim-store", WARNING, f"claims cannot be kept: {why}", "name another store with [claims] store")
     try:
         with storage.locked(repository.state / "locks" / "doctor"):
             pass
     except OSError as error:
         message = f"nothing can be locked in {repository.state}: {error.strerror}"
         yield Finding("no-locks", FAILURE, message, "make it writable, or keep the clone on a local disk")
-
-
-def _claims() -> Iterator[Finding]:
-    with contextlib.suppress(HomelabError):  # told with the rules
-        if reason := stores.problem(stores.url()):
-            repair = "name another with [claims] store, or HOMELAB_CLAIMS"
-            yield Finding("claim-store", WARNING, f"the claim store cannot be used: {reason}", repair)
 
 
 def _remote(repository: Repository) -> Iterator[Finding]:
@@ -248,6 +242,11 @@ def _remote(repository: Repository) -> Iterator[Finding]:
             f"whether {name} itself refuses what is unverified cannot be seen from here, and --no-verify passes every hook"
         )
         yield Finding("remote", NOTE, message, "protect the branch there, or `homelab hooks install --server` in it")
+
+
+def _secrets(repository: Repository) -> Iterator[Finding]:
+    if problem := keyless.problem(repository):
+        yield Finding("git-crypt-worktrees", WARNING, problem, _INSTALL)
 
 
 def _platform(name: str = sys.platform) -> list[Finding]:

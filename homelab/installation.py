@@ -60,6 +60,7 @@ def install(repository: Repository) -> Status:
             slot = _slot(found.folder)
             content = shim.pre_push(protect, chain.word("pre-push"))
             chain.put(repository.state, slot, chain.following(found.folder, "pre-push"), content)
+    keyless.mend(repository)
     return status(repository)
 
 

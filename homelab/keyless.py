@@ -53,8 +53,7 @@ def withdraw(repository: Repository) -> bool:
     """Return whether nothing of it is left; it stays where a linked worktree needs it."""
     if not _values(repository):
         return True
-    folder = repository.common_dir / "worktrees"
-    if folder.is_dir() and any(folder.iterdir()):
+    if _has_linked(repository):
         return False
     _write(repository, [value for value in _values(repository) if value != _INCLUDED])
     for path in (repository.common_dir / _INCLUDED, repository.state / _PROGRAM):
@@ -62,12 +61,23 @@ def withdraw(repository: Repository) -> bool:
     return True
 
 
-def problem(repository: Repository) -> str | None:
-    """Return why linked worktrees may not be fit for git-crypt, or None."""
+def mend(repository: Repository) -> None:
+    """The linked worktrees that are there, whoever made them, are fit where the commit here uses git-crypt."""
     head = repository.oid("HEAD^{tree}")
-    wanted = names(repository, head) if head else frozenset[str]()
+    if head and _has_linked(repository):
+        protect(repository, head)
+
+
+def _has_linked(repository: Repository) -> bool:
     folder = repository.common_dir / "worktrees"
-    if not wanted or not folder.is_dir() or not any(folder.iterdir()):
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def problem(repository: Repository) -> str | None:
+    """Return why linked worktrees are not fit for git-crypt, which `mend` changes, or None."""
+    head = repository.oid("HEAD^{tree}")
+    wanted = names(repository, head) if head and _has_linked(repository) else frozenset[str]()
+    if not wanted:
         return None
     if missing := sorted(wanted - _protected(repository)):
         return f"linked worktrees have no filter for {', '.join(missing)}: plain git fails on secrets in them"

@@ -237,6 +237,7 @@ class Leader:
             return False
         documents = verification.documents(verified.results)
         landings = [self._landing(member, documents, passed=verified.passed) for member in members]
+        self.report.suites = landings[0].suites
         if verified.passed:
             self._remember(verified, members[0].base)
         try:
@@ -251,7 +252,6 @@ class Leader:
             output.say(f"{self.target.branch} moved meanwhile; building anew on what stands there")
             return False
         self.report.commit, self.report.tree = members[0].commit, members[0].merged.tree
-        self.report.suites = landings[0].suites
         for member, landing in zip(members[1:], landings[1:], strict=True):
             self._tell(member, {"status": "landed", "suites": landing.suites})
         return True

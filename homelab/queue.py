@@ -79,6 +79,8 @@ def _discard(lock: Path) -> None:
 
 def waiting(repository: Repository, *, behind: int = 0) -> list[Ticket]:
     """Return the living tickets behind a number that have no answer, in the order in which they are served."""
+    if not _numbers(repository):  # nothing to lock, which a read-only git directory would not allow
+        return []
     with storage.locked(_mutex(repository)):
         alive = [number for number in _numbers(repository) if number > behind and _waits(repository, number)]
     found = (_load(_folder(repository) / f"{number}.json") for number in alive)

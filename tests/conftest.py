@@ -46,7 +46,7 @@ def server() -> Iterator[Server]:
         discard(made)
 
 
-@pytest.fixture(params=["files", "postgres"])
+@pytest.fixture(params=["files", pytest.param("postgres", marks=pytest.mark.slow)])
 def claimants(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Claimants]:
     """Sessions that share a store: the same tests run on both kinds."""
     url = f"file://{tmp_path}/store"

@@ -15,10 +15,10 @@ from tests.world import BIN, World
 class Crowd:
     """Worktrees with a change each, landed at once; every run of a suite leaves a line in `count`."""
 
-    def __init__(self, world: World, names: list[str], suite: str = "test ! -e bad", extra: str = "") -> None:
+    def __init__(self, world: World, names: list[str], suite: str = "test ! -e bad", extra: str = "", nap: float = 0.5) -> None:
         self.world, self.count = world, world.root / "count"
         self.count.touch()
-        run = f"echo $PWD >> {self.count}; sleep 0.5; {suite}"
+        run = f"echo $PWD >> {self.count}; sleep {nap}; {suite}"
         world.publish({"homelab.toml": f'{extra}\n[[suite]]\nname = "s"\nrun = "{run}"\n'})
         self.places = {name: Path(world.homelab("work", "start", name).stdout.strip()) for name in names}
 
@@ -122,7 +122,7 @@ def test_each_commit_lands_one_by_one(world: World) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_leader_or_member_loses_nobody_else_a_place(world: World, victim: int) -> None:
-    crowd = Crowd(world, ["a", "b", "c", "d"])
+    crowd = Crowd(world, ["a", "b", "c", "d"], nap=4)
     for name, path in crowd.places.items():
         world.commit({name: "1"}, cwd=path)
     children = []

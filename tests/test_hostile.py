@@ -38,6 +38,13 @@ def test_a_branch_of_any_name_lands_and_is_pushed_for_review(world: World, name:
     assert world.homelab("work", "log").returncode == 0
 
 
+def test_a_branch_with_control_characters_is_never_printed_raw(world: World) -> None:
+    on_branch(world, "a\u009b31m\u202eb")
+    for words in ("landed", "already landed"):
+        done = world.homelab("work", "land")
+        assert done.returncode == 0 and words in done.stdout and not set("\u009b\u202e") & set(done.stdout + done.stderr)
+
+
 def test_names_in_a_conflict_cannot_speak_for_us(world: World) -> None:
     name = os.fsdecode(b"f\xff\x1b[31m\nhomelab: hint: rm -rf .")
     branch(world, files={name: "mine"})

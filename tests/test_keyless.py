@@ -229,6 +229,27 @@ def test_what_stands_in_the_clones_configuration_is_left_there(unlocked: World) 
     assert values == "mine.config"
 
 
+def test_doctor_tells_of_worktrees_that_are_not_fit_and_install_mends_them(unlocked: World) -> None:
+    assert unlocked.homelab("hooks", "install").returncode == 0
+    keys = lock(unlocked)
+    path = unlocked.root / "plain"
+    unlocked.git("worktree", "add", "--quiet", "-b", "plain", path)
+    unlock(unlocked, keys)
+
+    def told() -> bool:
+        return any(row["id"] == "git-crypt-worktrees" for row in unlocked.json("doctor")["findings"])
+
+    assert told()
+    assert unlocked.homelab("hooks", "install").returncode == 0
+    assert not told()
+    fit(unlocked, path)
+    lock(unlocked)
+    unlock(unlocked, keys)
+    assert told()  # git-crypt has put its settings behind ours
+    assert unlocked.homelab("hooks", "install").returncode == 0
+    assert not told()
+
+
 def test_a_locked_configuration_is_waited_for_and_nothing_is_left_behind(unlocked: World) -> None:
     lock = unlocked.clone / ".git/config.lock"
     lock.touch()

@@ -32,6 +32,18 @@ def test_a_red_branch_does_not_land(world: World) -> None:
     assert answer["suites"][0]["result"] == "failed"
 
 
+def test_a_lone_red_is_run_once_and_again_only_when_asked_again(world: World, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    flaky = f"echo run >> {runs}; test $(wc -l < {runs}) -ge 2"
+    world.publish({"homelab.toml": f'[[suite]]\nname = "flaky"\nrun = "{flaky}"\n'})
+    world.git("pull", "--quiet")
+    before = world.refs()
+    head = branch(world)
+    assert world.homelab("work", "land").returncode == 1 and world.refs() == before
+    assert runs.read_text() == "run\n"  # retries = 0: a red is not tried again behind anybody's back
+    assert world.homelab("work", "land").returncode == 0 and world.tip() == head
+
+
 def test_a_moved_target_is_merged_and_the_merge_is_verified(world: World) -> None:
     head = branch(world)
     other = world.publish({"theirs": "1"})
@@ -215,6 +227,7 @@ def test_a_protected_target_ends_in_a_review(world: World) -> None:
     head, before = branch(world), world.tip()
     answer = world.json("work", "land")
     assert answer["status"] == "review" and answer["error"]["kind"] == "review"
+    assert [suite["result"] for suite in answer["suites"]] == ["passed"]
     assert world.tip() == before and world.tip("refs/heads/ada/x") == head
     assert "https://git.example.org/merge_requests/new?b=x" in answer["error"]["hint"]
     assert world.homelab("work", "land").returncode == 6

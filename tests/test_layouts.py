@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -130,6 +131,17 @@ def test_the_whole_way_of_work(world: World, layout: Callable[[World], Path]) ->
     assert world.tip() == head
     done = world.homelab("work", "clean", "work", cwd=root)
     assert done.returncode == 0 and not path.exists(), done.stderr
+
+
+def test_reading_commands_work_on_a_read_only_git_directory(world: World) -> None:
+    assert world.homelab("hooks", "install").returncode == 0
+    assert world.homelab("work", "start", "work").returncode == 0
+    mount = "mount --bind .git .git && mount -o remount,ro,bind .git && ! touch .git/x 2>/dev/null"
+    if world.run("unshare", "-m", "sh", "-c", mount, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    for command in ("work list", "work log", "work queue", "hooks status", "manifest", "claims"):
+        done = world.run("unshare", "-m", "sh", "-c", f"{mount} && homelab {command} --json", check=False)
+        assert done.returncode == 0 and json.loads(done.stdout) is not None, (command, done.stderr)
 
 
 def test_a_sparse_worktree_says_so(world: World) -> None:

@@ -16,10 +16,14 @@ from pathlib import Path
 from typing import IO
 
 from homelab import output, process
-from homelab.claims import keeper, tree
+from homelab.claims import signals, tree
 from homelab.claims.ledger import Taken
 from homelab.claims.store import Store
 from homelab.errors import Failed, HomelabError
+
+# Isolated, so that nothing of the folder we stand in is imported; where our own package is, we say ourselves.
+_KEEPER = "import sys; sys.path.append(sys.argv.pop(1)); from homelab.claims.keeper import main; main()"
+_ROOT = str(Path(__file__).parent.parent.parent)
 
 
 class NotStarted(Failed):
@@ -56,7 +60,7 @@ def findable(command: Command) -> None:
 
 def _signals() -> list[signal.Signals]:
     # Under nohup a hang-up stays ignored.
-    return [s for s in keeper.PASSED if s is not signal.SIGHUP or signal.getsignal(s) is not signal.SIG_IGN]
+    return [s for s in signals.PASSED if s is not signal.SIGHUP or signal.getsignal(s) is not signal.SIG_IGN]
 
 
 def run(command: Command, taken: Taken | None, store: Store | None) -> int:
@@ -112,11 +116,11 @@ class _Run:
     def _through_the_keeper(self) -> list[str]:
         """Return the words with which the keeper, or we in its place, say how the command ended."""
         # If the keeper is killed, the command becomes our child.
-        keeper.be_subreaper()
+        signals.be_subreaper()
         status, theirs = os.pipe()
         control, self._orders = os.pipe()
         pass_fds = [theirs, control, *([] if self._grip is None else [self._grip])]
-        argv = [sys.executable, "-I", keeper.__file__, json.dumps(self._task(control, theirs)), *self._command.argv]
+        argv = [sys.executable, "-I", "-c", _KEEPER, _ROOT, json.dumps(self._task(control, theirs)), *self._command.argv]
         started = process.start(argv, env=self._environment(), stdin=None, stdout=self._command.stdout, pass_fds=pass_fds)
         os.close(theirs)
         os.close(control)
@@ -179,7 +183,7 @@ class _Run:
         wanted = _signals()
         while True:
             with contextlib.suppress(InterruptedError):
-                number, sender = keeper.next_signal(wanted)
+                number, sender = signals.next_signal(wanted)
                 self._signalled = True
                 try:
                     os.write(self._orders, b"signal %d %d\n" % (number, sender))

@@ -20,76 +20,14 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import Any, NoReturn
 
-# Those of a terminal, and those that people send to end or to poke a program.
-PASSED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2]
+from homelab.claims import signals
+
 # How long after homelab the sentinel may hear what was sent to the whole process group, in seconds.
 _ECHO = 0.05
 # How long a sender's signal to the group accounts for its signals to homelab alone: `timeout` sends both.
 _SAME = 1.0
-
-
-def be_subreaper() -> bool:
-    """Orphaned descendants become our children; return whether the system can do that."""
-    if not sys.platform.startswith("linux"):
-        return False
-    import ctypes
-
-    # 36 is PR_SET_CHILD_SUBREAPER, since Linux 3.4.
-    return bool(ctypes.CDLL(None, use_errno=True).prctl(36, 1, 0, 0, 0) == 0)
-
-
-def next_signal(wanted: list[signal.Signals]) -> tuple[int, int]:
-    """Return the next blocked signal that arrives, and who sent it: 0 for the kernel, or where the system does not say."""
-    if not hasattr(signal, "sigwaitinfo"):
-        return signal.sigwait(wanted), 0
-    found = signal.sigwaitinfo(wanted)
-    return found.si_signo, found.si_pid if found.si_code <= 0 else 0
-
-
-def mute() -> None:
-    """Neither the caller's streams nor its folder are kept by us: a reader of a pipe waits for all who could write."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    os.close(null)
-    os.chdir("/")
-
-
-class Sentinel:
-    """A process that stays in homelab's process group and reports what the whole group is sent.
-
-    The command is in that group too, so what the sentinel hears has reached the command already: a terminal's Ctrl-C, a
-    `kill` of the group. The keeper itself is in a group of its own, where a SIGKILL of the group does not end it.
-    """
-
-    def __init__(self, forget: list[int]) -> None:
-        self.reports, theirs = os.pipe()
-        ours, self._life = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            for fd in (self.reports, self._life, *forget):
-                os.close(fd)
-            self._watch(theirs, ours)
-        os.close(theirs)
-        os.close(ours)
-
-    def _watch(self, reports: int, life: int) -> NoReturn:
-        def leave_with_the_keeper() -> None:
-            os.read(life, 1)
-            os._exit(0)
-
-        mute()
-        threading.Thread(target=leave_with_the_keeper, daemon=True).start()
-        while True:
-            with contextlib.suppress(InterruptedError):
-                os.write(reports, b"%d %d\n" % next_signal(PASSED))
-
-    def end(self) -> None:
-        """It leaves; nobody asks any more."""
-        os.close(self._life)
 
 
 class Keeper:
@@ -111,15 +49,15 @@ class Keeper:
 
     def run(self) -> None:
         """The command has run, and homelab has released the claim or nobody of the tree is left."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, PASSED)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals.PASSED)
         for fd in (self.control, self.task["status"]):
             os.set_inheritable(fd, False)
-        self.subreaper = be_subreaper()
+        self.subreaper = signals.be_subreaper()
         word, _, self.store = _line(self.control).partition(" ")
         if word != "go":
             return
         grip = self.task["grip"]
-        self.sentinel = Sentinel([self.control, self.task["status"], *([] if grip is None else [grip])])
+        self.sentinel = signals.Sentinel([self.control, self.task["status"], *([] if grip is None else [grip])])
         self.wake, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake)
@@ -128,7 +66,7 @@ class Keeper:
             os.setpgid(0, 0)
         if not self._start():
             return
-        mute()
+        signals.mute()
         if self.task["beats"]:
             threading.Thread(target=self._beat, daemon=True).start()
         if self._attend():
@@ -302,7 +240,6 @@ def _line(fd: int) -> str:
     return text.decode()
 
 
-if __name__ == "__main__":
-    # Started by its path and isolated: nothing but our own package is looked for beside it.
-    sys.path.append(str(Path(__file__).parent.parent.parent))
+def main() -> None:
+    """The program that `homelab.claims.bound` starts."""
     Keeper(json.loads(sys.argv[1]), sys.argv[2:]).run()

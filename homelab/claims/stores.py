@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from homelab.claims import place
 from homelab.claims.store import Store
-from homelab.errors import Usage
+from homelab.errors import HomelabError, Usage
 
 _FORMS = "write it as file:///PATH or postgresql://HOST/DATABASE"
 
@@ -81,10 +81,11 @@ def prepare(url: str | None, grant: str | None) -> str:
 
 
 def problem(url: str | None) -> str | None:
-    """Return why the store that a URL names cannot be used, or None. Nothing is made, and no server is asked."""
-    if url is not None and _is_postgres(url):
-        return None
+    """Return why the store that a URL names cannot be used, or None. Nothing is made."""
     try:
+        if url is not None and _is_postgres(url):
+            open(url).close()
+            return None
         return place.problem(place.default() if url is None else _folder(url))
-    except Usage as error:
+    except HomelabError as error:
         return error.message

@@ -172,6 +172,11 @@ def run(argv: list[str]) -> int:
             signal.signal(signum, _end)
 
     def entry() -> None:
+        if instruction := os.environ.get(COMPLETE):
+            from click.shell_completion import shell_complete
+
+            shell_complete(root(), {}, "homelab", COMPLETE, instruction)
+            return
         from homelab.claims import renewal
 
         renewal.by_the_way()

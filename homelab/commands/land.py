@@ -26,9 +26,9 @@ def land(verify_cmd: str | None, no_verify: bool, as_json: bool) -> None:
     if as_json:
         output.answer_json(report.document())
     elif report.status == "already-landed":
-        output.answer(f"already landed: {report.remote}/{report.target} has {report.branch}")
+        output.answer(output.line(f"already landed: {report.remote}/{report.target} has {report.branch}"))
     else:
-        output.answer(f"landed {report.branch} as {report.commit} on {report.remote}/{report.target}")
+        output.answer(output.line(f"landed {report.branch} as {report.commit} on {report.remote}/{report.target}"))
         output.say(f"CI applies what lands: follow {(report.commit or '')[:12]}")
 
 
