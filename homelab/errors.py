@@ -1,7 +1,7 @@
 """Everything that can go wrong, as seen by the person who has to repair it.
 
 An error owns its exit code and its remedy. Nothing here prints; `homelab.output` is the one place that turns an error into
-words. The codes are those of the contract's table.
+words. The codes are those of the table in README.md.
 """
 
 from collections.abc import Iterable, Mapping
@@ -106,5 +106,5 @@ class ChildExit(HomelabError):
         self.exit_code = code
 
 
-#: Those with a code of their own in the contract's table.
+#: Those with a code of their own in the table of exit codes.
 KINDS = (Failed, Usage, Refused, Busy, Conflict, Review, Unreachable, Bug)

@@ -42,7 +42,7 @@ class Result:
         return self.result in (PASSED, CACHED)
 
     def document(self) -> dict[str, Any]:
-        """Return it as the contract's JSON."""
+        """Return it as answers in JSON have it."""
         found: dict[str, Any] = {"name": self.run.suite.name, "dir": self.run.dir, "result": self.result}
         found |= {"seconds": round(self.seconds, 3), "log": str(self.log) if self.log else None, "key": self.run.key}
         if self.flaky:

@@ -1,6 +1,6 @@
 """What landed, who let what through, and what was being pushed when a process died.
 
-An `Intent` is on disk before a push starts and goes when its outcome is known; whoever finds one settles it by asking the
+An intent is on disk before a push starts and goes when its outcome is known; whoever finds one settles it by asking the
 remote. The log only grows.
 """
 

@@ -36,7 +36,7 @@ class Report:
     status: str = "failed"
 
     def document(self) -> dict[str, Any]:
-        """Return it as the contract's JSON."""
+        """Return it as answers in JSON have it."""
         return {"ok": self.status in ("landed", "already-landed"), **asdict(self)}
 
 

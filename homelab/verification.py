@@ -67,7 +67,7 @@ def evidence(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
 
 
 def documents(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Return results as the contract's JSON."""
+    """Return results as answers in JSON have them."""
     return [result.document() for result in results]
 
 

@@ -17,7 +17,7 @@ from tests.world import BIN
 KEYS = {"label", "mode", "binding", "state", "purpose", "holder", "fence", "claimed_at", "expires_at", "waiting"}
 
 
-def test_a_lease_is_on_the_board_in_the_shape_of_the_contract(claimants: Claimants) -> None:
+def test_a_lease_is_on_the_board_in_the_shape_of_every_listing(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:vault", "--purpose", "rotate keys")
     (claim,) = claimants.board()
     assert set(claim) == KEYS

@@ -1,4 +1,4 @@
-"""Landing where names, configurations, disks and remotes are odd: one sentence, the contract's code, nothing lost."""
+"""Landing where names, configurations, disks and remotes are odd: one sentence, the right code, nothing lost."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Holder:
         return (self.user, self.session) == (other.user, other.session)
 
     def document(self) -> dict[str, Any]:
-        """Return the holder as the contract writes it."""
+        """Return the holder as listings write it."""
         return {"user": self.user, "host": self.host, "session": self.session, "pid": self.pid}
 
 
@@ -111,7 +111,7 @@ class Claim:
     pids: tuple[int, ...] = field(default=(), compare=False)
 
     def document(self) -> dict[str, Any]:
-        """Return the claim as the contract writes it."""
+        """Return the claim as listings write it, the same from every store."""
         return {
             "label": self.label,
             "mode": self.mode,

@@ -16,7 +16,7 @@ from homelab.errors import Refused, Unreachable, Usage
 if TYPE_CHECKING:
     import psycopg
 
-#: No answer in this time is none, in seconds: the contract gives five in all, and the program has to start too.
+#: No answer in this time is none, in seconds: five in all are promised, and the program has to start too.
 ANSWER = 3.5
 
 
@@ -47,7 +47,7 @@ def open(url: str) -> "psycopg.Connection[Any]":
         try:
             # A pooler hands each transaction to another server: nothing may be prepared.
             found.append(psycopg.connect(text, autocommit=True, prepare_threshold=None))
-        except Exception as error:
+        except Exception as error:  # handed to the caller's thread, which raises it
             found.append(error)
 
     thread = threading.Thread(target=connect, daemon=True)
@@ -68,7 +68,7 @@ def is_stale(connection: "psycopg.Connection[Any]") -> bool:
         if not select.select([connection.fileno()], [], [], 0)[0]:
             return False
         connection.execute("SELECT 1")
-    except Exception:
+    except Exception:  # whatever it says, this connection answers no more
         connection.close()
         return True
     return False
@@ -88,7 +88,7 @@ def answering(connection: "psycopg.Connection[Any]") -> Iterator[None]:
 
 def _cut(connection: "psycopg.Connection[Any]") -> None:
     """Whoever waits for the server on this connection stops waiting: no timeout of libpq ends a read from a frozen one."""
-    with contextlib.suppress(Exception):
+    with contextlib.suppress(Exception):  # it may be closed already, and in a timer nobody hears of it
         ours = socket.socket(fileno=os.dup(connection.fileno()))
         with ours:
             ours.shutdown(socket.SHUT_RDWR)
