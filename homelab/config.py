@@ -37,9 +37,9 @@ class Gate:
     """Which branches take only verified commits. Read from the remote's default branch."""
 
     remote: str | None = _doc("Where work lands. Default: `forgejo`, else `origin`, else the only remote.", None)
-    target: str | None = _doc("The branch that work lands on. Default: the remote's HEAD branch.", None)
+    target: str | None = _doc("The branch that work lands on. Default: the remote's HEAD branch.", None, "branch")
     protect: tuple[str, ...] = _doc(
-        "More branches that only take verified commits, as patterns (`release/*`); the target always is one.", ()
+        "More branches that only take verified commits, as patterns (`release/*`); the target always is one.", (), "branches"
     )
     unverified: str = _doc(
         "At push time: `verify` runs what is missing, `refuse` refuses and says how to.",
@@ -165,7 +165,7 @@ def _suite(suite: Suite, where: str) -> Suite:
     if suite.each is not None:
         if suite.dir != ".":
             raise Usage(f"{where}: each and dir exclude one another", hint="each folder is its own dir")
-        _path(suite.each, f"{where}: each")
+        return dataclasses.replace(suite, each=_path(suite.each, f"{where}: each"))
     return suite
 
 
@@ -199,6 +199,8 @@ def _value(value: Any, spec: Any, where: str) -> Any:
             _wrong(value, "a list of strings", where)
         if kind == "paths":
             return tuple(_path(part, where) for part in value)
+        if kind == "branches":  # the whole name of a ref would match no branch, and protect nothing
+            return tuple(part.removeprefix("refs/heads/") for part in value)
         if kind == "variables" and (bad := [part for part in value if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part)]):
             _wrong(bad[0], "the name of a variable", where)
         return tuple(value)
@@ -213,6 +215,8 @@ def _value(value: Any, spec: Any, where: str) -> Any:
         _wrong(value, "a string", where)
     if kind == "path":
         return _path(value, where)
+    if kind == "branch":
+        return value.removeprefix("refs/heads/")
     if kind.startswith("choice:") and value not in (choices := kind.removeprefix("choice:").split(",")):
         _wrong(value, " or ".join(f'"{choice}"' for choice in choices), where)
     return value

@@ -126,17 +126,13 @@ def _hooks_path(repository: Repository) -> list[Finding]:
         message = f"core.hooksPath names our folder {found.value}, which is gone: no hook runs at all"
         return [Finding("hooks-path-gone", FAILURE, message, _INSTALL)]
     kind = f"{found.scope}, relative" if not Path(found.value).is_absolute() else str(found.scope)
-    elsewhere = "past the gate" if _was_installed(repository) else "and no gate is there"
+    elsewhere = "past the gate" if installation.was_installed(repository) else "and no gate is there"
     message = f"core.hooksPath ({kind}) sends git to {found.value}, {elsewhere}"
     if ".husky" in found.value:
         message += "; husky sets it at every install"
     # It comes from `git -c` or the environment, where no installation can stand in front of it.
     repair = "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS" if found.scope == "command" else _INSTALL
     return [Finding("hooks-path", FAILURE, message, repair)]
-
-
-def _was_installed(repository: Repository) -> bool:
-    return repository.run("symbolic-ref", "--quiet", shim.TARGET).returncode == 0
 
 
 def _in_place(repository: Repository, status: Status) -> list[Finding]:
@@ -149,7 +145,7 @@ def _in_place(repository: Repository, status: Status) -> list[Finding]:
     if shim.owner(old) == "homelab":
         message = f"{owner} was installed over the gate and renamed it to {old.name}, which nothing runs"
         return [Finding("overwritten", FAILURE, message, _INSTALL)]
-    if _was_installed(repository):
+    if installation.was_installed(repository):
         how = f" (`{owner} install --overwrite` drops pre-push.legacy)" if owner in shim.FRAMEWORKS else ""
         return [Finding("overwritten", FAILURE, f"the gate was overwritten: pre-push is {owner}'s{how}", _INSTALL)]
     if status.gate == "framework":

@@ -46,10 +46,20 @@ def _lock(repository: Repository) -> Path:
     return repository.state / "locks" / "hooks"
 
 
+def _trace(repository: Repository) -> Path:
+    return repository.state / "installed"
+
+
+def was_installed(repository: Repository) -> bool:
+    """Tell whether the gate was put into this clone and not taken out by us since."""
+    return _trace(repository).exists()
+
+
 def install(repository: Repository) -> Status:
     """The gate runs on every push of this clone, in front of what ran before. Raises `Refused`."""
     protect = _aim(repository)
     with storage.locked(_lock(repository)):
+        storage.replace(_trace(repository), b"")
         found = hookspath.place(repository)
         ours = hookspath.own_folder(repository)
         if _same(found.folder, ours):
@@ -155,6 +165,7 @@ def uninstall(repository: Repository) -> Status:
         _remove_apart(repository)
         _empty_slots(repository)
         repository.run("symbolic-ref", "--delete", shim.TARGET)
+        _trace(repository).unlink(missing_ok=True)
     if not keyless.withdraw(repository):
         output.say("git-crypt: the linked worktrees keep the filter that keeps their secrets sealed")
     return status(repository)

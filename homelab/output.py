@@ -121,8 +121,13 @@ def quote(text: str) -> None:
 def _write(stream: Any, text: str) -> None:
     # A name that is not UTF-8 arrives with surrogates; a stream in strict mode would raise on it.
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    stream.flush()
+    try:
+        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        stream.flush()
+    except OSError:
+        if stream is sys.stdout:  # else Python would write the rest once more at the end, and show its own error
+            _drop_stdout()
+        raise
 
 
 def show(error: HomelabError) -> None:
@@ -152,8 +157,7 @@ def report(entry: Callable[[], None]) -> int:
         show(Interrupted(2))
         return 130
     except BrokenPipeError:
-        # The reader has gone; what it wanted it has. Python would complain again while closing the stream.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        # The reader has gone; what it wanted it has.
         return 141
     except OSError as error:
         return _failed_system_call(error)
@@ -171,6 +175,10 @@ def _failed_system_call(error: OSError) -> int:
     )
     show(failed)
     return failed.exit_code
+
+
+def _drop_stdout() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _bug() -> int:

@@ -126,6 +126,9 @@ def test_the_framework_hook_alone_is_not_the_whole_gate(world: World) -> None:
     world.run("pre-commit", "install", "--hook-type", "pre-push")
     assert world.json("doctor")["gate"] == "framework"
     assert ids(world) == ["framework-only"]
+    world.git("switch", "--quiet", "-c", "topic")
+    assert world.homelab("work", "land").returncode == 0
+    assert ids(world) == ["framework-only"]  # to have landed is not to have had the gate
 
 
 def test_a_gate_that_was_renamed_away_is_found(judged: World) -> None:

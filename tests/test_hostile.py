@@ -339,3 +339,17 @@ def test_a_worktree_that_is_being_added_does_not_end_the_fetch(world: World) -> 
     with subprocess.Popen(["sh", "-c", f"sleep 0.6; rm -r {half}"]):
         land(world, 0)
     assert world.git("rev-parse", "master^2", cwd=world.remote) == head
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+@pytest.mark.parametrize("options", ["", "--json"])
+def test_an_answer_that_cannot_be_written_fails_in_one_sentence(world: World, options: str) -> None:
+    done = world.run("sh", "-c", f"homelab work list {options} > /dev/full", check=False)
+    assert done.returncode == 1
+    assert [row.partition(":")[0] for row in done.stderr.splitlines()] == ["homelab", "homelab"]
+
+
+@pytest.mark.parametrize("revision", ["^HEAD", "HEAD..HEAD", "HEAD^{tree}", "-"])
+def test_what_names_no_commit_is_wrong_usage(world: World, revision: str) -> None:
+    done = world.homelab("verify", "--", revision)
+    assert done.returncode == 2 and "names no commit" in done.stderr

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from homelab import git, suites
+from homelab import config, git, suites
 from homelab.config import Config, Suite, Verify
 from homelab.policy import Policy
 from homelab.repo import Objects
@@ -103,3 +103,14 @@ def test_an_input_that_is_missing_is_named_and_its_coming_changes_the_key(stacks
     assert run.missing == ("modlues",)
     stacks.commit({"modlues": "now"})
     assert keys(stacks, suite) != [run.key]
+
+
+@pytest.mark.parametrize("pattern", ["stacks/*/", "./stacks/*", "stacks//*"])
+def test_a_pattern_of_folders_may_be_written_in_any_way(stacks: World, pattern: str) -> None:
+    suite = config.parse(f'[[suite]]\nname = "s"\nrun = "true"\neach = "{pattern}"\n'.encode()).suites[0]
+    assert len(keys(stacks, suite)) == 2
+
+
+def test_a_branch_may_be_named_as_a_whole_ref() -> None:
+    gate = config.parse(b'[gate]\ntarget = "refs/heads/main"\nprotect = ["refs/heads/release/*"]\n').gate
+    assert gate.target == "main" and gate.protect == ("release/*",)

@@ -20,7 +20,7 @@ def verify(rev: str, fresh: bool, as_json: bool) -> None:
     """Run what the gate would demand of REV (default HEAD), and remember what is green."""
     repository = git.discover()
     commit = repository.oid(f"{rev}^{{commit}}")
-    if commit is None:
+    if commit is None or commit.startswith("^"):  # git reads ^REV as all but REV
         raise Usage(f"{output.line(rev)} names no commit", hint="`git log --oneline` lists some")
     named = os.environ.get("HOMELAB_CONFIG")
     door = None if named else admission.open_door(repository, "")
