@@ -43,7 +43,7 @@ class Aim:
         if self.remote is None:
             raise Refused(
                 "there is no remote to land on",
-                hint="add one with `git remote add origin URL`, or name it in [gate] remote",
+                hint="`git remote add origin URL`; of several, the one to land on is called origin (`git remote rename`)",
             )
         return self.remote
 
