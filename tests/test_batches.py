@@ -38,6 +38,7 @@ class Crowd:
         return len(self.count.read_text().split())
 
 
+@pytest.mark.slow
 def test_eight_greens_land_with_two_verifications(world: World) -> None:
     crowd = Crowd(world, [f"t{n}" for n in range(8)])
     for name, path in crowd.places.items():
@@ -83,6 +84,7 @@ def test_a_conflict_leaves_the_batch_and_the_others_go_on(world: World) -> None:
     assert world.git("diff", "--name-only", "--diff-filter=U", cwd=crowd.places[loser]) == "README"
 
 
+@pytest.mark.slow
 def test_stacks_are_verified_once_each(world: World) -> None:
     names = [f"t{n}" for n in range(4)]
     crowd = Crowd(world, names)
@@ -100,6 +102,7 @@ def test_stacks_are_verified_once_each(world: World) -> None:
     assert sorted(Path(row).name for row in crowd.count.read_text().split()) == names
 
 
+@pytest.mark.slow
 def test_ones_own_way_of_verifying_lands_alone(world: World) -> None:
     crowd = Crowd(world, ["a", "b", "c"])
     for name, path in crowd.places.items():
@@ -111,6 +114,7 @@ def test_ones_own_way_of_verifying_lands_alone(world: World) -> None:
     assert verified == {"ada/a": True, "ada/b": True, "ada/c": False}
 
 
+@pytest.mark.slow
 def test_each_commit_lands_one_by_one(world: World) -> None:
     crowd = Crowd(world, ["a", "b", "c"], extra="[land]\neach_commit = true")
     for name, path in crowd.places.items():
@@ -141,6 +145,7 @@ def test_a_killed_leader_or_member_loses_nobody_else_a_place(world: World, victi
     assert world.json("work", "queue") == [] and not world.git("for-each-ref", "refs/homelab/landing/")
 
 
+@pytest.mark.slow
 def test_the_queue_shows_who_waits(world: World) -> None:
     crowd = Crowd(world, ["a", "b"], "sleep 2", extra="[land]\neach_commit = true")
     for name, path in crowd.places.items():
@@ -155,6 +160,7 @@ def test_the_queue_shows_who_waits(world: World) -> None:
         child.communicate(timeout=60)
 
 
+@pytest.mark.slow
 def test_hosts_that_share_a_claim_store_take_turns(world: World) -> None:
     crowd = Crowd(world, ["a"], extra="[land]\nmutex = true")
     world.commit({"a": "1"}, cwd=crowd.places["a"])

@@ -48,6 +48,7 @@ def request(session: str = "a") -> Request:
     return Request(asking.new_id(), ("stack:a",), EXCLUSIVE, PROCESS, "test", Holder("ada", "vm", session, os.getpid()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("silent", [False, True])
 def test_a_store_that_does_not_answer_is_told_in_five_seconds_and_nothing_starts(on_files: Claimants, silent: bool) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -64,6 +65,7 @@ def test_a_store_that_does_not_answer_is_told_in_five_seconds_and_nothing_starts
     assert not (on_files.root / "ran").exists()
 
 
+@pytest.mark.slow
 def test_a_database_without_the_schema_names_the_command_that_makes_it(server: Server, tmp_path: Path) -> None:
     with claimants(tmp_path, database(server)) as made:
         done = made.run("claim", "stack:a", "--purpose", "x")
@@ -75,6 +77,7 @@ def test_a_database_without_the_schema_names_the_command_that_makes_it(server: S
         assert made.held() == ["stack:a"]
 
 
+@pytest.mark.slow
 def test_a_role_can_do_no_more_than_the_functions(server: Server, on_server: Claimants) -> None:
     name = on_server.url.rpartition("/")[2]
     role = f"r{name}"
@@ -216,6 +219,7 @@ def test_fifty_claimants_of_one_label_never_overlap_and_see_no_error(on_server: 
     assert on_server.board() == []
 
 
+@pytest.mark.slow
 def test_a_lease_of_ours_in_a_store_that_went_away_does_not_make_anyone_wait_twice(
     on_server: Claimants, server: Server
 ) -> None:

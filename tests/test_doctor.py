@@ -256,6 +256,7 @@ def test_a_gate_that_holds_is_shown_to_hold(world: World, where: str) -> None:
     assert list(temporary.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verdict", "leaks"),
     [

@@ -115,6 +115,7 @@ def test_a_clone_that_never_had_a_key_is_no_different(unlocked: World) -> None:
     fit(unlocked, started(unlocked, cwd=fresh))
 
 
+@pytest.mark.slow
 def test_locking_and_unlocking_leaves_the_worktrees_fit(unlocked: World) -> None:
     first = started(unlocked, "one")
     keys = lock(unlocked)
@@ -229,6 +230,7 @@ def test_what_stands_in_the_clones_configuration_is_left_there(unlocked: World) 
     assert values == "mine.config"
 
 
+@pytest.mark.slow
 def test_doctor_tells_of_worktrees_that_are_not_fit_and_install_mends_them(unlocked: World) -> None:
     assert unlocked.homelab("hooks", "install").returncode == 0
     keys = lock(unlocked)
@@ -250,6 +252,7 @@ def test_doctor_tells_of_worktrees_that_are_not_fit_and_install_mends_them(unloc
     assert not told()
 
 
+@pytest.mark.slow
 def test_a_locked_configuration_is_waited_for_and_nothing_is_left_behind(unlocked: World) -> None:
     lock = unlocked.clone / ".git/config.lock"
     lock.touch()
