@@ -1,0 +1,26 @@
+"""Draws how landings at once grow with their number, where matplotlib is installed."""
+
+from pathlib import Path
+
+PICTURE = Path(__file__).with_name("landings.png")
+
+
+def draw(seen: dict[str, list[tuple[int, float, int]]]) -> None:
+    """The picture shows wall time and verifications against the number of landings, a line for each way."""
+    try:
+        from matplotlib import pyplot
+    except ImportError:
+        return
+    figure, (wall, runs) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for way, points in seen.items():
+        counts = [count for count, _, _ in points]
+        wall.plot(counts, [seconds for _, seconds, _ in points], marker="o", label=way)
+        runs.plot(counts, [ran for _, _, ran in points], marker="o", label=way)
+    for axes, title in ((wall, "seconds until all have landed"), (runs, "verifications")):
+        axes.set_title(title)
+        axes.set_xlabel("landings at once, a suite of one second")
+        axes.set_xticks(counts)
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+    wall.legend()
+    figure.savefig(PICTURE, dpi=110)
