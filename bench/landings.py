@@ -47,10 +47,10 @@ def _ways(root: Path, counts: tuple[int, ...]) -> Table:
         "In brackets: how often the suite of one second ran. `landings.png` draws them.",
     )
     seen: dict[str, list[tuple[int, float, int]]] = {}
-    for way in (OURS, SERIAL, LOOP):
+    for number, way in enumerate((OURS, SERIAL, LOOP)):
         for count in counts:
             progress(f"{count} landings, {way}")
-            took, ran = _at_once(root / f"{way}-{count}", count, 0, way)
+            took, ran = _at_once(root / f"way-{number}-{count}", count, 0, way)
             table.times[f"{count}, {way} ({ran})"] = [took]
             seen.setdefault(way, []).append((count, took / 1e3, ran))
     draw(seen)
