@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from homelab import candidate, config, journal, output, policy, readiness, verification
+from homelab import candidate, journal, output, policy, readiness, verification
 from homelab.candidate import Merged
+from homelab.config import Config
 from homelab.errors import HomelabError
 from homelab.git import Repository
 from homelab.journal import Landing
@@ -116,9 +117,9 @@ def landing(target: Target, member: Member, documents: list[dict[str, Any]], *, 
     )
 
 
-def _rules(target: Target, commit: str | None) -> str | None:
-    entry = target.objects.entry(target.objects.commit(commit).tree, config.NAME) if commit else None
-    return entry.oid if entry else None
+def _rules(target: Target, commit: str | None) -> Config | None:
+    """Return the rules that a commit states, by its file or by what it shows where no suite is named."""
+    return policy.read(target.objects, target.objects.commit(commit).tree).config if commit else None
 
 
 def size(repository: Repository) -> int:

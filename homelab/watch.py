@@ -75,11 +75,11 @@ class Watch:
             tip = git.ask_remote(target.repository, target.remote, target.ref, timeout=10).get(target.ref)
             if tip in (None, first.base) or self._demand is None:
                 return False
+            if len(self._members) > 1:
+                return True
             base = git.fetch_branch(target.repository, target.remote, target.branch)
             apart = Target(target.repository, Objects(target.repository.common_dir), target.remote, target.branch)
             merged = candidate.merge(target.repository, apart.objects, base, first.merged.head)
-            if len(self._members) > 1:
-                return True
             return not {run.key for run in self._demand.runs} <= {
                 run.key for run in batch.demanded(apart, base, merged.tree).runs
             }

@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from homelab import batch, git
+from homelab.publication import Target
+from homelab.queue import Ticket
+from homelab.repo import Objects
 from tests.world import BIN, World
 
 
@@ -71,6 +75,32 @@ def test_greens_that_are_red_together_do_not_land_together(world: World) -> None
     for name, path in crowd.places.items():
         world.commit({name: "1"}, cwd=path)
     assert sorted(str(answer["status"]) for answer in crowd.land().values()) == ["failed", "landed"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "company"),
+    [
+        ({"Makefile": "check:\n\t@echo tested\n"}, 1),  # another suite is detected now
+        ({"homelab.toml": '[[suite]]\nname = "s"\nrun = "true"\n'}, 1),
+        ({"other": "1"}, 2),
+    ],
+)
+def test_a_change_of_the_rules_configured_or_detected_lands_by_itself(
+    world: World, rules: dict[str, str | bytes], company: int
+) -> None:
+    world.git("rm", "--quiet", "homelab.toml")
+    base = world.commit({"Makefile": "test:\n\t@echo tested\n"})
+    first = world.commit(rules)
+    world.git("checkout", "--quiet", base)
+    second = world.commit({"b": "1"})
+    repository = git.discover(world.clone)
+    target = Target(repository, Objects(repository.common_dir), "origin", "master")
+    tickets = [Ticket(n, "ada", "here", "s", 1, "now", "w", f"t{n}", head) for n, head in enumerate((first, second))]
+    member = batch.bring(target, tickets[0], base, first)
+    assert len(batch.join(target, member, tickets[1:], lambda *_: None)) == company
+    # Whoever is in front, a change of the rules does not come along either.
+    ahead = batch.bring(target, tickets[1], base, second)
+    assert len(batch.join(target, ahead, tickets[:1], lambda *_: None)) == company
 
 
 def test_a_conflict_leaves_the_batch_and_the_others_go_on(world: World) -> None:

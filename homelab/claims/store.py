@@ -33,7 +33,7 @@ class Store(abc.ABC):
 
     def beat(self, id: str, state: str, pids: Sequence[int]) -> list[str]:
         """A command's claims live for another `patience`; return the labels that still are its."""
-        raise NotImplementedError
+        raise NotImplementedError  # asked only of a store that has a `patience`, which then has this too
 
     @abc.abstractmethod
     def transaction(self, labels: Collection[str]) -> AbstractContextManager[Ledger]:
