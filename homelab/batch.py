@@ -1,18 +1,18 @@
-"""Several landings as one: built in the queue's order on one base, verified once, and searched for a culprit when red.
+"""Several landings as one, built in the queue's order on one base.
 
 Each member is the commit that it would be if it had landed right after the member before it, so any prefix of a batch is
-what those landings would have made one by one. A red result steers the search; nobody is turned away but on a run of the
-very tree that would have landed.
+what those landings would have made one by one. Which of them are green is `homelab.proving`'s.
 """
 
 import math
 import platform
+import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from homelab import candidate, journal, output, policy, readiness, verification
+from homelab import candidate, journal, policy, queue, readiness, verification
 from homelab.candidate import Merged
 from homelab.config import Config
 from homelab.errors import HomelabError
@@ -21,11 +21,12 @@ from homelab.journal import Landing
 from homelab.publication import Target
 from homelab.queue import Ticket
 from homelab.suites import Demand
-from homelab.verification import Guess, Red, Verified
 
 _MOST = 16
 _RECENT = 40
-
+#: Seconds without a new ticket after which a batch is complete, and seconds for which one is waited for that is drawn and
+#: does not yet say what it brings.
+_LINGER, _PATIENCE = 0.08, 1.5
 
 #: Refuses what no landing may bring, such as a secret as plaintext: by the commit it stands on and its own.
 Guard = Callable[[str | None, str], None]
@@ -68,31 +69,47 @@ def verified_by(target: Target, demand: Demand, base: str | None) -> list[str]:
     return [f"Homelab-Verified: {run.label} {run.key}" for run in runs]
 
 
-def join(target: Target, first: Member, tickets: Sequence[Ticket], guard: Guard) -> list[Member]:
+def gather(target: Target, first: Member, since: float, guard: Guard) -> list[Member]:
     """Return the batch of `first` and all behind it that can land with it; the others keep their places.
 
-    Whoever conflicts or cannot be built leads later and is told then. A change of the rules lands by itself, since what
-    comes after it is judged by it.
+    Agents come in bursts, so a batch is complete when no ticket has been drawn for a while, which begins at `since` on the
+    monotonic clock. A change of the rules lands by itself, since what comes after it is judged by it.
     """
-    members = [first]
-    if _rules(target, first.base) != _rules(target, first.commit):
-        return members
-    for ticket in tickets:
-        base = members[-1].commit
-        if ticket.head is None or ticket.alone:
+    members, seen, tickets = [first], first.ticket.number, list[Ticket]()
+    most = size(target.repository) if _rules(target, first.base) == _rules(target, first.commit) else 1
+    began, gone = time.monotonic(), readiness.removed(target.repository)
+    while len(members) < most:
+        now, known = time.monotonic(), tickets
+        tickets = queue.waiting(target.repository, behind=seen)
+        since = since if tickets == known else now
+        if not tickets and now - since >= _LINGER:
             break
-        if target.repository.is_ancestor(ticket.head, base):
-            continue
-        try:
-            readiness.check_rewound(target.repository, ticket.head, first.base, target.branch)
-            member = bring(target, ticket, base, ticket.head)
-            guard(base, member.commit)
-        except HomelabError:
-            continue
-        if _rules(target, base) != _rules(target, member.commit):
+        if not tickets or tickets[0].head is None:
+            if now - began > _PATIENCE:
+                break
+            time.sleep(0.01)
+        elif tickets[0].alone or not _join(target, members, tickets[0], gone, guard):
             break
-        members.append(member)
+        else:
+            seen = tickets.pop(0).number
     return members
+
+
+def _join(target: Target, members: list[Member], ticket: Ticket, gone: Sequence[str], guard: Guard) -> bool:
+    """Return whether more may join, the ticket having joined where it can: else it leads later, and is told then."""
+    assert ticket.head is not None
+    base = members[-1].commit
+    try:
+        readiness.check_rewound(target.repository, ticket.head, members[0].base, target.branch, gone)
+        member = bring(target, ticket, base, ticket.head)
+        guard(base, member.commit)
+    except HomelabError:
+        return True
+    if _rules(target, base) != _rules(target, member.commit):
+        return False
+    if member.merged.tree != members[-1].merged.tree:  # else it has nothing new, and finds that out when it leads
+        members.append(member)
+    return True
 
 
 def landing(target: Target, member: Member, documents: list[dict[str, Any]], *, passed: bool, attempts: int) -> Landing:
@@ -128,66 +145,3 @@ def size(repository: Repository) -> int:
     reds = sum(record.get("status") == "failed" for record in recent)
     rate = (1 + reds) / (12 + len(recent))
     return 1 if rate > 0.3 else max(1, min(_MOST, round(math.log(0.5) / math.log(1 - rate))))
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """The first `count` members are green, as `verified` says of the last of them; the next one is `culprit`, or none is."""
-
-    count: int
-    verified: Verified | None
-    culprit: Red | None
-
-
-Ensure = Callable[[Member], Verified]
-#: Begins to verify a member beside the whole batch.
-Aside = Callable[[Member], Guess]
-
-
-def prove(members: Sequence[Member], ensure: Ensure, aside: Aside | None = None) -> Proof:
-    """Return how far the batch is green, having run as little as that takes. Raises what `ensure` raises but `Red`.
-
-    Where `aside` is given, the first half is verified at the same time, so that a search begins one step ahead.
-    """
-    half = len(members) // 2
-    guess = aside(members[half - 1]) if aside and half else None
-    try:
-        return Proof(len(members), ensure(members[-1]), None)
-    except Red as red:
-        known = guess.red() if guess else None
-        return _search(members, ensure, red, {half: known} if known else {})
-    finally:
-        if guess:
-            guess.stop()
-
-
-def _search(members: Sequence[Member], ensure: Ensure, red: Red, known: dict[int, Red]) -> Proof:
-    """Find the first red prefix, between `low`, which is green, and `high`, which is red."""
-    low, proof = 0, None
-    tested = {len(members)}
-    high = _earliest(members, red, len(members))
-    while high - low > 1:
-        # Where the red run itself points to a member, the one before it is probably green.
-        middle = (low + high) // 2 if high in tested else high - 1
-        output.say(f"looking for what is red among {high - low} landings: trying the first {middle}")
-        try:
-            if middle in known:
-                raise known[middle]
-            proof = ensure(members[middle - 1])
-            low = middle
-        except Red as found:
-            red, high = found, _earliest(members, found, middle)
-            tested.add(middle)
-    if high in tested and (len(tested) > 1 or len(members) == 1):
-        return Proof(low, proof, red)
-    try:  # seen red in company: the verdict is a run of its own
-        proof = ensure(members[high - 1])
-    except Red as found:
-        return Proof(low, proof, found)
-    return Proof(high, proof, None)
-
-
-def _earliest(members: Sequence[Member], red: Red, high: int) -> int:
-    """Return the first prefix, up to `high`, that has one of the very runs that were red."""
-    keys = {result.run.key for result in red.results if not result.is_green}
-    return next((n for n, member in enumerate(members[:high], 1) if keys & {run.key for run in member.demand.runs}), high)

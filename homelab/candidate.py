@@ -5,6 +5,7 @@ target as first parent: fast-forwarding a branch that has merged the target woul
 """
 
 import contextlib
+import functools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -31,10 +32,10 @@ class Merged:
 def merge(repository: Repository, objects: Objects, base: str | None, head: str) -> Merged:
     """Return what landing `head` on `base` makes of the target. Raises `Conflict` with the files, `Refused` when unrelated."""
     tree = objects.commit(head).tree
-    if base is None or _extends(repository, base, head):
+    if base is None:
         return Merged(base, head, tree, True)
-    if repository.is_ancestor(base, head):
-        return Merged(base, head, tree, False)
+    if repository.line("merge-base", base, head) == base:
+        return Merged(base, head, tree, _extends(repository, base, head))
     with _attributes(repository, objects, base) as folder:
         done = repository.run(
             "-c", "merge.renormalize=false", "-c", "core.attributesFile=/dev/null",
@@ -61,7 +62,7 @@ def merge(repository: Repository, objects: Objects, base: str | None, head: str)
 
 
 def _extends(repository: Repository, base: str, head: str) -> bool:
-    """Tell whether `base` lies on the first-parent line of `head`."""
+    """Tell whether `base` lies on the first-parent line of `head`, which descends from it."""
     rows = (repository.line("rev-list", "--first-parent", "--parents", head, f"^{base}") or "").split("\n")
     last = rows[-1].split(" ")
     return len(last) > 1 and last[1] == base
@@ -91,7 +92,7 @@ def commit(repository: Repository, merged: Merged, subject: str, trailers: list[
     if merged.is_head:
         return merged.head
     assert merged.base is not None
-    sign = ["-S"] if repository.line("config", "--type=bool", "--get", "commit.gpgsign") == "true" else []
+    sign = ["-S"] if _signs(repository) else []
     message = subject + "\n" + ("\n" + "\n".join(trailers) + "\n" if trailers else "")
     done = repository.run(
         "commit-tree", *sign, merged.tree, "-p", merged.base, "-p", merged.head, "-F", "-", input=os.fsencode(message)
@@ -99,6 +100,11 @@ def commit(repository: Repository, merged: Merged, subject: str, trailers: list[
     if done.returncode:
         raise Failed(f"git cannot make the merge commit: {done.words}", hint=_commit_hint(done.stderr))
     return os.fsdecode(done.stdout).strip()
+
+
+@functools.cache
+def _signs(repository: Repository) -> bool:
+    return repository.line("config", "--type=bool", "--get", "commit.gpgsign") == "true"
 
 
 def _commit_hint(stderr: bytes) -> str:

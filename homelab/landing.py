@@ -2,24 +2,19 @@
 
 Landers of one clone draw tickets. The first leads: it lands its own work, together with what waits behind it where that
 can be one batch, and tells the others what became of theirs. Whatever needs words or a worktree of its own (a conflict, a
-review, a refusal) is left to the lander whose it is, when it leads. How a leader lands is `homelab.leading`'s.
+review, a refusal) is left to the lander whose it is, when it leads. How a leader lands is `homelab.leading`'s, which those who
+wait do not import: of many that start at once, most only wait, and each should be in the queue soon.
 """
 
-import contextlib
 import os
-import re
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from homelab import admission, git, leading, memo, output, policy, push, queue, readiness, verification
+from homelab import git, output, policy, queue, readiness
 from homelab.errors import Failed, HomelabError
 from homelab.git import Repository
-from homelab.policy import Aim
-from homelab.publication import Target
 from homelab.repo import Objects
-from homelab.wish import Wish
 
 
 @dataclass(slots=True)
@@ -43,23 +38,26 @@ class Report:
 _STATUS = {"refused": "refused", "usage": "refused", "conflict": "conflict", "review": "review", "unreachable": "unreachable"}
 
 
-def land(wish: Wish, cwd: Path | None = None) -> Report:
-    """The target on the remote contains HEAD's work, verified as it stands there. Raises what kept it from that."""
+def land(*, verify_cmd: str | None = None, no_verify: bool = False, cwd: Path | None = None) -> Report:
+    """The target on the remote contains HEAD's work, verified as it stands there. Raises what kept it from that.
+
+    `verify_cmd` verifies where no suite does, and besides those that do; `no_verify` is a person's word for the work.
+    """
     report = Report()
     output.on_failure(report.document)
     try:
-        _land(git.discover(cwd), wish, report)
+        _land(git.discover(cwd), report, verify_cmd, no_verify)
     except HomelabError as error:
         report.status = _STATUS.get(error.kind, "failed")
         raise
     return report
 
 
-def _land(repository: Repository, wish: Wish, report: Report) -> None:
+def _land(repository: Repository, report: Report, verify_cmd: str | None, no_verify: bool) -> None:
     git.require_version()
     session = os.environ.get("HOMELAB_SESSION") or os.fspath(repository.worktree or "")
     # Drawn before anything is looked at, so that a leader sees who is about to come.
-    with queue.drawn(repository, verification.user(), session) as place:
+    with queue.drawn(repository, output.user(), session) as place:
         report.branch = readiness.branch(repository)
         objects = Objects(repository.common_dir, piped={})
         aim = policy.aim(repository, objects)
@@ -71,37 +69,14 @@ def _land(repository: Repository, wish: Wish, report: Report) -> None:
         readiness.check_hook(repository)
         head = repository.oid("HEAD^{commit}")
         assert head is not None
-        place.ready(report.branch, head, alone=wish.alone)
+        place.ready(report.branch, head, alone=no_verify or verify_cmd is not None)
         told = place.wait(lambda count: output.say(f"waiting for {count} landing{'s' if count > 1 else ''} ahead"))
         if told is not None:
             _take(report, told)
         else:
-            target = Target(repository, objects, report.remote, report.target, not aim.protects(report.branch))
-            door = admission.Door(repository, objects, aim, report.remote)
-            leader = leading.Leader(
-                target,
-                aim.config.land,
-                lambda: None if aim.config.gate.claims else memo.refresh(repository, aim),
-                lambda base, commit: admission.guard(door, [push.moved(target.ref, base, commit)]),
-                wish,
-                report,
-                place,
-            )
-            with _mutex(aim, target, report.branch):
-                leader.run()
+            from homelab import leading
 
-
-@contextlib.contextmanager
-def _mutex(aim: Aim, target: Target, branch: str) -> Iterator[None]:
-    """No other host that shares the claim store lands on the target meanwhile, where `[land] mutex` asks for that."""
-    if not aim.config.land.mutex:
-        yield
-        return
-    from homelab.claims import taking
-
-    label = "infra:land/" + re.sub(r"[^A-Za-z0-9._/@-]", "-", f"{target.remote}/{target.branch}")
-    with taking.holding([label], f"landing {branch}", aim.config.land.deadline):
-        yield
+            leading.lead(repository, objects, aim, report, place, verify_cmd=verify_cmd, no_verify=no_verify)
 
 
 def _take(report: Report, told: dict[str, Any]) -> None:
@@ -109,4 +84,6 @@ def _take(report: Report, told: dict[str, Any]) -> None:
     report.status, report.commit, report.tree = told["status"], told["commit"], told["tree"]
     report.attempts, report.suites = told["attempts"], told["suites"]
     if report.status != "landed":
+        from homelab import verification
+
         raise Failed(told["message"], hint=told["hint"], evidence=verification.evidence(report.suites))

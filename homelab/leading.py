@@ -4,34 +4,49 @@ What is landed is what was verified: the one push takes a `Verified`. A run is g
 because the queue has grown while it had hardly begun, or because the target moved and with it what is being run.
 """
 
-import os
+import contextlib
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from homelab import batch, candidate, git, journal, memo, output, publication, queue, readiness, suites, verification, wish
+from homelab import (
+    admission,
+    batch,
+    candidate,
+    git,
+    journal,
+    memo,
+    output,
+    progress,
+    proving,
+    publication,
+    push,
+    queue,
+    readiness,
+    verification,
+    wish,
+)  # fmt: skip
 from homelab.batch import Member
 from homelab.config import Land
 from homelab.errors import Conflict, Failed, HomelabError, Refused, Unreachable, Usage
 from homelab.git import Repository
 from homelab.journal import Landing
+from homelab.policy import Aim
 from homelab.publication import Target
-from homelab.queue import Place, Ticket
+from homelab.queue import Place
+from homelab.repo import Objects
 from homelab.suites import Demand
 from homelab.verification import Red, Verified
 from homelab.watch import Watch
 from homelab.wish import Wish
 
 _CANDIDATES = "refs/homelab/landing/"
-#: Seconds for which a leader waits for others that may just be starting, and for those that have begun to.
-_LINGER, _PATIENCE = 0.06, 1.5
-#: A batch of so many is worth a guess at its first half.
-_WORTH = 6
 
 
-class Progress(Protocol):
+class Report(Protocol):
     """What a leader tells of its own landing while it goes on."""
 
     branch: str | None
@@ -46,6 +61,39 @@ class _GivenUp(Exception):
     """The run has become pointless; all begins anew."""
 
 
+def lead(
+    repository: Repository, objects: Objects, aim: Aim, report: Report, place: Place, *, verify_cmd: str | None, no_verify: bool
+) -> None:
+    """The work of our ticket, whose turn it is, has landed on the target of `aim`. Raises what kept it from that."""
+    assert aim.remote is not None and aim.target is not None and report.branch is not None
+    target = Target(repository, objects, aim.remote, aim.target, not aim.protects(report.branch))
+    door = admission.Door(repository, objects, aim, aim.remote)
+    leader = Leader(
+        target,
+        aim.config.land,
+        lambda: None if aim.config.gate.claims else memo.refresh(repository, aim),
+        lambda base, commit: admission.guard(door, [push.moved(target.ref, base, commit)]),
+        Wish(verify_cmd, no_verify, progress.reporter()),
+        report,
+        place,
+    )
+    with _mutex(target, aim.config.land, report.branch):
+        leader.run()
+
+
+@contextlib.contextmanager
+def _mutex(target: Target, limits: Land, branch: str) -> Iterator[None]:
+    """No other host that shares the claim store lands on the target meanwhile, where `[land] mutex` asks for that."""
+    if not limits.mutex:
+        yield
+        return
+    from homelab.claims import taking
+
+    label = "infra:land/" + re.sub(r"[^A-Za-z0-9._/@-]", "-", f"{target.remote}/{target.branch}")
+    with taking.holding([label], f"landing {branch}", limits.deadline):
+        yield
+
+
 @dataclass(slots=True)
 class Leader:
     """One landing in its turn, and those that it takes along."""
@@ -56,7 +104,7 @@ class Leader:
     markers: Callable[[], Path | None]
     guard: batch.Guard
     wish: Wish
-    report: Progress
+    report: Report
     place: Place
     clock: float = field(default_factory=time.monotonic)
     #: Whether others may come along; not any more once a push of several was refused.
@@ -87,7 +135,8 @@ class Leader:
                 self.report.status, self.report.commit = "already-landed", self._head
                 self.report.tree = self.target.objects.commit(self._head).tree
                 return
-            readiness.check_rewound(self._repository, self._head, base, f"{self.target.remote}/{self.target.branch}")
+            name, gone = f"{self.target.remote}/{self.target.branch}", readiness.removed(self._repository)
+            readiness.check_rewound(self._repository, self._head, base, name, gone)
             self._limit()
             self.report.attempts += 1
             self._base = base
@@ -115,7 +164,7 @@ class Leader:
         """Return whether our work has landed on `base`; False when all begins anew."""
         own = self._bring(base)
         self.guard(base, own.commit)
-        members = batch.join(self.target, own, self._companions(), self.guard) if self.sociable and base is not None else [own]
+        members = batch.gather(self.target, own, self.clock, self.guard) if self.sociable and base is not None else [own]
         self.report.commit, self.report.tree = own.commit, own.merged.tree
         if len(members) > 1:
             output.say(f"landing {len(members)} at once: {', '.join(str(member.ticket.branch) for member in members)}")
@@ -156,29 +205,19 @@ class Leader:
     def _trailers(self, demand: Demand) -> list[str]:
         """Return what our merge commit says of its verification."""
         if self.wish.no_verify:
-            return [f"Homelab-Unverified: {output.line(verification.user())} {output.now()}"]
+            return [f"Homelab-Unverified: {output.line(output.user())} {output.now()}"]
         rows = batch.verified_by(self.target, demand, self._base)
         if self.wish.verify_cmd is not None:
             rows.append(f"Homelab-Verified: verify-cmd {wish.own_run(self.target, self.wish.verify_cmd, demand.tree).whole}")
         return rows
 
-    def _companions(self) -> list[Ticket]:
-        """Return who waits behind us, having lingered for those who are about to say what they bring."""
-        most, began = batch.size(self._repository) - 1, time.monotonic()
-        while most:
-            behind = queue.waiting(self._repository, behind=self.place.ticket.number)
-            lingered = time.monotonic() - began
-            if lingered > _PATIENCE or (lingered > _LINGER and all(ticket.head for ticket in behind)):
-                return behind[:most]
-            time.sleep(0.02)
-        return []
-
     def _land(self, members: list[Member]) -> bool:
         """Return whether our own work has landed. Raises `Red` where it is red; others are told what became of theirs."""
         watch = Watch(self.target, members, self.place.ticket.number, may_grow=self.sociable and not self.grown)
         try:
-            aside = self._aside(members[-1], watch) if self._is_worth_a_guess(members) else None
-            proof = batch.prove(members, lambda member: self._ensure(member, watch), aside)
+            guessing = not self.grown and proving.is_worth_a_guess(self._repository, members)
+            aside = proving.aside(self._repository, members[-1], watch) if guessing else None
+            proof = proving.prove(members, lambda member: self._ensure(member, watch), aside)
         except _GivenUp:
             self.grown |= watch.why == "grown"
             output.say(f"{watch.words}; building anew")
@@ -191,23 +230,6 @@ class Leader:
                 raise proof.culprit
         return True
 
-    def _is_worth_a_guess(self, members: list[Member]) -> bool:
-        """Tell whether to verify half of a batch beside it: not where a red was just taken out, for another is unlikely."""
-        last = journal.landings(self._repository)[-1:]
-        quiet = not last or last[0].get("status") != "failed"
-        return len(members) >= _WORTH and quiet and not self.grown and (os.cpu_count() or 1) > 1
-
-    def _aside(self, whole: Member, watch: Watch) -> batch.Aside:
-        """Return how to verify a member beside the whole batch: what both need is run once, for the whole."""
-        shared = {run.key for run in whole.demand.runs}
-
-        def begin(member: Member) -> verification.Guess:
-            runs = tuple(run for run in member.demand.runs if run.key not in shared)
-            part = replace(member.demand, runs=runs, whole=suites.digest(["part", member.demand.whole]))
-            return verification.Guess(self._repository, member.commit, part, watch)
-
-        return begin
-
     def _ensure(self, member: Member, watch: Watch) -> Verified:
         """Return the proof for a candidate, or a person's word for it. Raises `Red`, or `_GivenUp`."""
         if self.wish.no_verify:
@@ -217,7 +239,7 @@ class Leader:
         demand = member.demand
         if self.wish.verify_cmd is not None:
             demand = wish.besides(demand, wish.own_run(self.target, self.wish.verify_cmd, demand.tree))
-        watch.begin(demand)
+        watch.begin(member.commit, demand)
         try:
             verified = verification.ensure(
                 self._repository, member.commit, demand, reporter=self.wish.reporter, abandoned=watch

@@ -6,6 +6,7 @@ character reaches a terminal raw.
 
 import json
 import os
+import pwd
 import re
 import sys
 import time
@@ -202,6 +203,14 @@ def _bug() -> int:
     error = Bug("this is a fault of homelab itself", hint=f"the traceback is in {path}; please report it")
     show(error)
     return error.exit_code
+
+
+def user() -> str:
+    """Return who is asking: ``$USER``, else the name of the account."""
+    try:
+        return os.environ.get("USER", "").strip() or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run under a number that nobody has named
+        return f"uid {os.getuid()}"
 
 
 def now() -> str:

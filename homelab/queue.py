@@ -119,15 +119,15 @@ class Place:
 
         `waited` is told how many are ahead when that changes.
         """
-        told, looked = -1, 0.0
+        ahead, looked = list[int](), 0.0
         while (answered := self._answer()) is None:
-            if time.monotonic() - looked >= _LOOK:
-                looked = time.monotonic()
-                if (count := self._ahead()) == 0:
+            # A leader that has ended takes its files along; only a look at the locks finds one that was killed.
+            if time.monotonic() - looked >= _LOOK or not (_folder(self.repository) / f"{ahead[0]}.lock").exists():
+                told, ahead, looked = len(ahead), self._ahead(), time.monotonic()
+                if not ahead:
                     return self._answer()  # a leader answers first, and is gone afterwards
-                if count != told:
-                    waited(count)
-                    told = count
+                if len(ahead) != told:
+                    waited(len(ahead))
             time.sleep(_POLL)
         return answered
 
@@ -138,11 +138,11 @@ class Place:
             return None
         return found
 
-    def _ahead(self) -> int:
-        """Return how many living tickets without an answer were drawn before ours."""
+    def _ahead(self) -> list[int]:
+        """Return the living tickets without an answer that were drawn before ours."""
         with storage.locked(_mutex(self.repository)):
             numbers = [number for number in _numbers(self.repository) if number < self.ticket.number]
-            return sum(_waits(self.repository, number) for number in numbers)
+            return [number for number in numbers if _waits(self.repository, number)]
 
 
 @contextlib.contextmanager

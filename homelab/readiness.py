@@ -5,6 +5,7 @@ Refusals name everything that is in the way and the command that clears it.
 
 import os
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from homelab import git, output
@@ -93,13 +94,17 @@ def check_gone(repository: Repository, remote: str, target: str) -> None:
         )
 
 
-def check_rewound(repository: Repository, head: str, base: str | None, target: str) -> None:
-    """The branch carries nothing that was removed from the target. Raises `Refused`.
+def removed(repository: Repository) -> list[str]:
+    """Return the commits that were seen on a target and are no longer on it."""
+    return (repository.line("for-each-ref", "--format=%(objectname)", "refs/homelab/removed/") or "").split()
+
+
+def check_rewound(repository: Repository, head: str, base: str | None, target: str, gone: Sequence[str]) -> None:
+    """The branch carries nothing of what is `gone` from the target. Raises `Refused`.
 
     Landing it would bring back what somebody took away: to git that is a plain fast-forward.
     """
-    rows = repository.line("for-each-ref", "--format=%(objectname)", "refs/homelab/removed/") or ""
-    for removed in filter(None, rows.split("\n")):
+    for removed in gone:
         if base is not None and repository.is_ancestor(removed, base):
             repository.run("update-ref", "-d", f"refs/homelab/removed/{removed}")
             continue

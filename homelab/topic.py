@@ -5,7 +5,6 @@ every file system and every command line. Whether it is already in use is `homel
 """
 
 import os
-import pwd
 import re
 
 from homelab import output
@@ -42,14 +41,7 @@ def check(topic: str) -> str:
 
 def user() -> str:
     """Return ``$USER`` (else the system's name for this user) as one part of a branch's name."""
-    return fit(os.environ.get("USER") or _account())
-
-
-def _account() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container may run under a number that nobody has named
-        return f"uid-{os.getuid()}"
+    return fit(output.user())
 
 
 def fit(name: str) -> str:

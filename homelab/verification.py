@@ -4,8 +4,6 @@
 """
 
 import contextlib
-import getpass
-import os
 import platform
 import threading
 from collections.abc import Sequence
@@ -202,7 +200,7 @@ def _remember(repository: Repository, key: str, name: str, results: Sequence[Res
         run=run.suite.run if run else "",
         seconds=round(sum(result.seconds for result in results), 3),
         finished=output.now(),
-        user=user(),
+        user=output.user(),
         host=platform.node(),
         commit=commit,
         flaky=any(result.flaky for result in results),
@@ -212,11 +210,3 @@ def _remember(repository: Repository, key: str, name: str, results: Sequence[Res
         receipts.record(repository, receipt)
     except OSError as error:
         output.warn(f"note: the result cannot be remembered: {error.strerror} ({error.filename})")
-
-
-def user() -> str:
-    """Return who is asking."""
-    try:
-        return os.environ.get("USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

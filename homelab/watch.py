@@ -9,7 +9,7 @@ import time
 
 from homelab import batch, candidate, git, journal, queue
 from homelab.batch import Member
-from homelab.errors import HomelabError
+from homelab.errors import Conflict, HomelabError
 from homelab.publication import Target
 from homelab.repo import Objects
 from homelab.suites import Demand
@@ -25,7 +25,8 @@ class Watch:
     def __init__(self, target: Target, members: list[Member], number: int, *, may_grow: bool) -> None:
         self._target, self._members, self._number, self._may_grow = target, members, number, may_grow
         self._lock = threading.Lock()
-        self._demand: Demand | None = None
+        self._commit: str | None = None
+        self._needed: set[str] = set()
         self._began = self._queue_seen = self._remote_seen = time.monotonic()
         self._enough = _usual(target) / 2
         self._last = members[-1].ticket.number
@@ -36,10 +37,10 @@ class Watch:
         """Why it was given up, for people."""
         return _WORDS[self.why]
 
-    def begin(self, demand: Demand) -> None:
-        """A run for this demand begins; only the first is given up for a queue that has grown."""
-        self._may_grow = self._may_grow and self._demand is None
-        self._demand = demand
+    def begin(self, commit: str, demand: Demand) -> None:
+        """A run for this commit begins; only the first is given up for a queue that has grown."""
+        self._may_grow = self._may_grow and self._commit is None
+        self._commit, self._needed = commit, {run.key for run in demand.runs}
         self._began = self._remote_seen = time.monotonic()
 
     def __call__(self) -> bool:
@@ -70,19 +71,18 @@ class Watch:
 
     def _has_moved(self) -> bool:
         """Tell whether the target has moved, and with it a result that is being run for."""
-        first, target = self._members[0], self._target
+        target = self._target
         try:
             tip = git.ask_remote(target.repository, target.remote, target.ref, timeout=10).get(target.ref)
-            if tip in (None, first.base) or self._demand is None:
+            if tip in (None, self._members[0].base) or self._commit is None:
                 return False
-            if len(self._members) > 1:
-                return True
             base = git.fetch_branch(target.repository, target.remote, target.branch)
+            # Of its own: the workers that ask do not share a pipe.
             apart = Target(target.repository, Objects(target.repository.common_dir), target.remote, target.branch)
-            merged = candidate.merge(target.repository, apart.objects, base, first.merged.head)
-            return not {run.key for run in self._demand.runs} <= {
-                run.key for run in batch.demanded(apart, base, merged.tree).runs
-            }
+            merged = candidate.merge(target.repository, apart.objects, base, self._commit)
+            return not self._needed <= {run.key for run in batch.demanded(apart, base, merged.tree).runs}
+        except Conflict:
+            return True
         except HomelabError:
             return False
 

@@ -5,7 +5,7 @@ Neither is good for more than the one commit: it is granted by its id. Whether i
 
 from dataclasses import dataclass, field
 
-from homelab import output, receipts, suites, verification
+from homelab import output, receipts, suites
 from homelab.config import Suite, Verify
 from homelab.execution import Reporter
 from homelab.publication import Target
@@ -41,5 +41,5 @@ def besides(demand: Demand, own: Demand) -> Demand:
 
 def grant(target: Target, commit: str, kind: str, key: str | None = None) -> None:
     """The commit, and no other, may land on the target by this person's word, or by the receipt under `key`."""
-    given = receipts.Grant(commit, target.branch, kind, verification.user(), output.now(), key)
+    given = receipts.Grant(commit, target.branch, kind, output.user(), output.now(), key)
     receipts.grant(target.repository, given)

@@ -2,9 +2,8 @@
 
 import click
 
-from homelab import git, journal, landing, output, progress, queue
+from homelab import git, landing, output, queue
 from homelab.commands import json_option
-from homelab.wish import Wish
 
 
 @click.command()
@@ -21,8 +20,7 @@ def land(verify_cmd: str | None, no_verify: bool, as_json: bool) -> None:
         raise click.UsageError("--no-verify and --verify-cmd exclude one another.")
     if verify_cmd is not None and not verify_cmd.strip():
         raise click.UsageError("--verify-cmd is empty.")
-    wish = Wish(verify_cmd, no_verify, progress.reporter())
-    report = landing.land(wish)
+    report = landing.land(verify_cmd=verify_cmd, no_verify=no_verify)
     if as_json:
         output.answer_json(report.document())
     elif report.status == "already-landed":
@@ -36,6 +34,8 @@ def land(verify_cmd: str | None, no_verify: bool, as_json: bool) -> None:
 @json_option
 def log(as_json: bool) -> None:
     """Show the journal: every landing of this clone, and every --no-verify, newest first."""
+    from homelab import journal
+
     found = journal.landings(git.discover())[::-1]
     if as_json:
         output.answer_json(found)
