@@ -16,7 +16,6 @@ from homelab import candidate, journal, policy, queue, readiness, verification
 from homelab.candidate import Merged
 from homelab.config import Config
 from homelab.errors import HomelabError
-from homelab.git import Repository
 from homelab.journal import Landing
 from homelab.publication import Target
 from homelab.queue import Ticket
@@ -76,7 +75,7 @@ def gather(target: Target, first: Member, since: float, guard: Guard) -> list[Me
     monotonic clock. A change of the rules lands by itself, since what comes after it is judged by it.
     """
     members, seen, tickets = [first], first.ticket.number, list[Ticket]()
-    most = size(target.repository) if _rules(target, first.base) == _rules(target, first.commit) else 1
+    most = size(journal.landings(target.repository)) if _rules(target, first.base) == _rules(target, first.commit) else 1
     began, gone = time.monotonic(), readiness.removed(target.repository)
     while len(members) < most:
         now, known = time.monotonic(), tickets
@@ -139,9 +138,17 @@ def _rules(target: Target, commit: str | None) -> Config | None:
     return policy.read(target.objects, target.objects.commit(commit).tree).config if commit else None
 
 
-def size(repository: Repository) -> int:
-    """Return how many to land at once: so many that a batch is green about every second time, by what was red of late."""
-    recent = journal.landings(repository)[-_RECENT:]
+def size(landings: Sequence[dict[str, Any]]) -> int:
+    """Return how many to land at once: so many that a batch is green about every second time, by what was red of late.
+
+    A red that has just been taken out accounts for its batch, so it says nothing of those that were given back their places.
+    """
+    recent = landings[-_RECENT:-1] if was_red(landings) else landings[-_RECENT:]
     reds = sum(record.get("status") == "failed" for record in recent)
     rate = (1 + reds) / (12 + len(recent))
     return 1 if rate > 0.3 else max(1, min(_MOST, round(math.log(0.5) / math.log(1 - rate))))
+
+
+def was_red(landings: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether the last of the landings was."""
+    return bool(landings) and landings[-1].get("status") == "failed"

@@ -215,7 +215,7 @@ class Leader:
         """Return whether our own work has landed. Raises `Red` where it is red; others are told what became of theirs."""
         watch = Watch(self.target, members, self.place.ticket.number, may_grow=self.sociable and not self.grown)
         try:
-            guessing = not self.grown and proving.is_worth_a_guess(self._repository, members)
+            guessing = not self.grown and proving.is_worth_a_guess(members, journal.landings(self._repository))
             aside = proving.aside(self._repository, members[-1], watch) if guessing else None
             proof = proving.prove(members, lambda member: self._ensure(member, watch), aside)
         except _GivenUp:

@@ -6,8 +6,9 @@ A red result steers the search; nobody is turned away but on a run of the very t
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from homelab import journal, output, suites
+from homelab import batch, output, suites
 from homelab.batch import Member
 from homelab.execution import Abandoned
 from homelab.git import Repository
@@ -31,11 +32,9 @@ Ensure = Callable[[Member], Verified]
 Aside = Callable[[Member], Guess]
 
 
-def is_worth_a_guess(repository: Repository, members: Sequence[Member]) -> bool:
+def is_worth_a_guess(members: Sequence[Member], landings: Sequence[dict[str, Any]]) -> bool:
     """Tell whether to verify half of a batch beside it: not where a red was just taken out, for another is unlikely."""
-    last = journal.landings(repository)[-1:]
-    quiet = not last or last[0].get("status") != "failed"
-    return len(members) >= _WORTH and quiet and (os.cpu_count() or 1) > 1
+    return len(members) >= _WORTH and not batch.was_red(landings) and (os.cpu_count() or 1) > 1
 
 
 def aside(repository: Repository, whole: Member, abandoned: Abandoned) -> Aside:

@@ -66,7 +66,7 @@ class Watch:
             if ticket.head is None or ticket.alone:
                 break
             more += 1
-        room = batch.size(self._target.repository) - len(self._members)
+        room = batch.size(journal.landings(self._target.repository)) - len(self._members)
         return min(more, room) >= len(self._members)
 
     def _has_moved(self) -> bool:
