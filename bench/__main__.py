@@ -5,14 +5,14 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench import claims, landings, programs, pushes
-from bench.timing import Table, machine
+from bench.timing import Rows, Table, machine
 
 README = Path(__file__).with_name("README.md")
-PARTS: dict[str, Callable[[Path, bool], list[Table]]] = {
+PARTS: dict[str, Callable[[Path, bool], Sequence[Table | Rows]]] = {
     "pushes": pushes.measure,
     "programs": programs.measure,
     "landings": landings.measure,

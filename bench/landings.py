@@ -1,23 +1,29 @@
 """What landing costs beyond the suite, and what several landings at once cost one another."""
 
+import math
 import subprocess
 import time
 from pathlib import Path
 
 from bench import repositories as make
 from bench.plot import draw
-from bench.timing import Table, progress
+from bench.timing import Rows, Table, progress
 from tests.world import BIN, World
 
 HOMELAB = BIN / "homelab"
 
 
-#: How many land at once, how many of them are red, and how many verifications that may take at the most.
-_CASES = ((1, 0, 1), (4, 0, 2), (8, 0, 2), (8, 1, 5), (16, 0, 4), (16, 1, 10), (16, 3, 16))
-
+#: How many land at once, how many of them are red, and the number of verifications that is held to, where one is.
+_CASES = (
+    (1, 0, 1), (1, 1, 1), (4, 0, None), (4, 1, None), (4, 3, None), (8, 0, 2), (8, 1, 5), (8, 3, None),
+    (16, 0, 4), (16, 1, 10), (16, 3, 16),
+)  # fmt: skip
+_STACKS = 12
 
 #: The ways that are drawn side by side.
 OURS, SERIAL, LOOP = "homelab", "one after another", "a loop that verifies again"
+#: Each landing is a stack of its own.
+STACKS = "stacks"
 
 # What many a team has: fetch, merge, verify, push, and again from the start when somebody was faster.
 _SCRIPT = """\
@@ -26,22 +32,30 @@ until git fetch --quiet origin && git merge --quiet --no-edit origin/master && s
 """
 
 
-def measure(root: Path, quick: bool) -> list[Table]:
+def measure(root: Path, quick: bool) -> list[Table | Rows]:
     """Return the tables of this part."""
-    table = Table(
+    table = Rows(
         "Landings at once, a suite of one second",
-        "From the first start to the last end, by how many are red. In brackets: how often the suite ran, and the bound.",
+        "From the first start to the last end. The least is what tells the reds apart if each verification answers one bit.",
+        ("landings", "red", "seconds", "verifications", "held to", "the least"),
     )
-    table.times = {"the suite alone": [_suite_alone()]}
     for count, red, bound in _CASES[:4] if quick else _CASES:
         progress(f"{count} landings, {red} red")
         took, ran = _at_once(root / f"{count}-{red}", count, red)
-        table.times[f"{count} at once, {red} red ({ran} of {bound})"] = [took]
-    return [table, _ways(root, (1, 4) if quick else (1, 4, 8, 16))]
+        least = max(1, math.ceil(math.log2(math.comb(count, red))))
+        table.rows.append((count, red, f"{took / 1e3:.2f}", ran, bound or "", least))
+    stacks = 4 if quick else _STACKS
+    progress(f"{stacks} stacks")
+    took, ran = _at_once(root / "stacks", stacks, 0, STACKS)
+    table.rows.append((f"{stacks}, each a stack of its own", 0, f"{took / 1e3:.2f}", ran, stacks, stacks))
+    ways, seen = _ways(root, (1, 4) if quick else (1, 4, 8, 16))
+    if not quick:
+        draw(seen)
+    return [table, ways]
 
 
-def _ways(root: Path, counts: tuple[int, ...]) -> Table:
-    """Return greens at once, landed in three ways."""
+def _ways(root: Path, counts: tuple[int, ...]) -> tuple[Table, dict[str, list[tuple[int, float, int]]]]:
+    """Return greens at once, landed in three ways: as a table, and as number, seconds and verifications for each way."""
     table = Table(
         "Greens at once, landed in three ways",
         "In brackets: how often the suite of one second ran. `landings.png` draws them.",
@@ -53,14 +67,7 @@ def _ways(root: Path, counts: tuple[int, ...]) -> Table:
             took, ran = _at_once(root / f"way-{number}-{count}", count, 0, way)
             table.times[f"{count}, {way} ({ran})"] = [took]
             seen.setdefault(way, []).append((count, took / 1e3, ran))
-    draw(seen)
-    return table
-
-
-def _suite_alone() -> float:
-    began = time.perf_counter()
-    subprocess.run(["sh", "-c", "sleep 1"], check=True)
-    return (time.perf_counter() - began) * 1e3
+    return table, seen
 
 
 def _at_once(root: Path, count: int, red: int, way: str = OURS) -> tuple[float, int]:
@@ -68,11 +75,13 @@ def _at_once(root: Path, count: int, red: int, way: str = OURS) -> tuple[float, 
     world = make.plain(root)
     ran = world.root / "ran"
     alone = "[land]\neach_commit = true\n" if way == SERIAL else ""
-    rules = f'{alone}[[suite]]\nname = "check"\nrun = "sh suite"\n'
+    each = 'each = "stacks/*"\n' if way == STACKS else ""
+    rules = f'{alone}[[suite]]\nname = "check"\n{each}run = "sh {"../../" if each else ""}suite"\n'
     make.publish(world, {"homelab.toml": rules, "suite": f"echo >>{ran}; sleep 1; test ! -e bad\n"})
     make.gate(world)
     reds = {(2 * number + 1) * count // (2 * red) for number in range(red)}
-    folders = [_work(world, number, "bad" if number in reds else f"file-{number}") for number in range(count)]
+    names = [f"stacks/s{n}/main.tf" if each else "bad" if n in reds else f"file-{n}" for n in range(count)]
+    folders = [_work(world, number, name) for number, name in enumerate(names)]
     began = time.perf_counter()
     landing = [
         subprocess.Popen(

@@ -7,7 +7,7 @@ from bench.timing import Case, Table
 from tests.world import BIN, World
 
 HOMELAB = BIN / "homelab"
-FILES = 5000
+FILES = 20_000
 
 
 def measure(root: Path, quick: bool) -> list[Table]:

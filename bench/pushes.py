@@ -15,7 +15,12 @@ def measure(root: Path, quick: bool) -> list[Table]:
     rounds = 5 if quick else 21
     plain = make.plain(root / "plain")
     few, lots = make.stacks(root / "few", 10), make.stacks(root / "lots", many)
-    return [_hooks(plain, few, lots, rounds, many), _refs(plain, rounds, many), _decision(plain, few, lots, rounds, many)]
+    return [
+        _hooks(plain, few, lots, rounds, many),
+        _sizes(plain, few, lots, 3 if quick else 9, many),
+        _refs(plain, rounds, many),
+        _decision(plain, few, lots, rounds, many),
+    ]
 
 
 def _hooks(plain: World, few: World, lots: World, rounds: int, many: int) -> Table:
@@ -25,8 +30,9 @@ def _hooks(plain: World, few: World, lots: World, rounds: int, many: int) -> Tab
         return make.copy(plain, where / name)
 
     cases = {
-        "no hook": _push(at("none")),
-        "an empty sh hook": _push(make.sh(at("sh"))),
+        # Verified as well, so that all three begin alike.
+        "no hook": _push(at("none"), verified=True),
+        "an empty sh hook": _push(make.sh(at("sh")), verified=True),
         "ours, no protected ref": _push(make.gate(at("other")), "HEAD:refs/heads/other"),
         "ours, verified": _push(_verified(at("marked")), verified=True),
         "prek, an empty hook": _push(make.framework(at("prek"), "prek")),
@@ -58,17 +64,55 @@ def _push(world: World, refspec: str = "master", *, verified: bool = False) -> C
     return Case(["git", "push", "--quiet", "origin", refspec], world.clone, world.env, before)
 
 
+def _sizes(plain: World, few: World, lots: World, rounds: int, many: int) -> Table:
+    """Return what a verified push costs over one without a hook, by what is in the repository and in the push."""
+    root = plain.root.parent / "sizes"
+    worlds = {"10 stacks": few, f"{many:,} stacks": lots}
+    worlds |= {f"{count:,} files": make.gate(make.files(root / f"files-{count}", count)) for count in (100, 100 * many)}
+    table = Table("A verified push, by size", f"Each over the same push without a hook, {rounds} rounds.")
+    cases = dict[str, Case]()
+    for name, world in worlds.items():
+        cases |= _pair(name, world, make.ungated(make.copy(world, root / f"none-{len(cases)}")))
+    for count in (1, 3 * many):
+        gated, none = (make.copy(plain, root / f"refs-{count}-{kind}") for kind in ("ours", "none"))
+        cases |= _pair(f"{count:,} refs", make.gate(gated), none, refs=count - 1)
+    table.beside = {name: f"{name}, no hook" for name in cases if not name.endswith(", no hook")}
+    return table.run(cases, rounds)
+
+
+def _pair(name: str, gated: World, none: World, refs: int = 0) -> dict[str, Case]:
+    """Return a push without a hook, and the same through our gate: master, verified, and so many other branches."""
+
+    def case(world: World, *, verified: bool) -> Case:
+        def before() -> None:
+            make.empty_commit(world)
+            make.branches(world, refs)
+            if verified:
+                make.verify(world)
+
+        return Case(["git", "push", "--quiet", "--force", "origin", "refs/heads/*"], world.clone, world.env, before)
+
+    return {f"{name}, no hook": case(none, verified=False), name: case(gated, verified=True)}
+
+
 def _refs(plain: World, rounds: int, many: int) -> Table:
-    """Return what the hook itself needs for a push of many refs, none of them protected."""
-    world = make.gate(make.copy(plain, plain.root.parent / "refs"))
-    counts = [1, many, 3 * many]
-    cases = {}
-    for count in counts:
-        lines = "".join(f"refs/heads/b{n} {n + 1:040x} refs/heads/b{n} {ZERO}\n" for n in range(count))
-        cases[f"{count:,} refs"] = Case(
-            [world.clone / ".git/hooks/pre-push", "origin", "url"], world.clone, world.env, input=lines.encode()
-        )
-    return Table("The hook alone, by the refs of a push", "None of them is protected.").run(cases, rounds)
+    """Return what the hook itself needs, as git starts it."""
+    root = plain.root.parent
+    world, none = _verified(make.copy(plain, root / "refs")), make.sh(make.copy(plain, root / "refs-sh"))
+    old = world.git("rev-parse", "origin/master")
+    make.empty_commit(world)
+    make.verify(world)
+    head = world.git("rev-parse", "HEAD")
+
+    def case(where: World, lines: str) -> Case:
+        return Case([".git/hooks/pre-push", "origin", "url"], where.clone, where.env, input=lines.encode())
+
+    verified = f"refs/heads/master {head} refs/heads/master {old}\n"
+    cases = {"an empty sh hook": case(none, verified), "a verified update": case(world, verified)}
+    for count in (1, many, 3 * many):
+        others = "".join(f"refs/heads/b{n} {head} refs/heads/b{n} {ZERO}\n" for n in range(count))
+        cases[f"and {count:,} other refs"] = case(world, verified + others)
+    return Table("The hook alone", f"{rounds} rounds.").run(cases, rounds)
 
 
 def _decision(plain: World, few: World, lots: World, rounds: int, many: int) -> Table:

@@ -57,6 +57,28 @@ def stacks(root: Path, count: int) -> World:
     return world
 
 
+def files(root: Path, count: int) -> World:
+    """Return a world with so many files on master, a hundred to a folder, and one suite."""
+    world = plain(root)
+    world.write({f"d{n // 100:04}/f{n % 100:02}": f"{n}\n" for n in range(count)})
+    world.git("add", "--all")
+    world.git("commit", "--quiet", "-m", "files")
+    world.git("push", "--quiet", "--no-verify", "origin", "master")
+    return world
+
+
+def branches(world: World, count: int) -> None:
+    """So many branches stand at HEAD."""
+    rows = (f"update refs/heads/b{number} HEAD\n" for number in range(count))
+    subprocess.run(["git", "update-ref", "--stdin"], cwd=world.clone, env=world.env, input="".join(rows).encode(), check=True)
+
+
+def ungated(world: World) -> World:
+    """No hook is installed."""
+    (world.clone / ".git/hooks/pre-push").unlink()
+    return world
+
+
 def gate(world: World) -> World:
     """Our gate is installed."""
     world.run(BIN / "homelab", "hooks", "install")

@@ -34,12 +34,28 @@ class Case:
 
 
 @dataclass
+class Rows:
+    """A table of whatever was counted."""
+
+    title: str
+    note: str
+    names: Sequence[str]
+    rows: list[Sequence[object]] = field(default_factory=list)
+
+    def markdown(self) -> str:
+        """Return the table."""
+        rows = [self.names, ["---", *["--:"] * (len(self.names) - 1)], *self.rows]
+        return f"### {self.title}\n\n{self.note}\n\n" + "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
+
+
+@dataclass
 class Table:
-    """Times by case, the first of which the others are compared with."""
+    """Times by case; each is compared with the case that `beside` names for it, or with the first."""
 
     title: str
     note: str = ""
     times: dict[str, list[float]] = field(default_factory=dict)
+    beside: Mapping[str, str] = field(default_factory=dict)
 
     def run(self, cases: Mapping[str, Case], rounds: int) -> "Table":
         """Every case was run so many times, in turns, after one round that does not count."""
@@ -62,15 +78,13 @@ class Table:
 
     def markdown(self) -> str:
         """Return the table."""
-        base = next(iter(self.times))
-        rows = [f"### {self.title}", "", *([self.note, ""] if self.note else [])]
-        rows += ["| | median ms | least | over the first | ratio |", "|---|--:|--:|--:|--:|"]
+        first = next(iter(self.times))
+        found = Rows(self.title, self.note, ("", "median ms", "least", "more", "ratio"))
         for name, times in self.times.items():
-            ratio = self.median(name) / self.median(base)
-            rows.append(
-                f"| {name} | {self.median(name):.1f} | {min(times):.1f} | {self.added(name, base):+.1f} | {ratio:.2f} |"
-            )
-        return "\n".join(rows) + "\n"
+            base = self.beside.get(name, first)
+            more, ratio = self.added(name, base), self.median(name) / self.median(base)
+            found.rows.append((name, f"{self.median(name):.1f}", f"{min(times):.1f}", f"{more:+.1f}", f"{ratio:.2f}"))
+        return found.markdown()
 
 
 def progress(text: str) -> None:

@@ -30,11 +30,16 @@ def refresh(repository: Repository, aim: Aim) -> Path | None:
     folder = shim.memo(repository.common_dir, aim.blob)
     plain = _learn(repository) and not aim.config.gate.claims
     names = shim.needles(aim.protect) if plain else (" ",)
-    path, content = folder / "protected", "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape")
+    _keep(folder / "protected", "".join(f"{name}\n" for name in names))
+    _keep(shim.tip(repository.common_dir), f"{aim.tip} {folder.name}\n")
+    return folder
+
+
+def _keep(path: Path, text: str) -> None:
+    content = text.encode("utf-8", "surrogateescape")
     with contextlib.suppress(OSError):  # without the memo everything is thought about, which is slower and as safe
         if not path.exists() or path.read_bytes() != content:
             storage.replace(path, content)
-    return folder
 
 
 def is_used(repository: Repository) -> bool:

@@ -51,6 +51,11 @@ def memo(common_dir: Path, policy: str | None) -> Path:
     return common_dir / "homelab" / "gate" / "1" / (policy or "none")
 
 
+def tip(common_dir: Path) -> Path:
+    """Return the file that names the target's tip as it was last looked at, and the folder of its memo."""
+    return common_dir / "homelab" / "gate" / "1" / "tip"
+
+
 #: Stands in the file `plain` where git-crypt is used.
 USES_GIT_CRYPT = "-"
 

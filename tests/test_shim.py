@@ -203,7 +203,9 @@ def test_an_update_that_was_judged_before_passes_without_python(stage: Stage) ->
         record("refs/heads/master", B, A),
         record("refs/heads/master", A, ZERO),
         record("refs/heads/release/1"),
-        record("refs/heads/master") + record("refs/heads/feature"),
+        record("refs/heads/master") + record("refs/heads/release/1"),
+        record("refs/heads/master") + record("refs/heads/feature", new="f" * 40),
+        record("refs/heads/master") + b"no line of git's\n",
         record("refs/heads/master", source="x\ny"),
     ],
 )
@@ -325,19 +327,52 @@ def test_unknown_names_mean_main_and_master() -> None:
 
 def test_twenty_thousand_refs_are_read_whole(stage: Stage) -> None:
     many = b"".join(record(f"refs/heads/feature-{n}") for n in range(20_000))
-    stage.push(many)
-    assert stage.asked() == many
+    assert (stage.push(many).returncode, stage.was_asked()) == (0, False)
     stage.push(many + record("refs/heads/master"))
     assert stage.asked() == many + record("refs/heads/master")
     stage.next("exit 4")  # reads nothing
     assert stage.push(many).returncode == 4
 
 
-@pytest.mark.parametrize(("count", "python"), [(1, False), (2, False), (15, False), (17, True), (40, True)])
-def test_a_few_refs_pass_without_python_and_many_are_left_to_it(stage: Stage, count: int, python: bool) -> None:
-    stdin = b"".join(record(f"refs/heads/feature-{n}") for n in range(count))
-    assert (stage.push(stdin).returncode, stage.was_asked()) == (0, python)
-    assert (stage.push(stdin.rstrip(b"\n")).returncode, stage.was_asked()) == (0, python)
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 3000])
+def test_refs_pass_without_python_however_many_there_are(stage: Stage, count: int) -> None:
+    stage.mark("refs/heads/master", A, B)
+    many = b"".join(record(f"refs/heads/feature-{n}", new=(B, ZERO)[n % 2]) for n in range(count))
+    for stdin in (many, many.rstrip(b"\n"), record("refs/heads/master") + many, many + record("refs/heads/master")):
+        assert (stage.push(stdin).returncode, stage.was_asked()) == (0, False)
+    stage.push(many + record("refs/heads/feature", new="b" * 40))
+    assert stage.was_asked()
+
+
+def test_where_the_tip_is_known_a_judged_update_needs_no_program_at_all(stage: Stage) -> None:
+    world, tip = stage.world, stage.world.git("rev-parse", "origin/master")
+    shim.tip(world.clone / ".git").write_text(f"{tip} {stage.memo.name}\n")
+    stage.mark("refs/heads/master", A, B)
+    env = {"PATH": str(stage.here), "SHELL": "none"}
+    stage.shell = (shutil.which(stage.shell[0]) or "", *stage.shell[1:])
+    assert (stage.push(record("refs/heads/master"), env).returncode, stage.was_asked()) == (0, False)
+    for moved in ({"GIT_DIR": "elsewhere"}, {"GIT_COMMON_DIR": "elsewhere"}):
+        stage.push(record("refs/heads/master"), {**env, **moved})
+        assert stage.was_asked()
+    world.git("update-ref", "refs/remotes/origin/master", B)
+    stage.push(record("refs/heads/master"))
+    assert stage.was_asked()
+
+
+def test_the_files_of_another_clone_say_nothing(dash: Stage) -> None:
+    world = dash.world
+    other = world.root / "other"
+    world.git("clone", "--quiet", world.remote, other, cwd=world.root)
+    tip = world.git("rev-parse", "origin/master")
+    shim.tip(world.clone / ".git").write_text(f"{tip} {dash.memo.name}\n")
+    (dash.memo / "protected").write_text(" refs/heads/none \n")
+    world.git("config", "core.hooksPath", dash.hook.parent, cwd=other)
+    world.git("worktree", "add", "--quiet", "-b", "wt", world.root / "linked", cwd=other)
+    for cwd in (other, world.root / "linked"):
+        world.git("push", "--quiet", "origin", f"HEAD:{cwd.name}", cwd=cwd)
+        assert dash.was_asked()
+    world.git("push", "--quiet", "origin", "HEAD:mine")
+    assert not dash.was_asked()
 
 
 @pytest.mark.parametrize("name", [".gitattributes", "deep/er/.gitattributes"])
