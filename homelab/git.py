@@ -23,6 +23,8 @@ _ENVIRONMENT = {
     "GIT_NO_REPLACE_OBJECTS": "1",
     # A path that cannot exist: /dev/null would print a hint about grafts being deprecated.
     "GIT_GRAFT_FILE": "/dev/null/none",
+    # A mere look would lock the index to refresh it: in the way of the user's git, and for good when it is killed.
+    "GIT_OPTIONAL_LOCKS": "0",
     "LC_ALL": "C",
 }
 

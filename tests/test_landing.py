@@ -1,5 +1,6 @@
 """`homelab work land`, through the program: where the remote's branch is comes first, words second."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,16 @@ def test_a_green_branch_lands_as_the_very_commit(world: World) -> None:
     assert world.tip() == head == answer["commit"]
     assert (answer["ok"], answer["status"], answer["attempts"]) == (True, "landed", 1)
     assert [(s["name"], s["result"]) for s in answer["suites"]] == [("check", "passed")]
+
+
+def test_the_index_of_the_worktree_is_not_locked_even_to_refresh_it(world: World) -> None:
+    branch(world)
+    index = world.clone / ".git/index"
+    before = index.read_bytes()
+    for moment, verb in enumerate((("work", "list"), ("work", "land"), ("work", "clean", "--dry-run"), ("doctor",))):
+        os.utime(world.clone / "README", (moment, moment))  # stale in the index, and unchanged
+        world.homelab(*verb)
+        assert index.read_bytes() == before
 
 
 def test_a_red_branch_does_not_land(world: World) -> None:
