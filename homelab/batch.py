@@ -23,9 +23,10 @@ from homelab.suites import Demand
 
 _MOST = 16
 _RECENT = 40
-#: Seconds without a new ticket after which a batch is complete, and seconds for which one is waited for that is drawn and
-#: does not yet say what it brings.
-_LINGER, _PATIENCE = 0.08, 1.5
+#: Seconds since the last ticket was drawn after which a batch is complete: the least, and the most where they come slowly.
+_LINGER, _SLOWLY = 0.12, 0.5
+#: Seconds for which one is waited for that is drawn and does not yet say what it brings.
+_PATIENCE = 1.5
 
 #: Refuses what no landing may bring, such as a secret as plaintext: by the commit it stands on and its own.
 Guard = Callable[[str | None, str], None]
@@ -68,30 +69,35 @@ def verified_by(target: Target, demand: Demand, base: str | None) -> list[str]:
     return [f"Homelab-Verified: {run.label} {run.key}" for run in runs]
 
 
-def gather(target: Target, first: Member, since: float, guard: Guard) -> list[Member]:
+def gather(target: Target, first: Member, guard: Guard) -> list[Member]:
     """Return the batch of `first` and all behind it that can land with it; the others keep their places.
 
-    Agents come in bursts, so a batch is complete when no ticket has been drawn for a while, which begins at `since` on the
-    monotonic clock. A change of the rules lands by itself, since what comes after it is judged by it.
+    Agents come in bursts, so a batch is complete when no ticket has been drawn for a while. A change of the rules lands by
+    itself, since what comes after it is judged by it.
     """
-    members, seen, tickets = [first], first.ticket.number, list[Ticket]()
+    members, seen, drawn = [first], first.ticket.number, {first.ticket.number: first.ticket.drawn}
     most = size(journal.landings(target.repository)) if _rules(target, first.base) == _rules(target, first.commit) else 1
-    began, gone = time.monotonic(), readiness.removed(target.repository)
+    gone, limit = readiness.removed(target.repository), time.monotonic() + _PATIENCE
     while len(members) < most:
-        now, known = time.monotonic(), tickets
         tickets = queue.waiting(target.repository, behind=seen)
-        since = since if tickets == known else now
-        if not tickets and now - since >= _LINGER:
+        drawn |= {ticket.number: ticket.drawn for ticket in tickets}
+        if not tickets and time.monotonic() - max(drawn.values()) >= _linger(list(drawn.values())):
             break
         if not tickets or tickets[0].head is None:
-            if now - began > _PATIENCE:
+            if time.monotonic() > limit:
                 break
             time.sleep(0.01)
         elif tickets[0].alone or not _join(target, members, tickets[0], gone, guard):
             break
         else:
-            seen = tickets.pop(0).number
+            seen = tickets[0].number
     return members
+
+
+def _linger(drawn: Sequence[float]) -> float:
+    """Return for how many seconds another may come: twice as long as they took to come on the average."""
+    between = (max(drawn) - min(drawn)) / max(1, len(drawn) - 1)
+    return min(max(_LINGER, 2 * between), _SLOWLY)
 
 
 def _join(target: Target, members: list[Member], ticket: Ticket, gone: Sequence[str], guard: Guard) -> bool:

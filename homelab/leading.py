@@ -164,7 +164,7 @@ class Leader:
         """Return whether our work has landed on `base`; False when all begins anew."""
         own = self._bring(base)
         self.guard(base, own.commit)
-        members = batch.gather(self.target, own, self.clock, self.guard) if self.sociable and base is not None else [own]
+        members = batch.gather(self.target, own, self.guard) if self.sociable and base is not None else [own]
         self.report.commit, self.report.tree = own.commit, own.merged.tree
         if len(members) > 1:
             output.say(f"landing {len(members)} at once: {', '.join(str(member.ticket.branch) for member in members)}")

@@ -38,6 +38,8 @@ class Ticket:
     head: str | None = None
     #: It brings its own way of verifying, or none, so nobody may land it together with others.
     alone: bool = False
+    #: When it was drawn, in seconds of the clock that this host's processes share.
+    drawn: float = 0.0
 
 
 def _folder(repository: Repository) -> Path:
@@ -160,7 +162,7 @@ def drawn(repository: Repository, user: str, session: str) -> Iterator[Place]:
         fd = storage.hold(folder / f"{number}.lock")
     assert fd is not None
     where = os.fspath(repository.worktree or repository.git_dir)
-    ticket = Ticket(number, user, platform.node(), session, os.getpid(), output.now(), where)
+    ticket = Ticket(number, user, platform.node(), session, os.getpid(), output.now(), where, drawn=time.monotonic())
     place = Place(repository, ticket)
     try:
         place._write()

@@ -103,7 +103,7 @@ def test_a_change_of_the_rules_configured_or_detected_lands_by_itself(
             for place, head in zip(places, heads, strict=True):
                 place.ready(head, head, alone=False)
             member = batch.bring(target, places[0].ticket, base, heads[0])
-            assert len(batch.gather(target, member, 0.0, lambda *_: None)) == company
+            assert len(batch.gather(target, member, lambda *_: None)) == company
 
 
 def test_a_conflict_leaves_the_batch_and_the_others_go_on(world: World) -> None:
