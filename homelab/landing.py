@@ -54,11 +54,10 @@ def land(*, verify_cmd: str | None = None, no_verify: bool = False, cwd: Path | 
 
 
 def _land(repository: Repository, report: Report, verify_cmd: str | None, no_verify: bool) -> None:
-    git.require_version()
     session = os.environ.get("HOMELAB_SESSION") or os.fspath(repository.worktree or "")
     # Drawn before anything is looked at, so that a leader sees who is about to come.
     with queue.drawn(repository, output.user(), session) as place:
-        report.branch = readiness.branch(repository)
+        report.branch, head = readiness.branch(repository)
         objects = Objects(repository.common_dir, piped={})
         aim = policy.aim(repository, objects)
         report.remote = aim.require_remote()
@@ -66,9 +65,6 @@ def _land(repository: Repository, report: Report, verify_cmd: str | None, no_ver
             git.ask_remote_head(repository, report.remote)  # unreachable is another answer than not to say
         report.target = aim.require_target()
         readiness.check(repository, report.branch, report.target)
-        readiness.check_hook(repository)
-        head = repository.oid("HEAD^{commit}")
-        assert head is not None
         place.ready(report.branch, head, alone=no_verify or verify_cmd is not None)
         told = place.wait(lambda count: output.say(f"waiting for {count} landing{'s' if count > 1 else ''} ahead"))
         if told is not None:

@@ -65,6 +65,8 @@ def lead(
     repository: Repository, objects: Objects, aim: Aim, report: Report, place: Place, *, verify_cmd: str | None, no_verify: bool
 ) -> None:
     """The work of our ticket, whose turn it is, has landed on the target of `aim`. Raises what kept it from that."""
+    git.require_version()
+    readiness.check_hook(repository)
     assert aim.remote is not None and aim.target is not None and report.branch is not None
     target = Target(repository, objects, aim.remote, aim.target, not aim.protects(report.branch))
     door = admission.Door(repository, objects, aim, aim.remote)

@@ -92,8 +92,9 @@ plain() {
   tips=${updates%"$nl"}
   case $tips in
     *"$nl"*)
-      tips=$(export LC_ALL=C && feed sed -e '/ 00* [^ ]* [0-9a-f]*$/d' \
-        -e 's/^.* \([0-9a-f]\{40,\}\) [^ ]* [0-9a-f]*$/\1/' -e t -e 's/.*/!/') || return 1
+      tips=$(export LC_ALL=C && feed awk '{ oid = NF > 3 ? $(NF - 2) : "" }
+        oid !~ /^[0-9a-f]+$/ || length(oid) < 40 { print "!"; next }
+        oid !~ /^0+$/ { print oid }') || return 1
       ;;
     *)
       tips=${tips% * *}

@@ -20,8 +20,8 @@ _UNDERWAY = {
 }
 
 
-def branch(repository: Repository) -> str:
-    """Return the branch that is checked out. Raises `Refused` when there is none, or it has no commit."""
+def branch(repository: Repository) -> tuple[str, str]:
+    """Return the branch that is checked out, and its commit. Raises `Refused` when there is none, or it has no commit."""
     require_worktree(repository)
     for name, (what, command) in _UNDERWAY.items():
         if (repository.git_dir / name).exists():
@@ -31,9 +31,10 @@ def branch(repository: Repository) -> str:
         raise Refused(
             "HEAD is detached, so there is no branch to land", hint="git switch -c BRANCH", next="git switch -c BRANCH"
         )
-    if repository.oid("HEAD^{commit}") is None:
+    head = repository.oid("HEAD^{commit}")
+    if head is None:
         raise Refused("the branch has no commit yet", hint="commit something first")
-    return ref.removeprefix("refs/heads/")
+    return ref.removeprefix("refs/heads/"), head
 
 
 def check(repository: Repository, name: str, target: str) -> None:
