@@ -58,11 +58,14 @@ def stacks(root: Path, count: int) -> World:
 
 
 def files(root: Path, count: int) -> World:
-    """Return a world with so many files on master, a hundred to a folder, and one suite."""
+    """Return a world with so many files on master, a hundred to a folder, in one pack as a clone has them, and one suite."""
     world = plain(root)
-    world.write({f"d{n // 100:04}/f{n % 100:02}": f"{n}\n" for n in range(count)})
-    world.git("add", "--all")
-    world.git("commit", "--quiet", "-m", "files")
+    rows = ["commit refs/heads/master\ncommitter a <a@b> 1700000000 +0000\ndata 5\nfiles\nfrom refs/heads/master^0\n"]
+    for number in range(count):
+        content = f"{number}\n" * 20
+        rows.append(f"M 100644 inline d{number // 100:04}/f{number % 100:02}\ndata {len(content)}\n{content}\n")
+    subprocess.run(["git", "fast-import", "--quiet"], cwd=world.clone, env=world.env, input="".join(rows).encode(), check=True)
+    world.git("reset", "--quiet", "--hard")
     world.git("push", "--quiet", "--no-verify", "origin", "master")
     return world
 

@@ -97,7 +97,7 @@ def is_waiting(repository: Repository, ticket: Ticket) -> bool:
 
 def answer(repository: Repository, ticket: Ticket, document: dict[str, Any]) -> None:
     """The ticket's lander is told what became of it, and is served."""
-    storage.replace(_folder(repository) / f"{ticket.number}.answer", json.dumps(document).encode())
+    storage.replace(_folder(repository) / f"{ticket.number}.answer", json.dumps(document).encode(), passing=True)
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ class Place:
 
     def _write(self) -> None:
         path = _folder(self.repository) / f"{self.ticket.number}.json"
-        storage.replace(path, json.dumps(asdict(self.ticket)).encode())
+        storage.replace(path, json.dumps(asdict(self.ticket)).encode(), passing=True)
 
     def wait(self, waited: Callable[[int], None]) -> dict[str, Any] | None:
         """Return the answer that a leader gave, or None when it is our turn to lead.
@@ -158,7 +158,7 @@ def drawn(repository: Repository, user: str, session: str) -> Iterator[Place]:
         except (OSError, ValueError):
             before = 0
         number = max([before, *_numbers(repository)]) + 1
-        storage.replace(last, str(number).encode())
+        storage.replace(last, str(number).encode(), passing=True)
         fd = storage.hold(folder / f"{number}.lock")
     assert fd is not None
     where = os.fspath(repository.worktree or repository.git_dir)

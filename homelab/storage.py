@@ -1,7 +1,7 @@
 """State on disk: replaced whole, created once, appended in one write, and owned by locks that the kernel frees.
 
-After SIGKILL at any instruction a reader finds the old content or the new, and no lock outlives its process. What the
-files mean is decided by the rooms that own them.
+After SIGKILL at any instruction a reader finds the old content or the new, and no lock outlives its process. After a loss
+of power too, but for what is called passing. What the files mean is decided by the rooms that own them.
 """
 
 import contextlib
@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 
-def _write_temporary(path: Path, content: bytes, mode: int | None = None, folder: Path | None = None) -> Path:
+def _write_temporary(
+    path: Path, content: bytes, mode: int | None = None, folder: Path | None = None, *, passing: bool = False
+) -> Path:
     import tempfile  # a fifth of what the hook imports, which seldom writes
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -23,21 +25,26 @@ def _write_temporary(path: Path, content: bytes, mode: int | None = None, folder
             file.flush()
             if mode is not None:
                 os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
+            if not passing:
+                os.fsync(file.fileno())
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
     return Path(name)
 
 
-def replace(path: Path, content: bytes, *, mode: int | None = None, by_way_of: Path | None = None) -> None:
+def replace(
+    path: Path, content: bytes, *, mode: int | None = None, by_way_of: Path | None = None, passing: bool = False
+) -> None:
     """The file holds `content` and nothing else, and `mode` or 0600; a reader never sees a part of it.
 
-    `by_way_of` is a folder on the same file system where a kill may leave a temporary file, if not beside the file.
+    `by_way_of` is a folder on the same file system where a kill may leave a temporary file, if not beside the file. What is
+    `passing` means nothing after a loss of power, and does not wait for a disk that is busy with somebody's checkout.
     """
-    temporary = _write_temporary(path, content, mode, by_way_of)
+    temporary = _write_temporary(path, content, mode, by_way_of, passing=passing)
     temporary.replace(path)
-    _sync_folder(path.parent)
+    if not passing:
+        _sync_folder(path.parent)
 
 
 @contextlib.contextmanager
