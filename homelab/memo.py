@@ -28,7 +28,7 @@ def refresh(repository: Repository, aim: Aim) -> Path | None:
         repository.run("symbolic-ref", "-m", "homelab", shim.TARGET, tracked)
     # By the file that the aim was read from: should the target move meanwhile, its new rules get none of the old names.
     folder = shim.memo(repository.common_dir, aim.blob)
-    plain = _learn(repository) and not aim.config.gate.claims
+    plain = _learn(repository, aim.tip) and not aim.config.gate.claims
     names = shim.needles(aim.protect) if plain else (" ",)
     _keep(folder / "protected", "".join(f"{name}\n" for name in names))
     _keep(shim.tip(repository.common_dir), f"{aim.tip} {folder.name}\n")
@@ -86,11 +86,11 @@ def _since(repository: Repository) -> str | None:
         return None
 
 
-def _learn(repository: Repository) -> bool:
-    """Return whether no commit up to the target names git-crypt; that is looked up once, and for what is new later."""
-    tip, since = repository.oid(f"{shim.TARGET}^{{commit}}"), _since(repository)
-    if since in (tip, shim.USES_GIT_CRYPT) or tip is None:
-        return tip is not None and since == tip
+def _learn(repository: Repository, tip: str) -> bool:
+    """Return whether no commit up to the target's tip names git-crypt; that is looked up once, and for what is new later."""
+    since = _since(repository)
+    if since in (tip, shim.USES_GIT_CRYPT):
+        return since == tip
     if since is not None and repository.run("cat-file", "-e", since).returncode:
         since = None
     done = repository.run(

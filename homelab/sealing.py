@@ -7,7 +7,6 @@ already is theirs.
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,6 +236,8 @@ def _plain(repository: Repository, pairs: Iterable[tuple[str, str]]) -> frozense
 
 @contextlib.contextmanager
 def _rules(repository: Repository) -> Iterator[Rules]:
+    import tempfile  # where git-crypt is not used, the hook has no need of it
+
     with tempfile.TemporaryDirectory(prefix="homelab-attributes-") as folder:
         yield Rules(repository, Path(folder))
 
