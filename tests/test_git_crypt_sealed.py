@@ -277,11 +277,12 @@ def test_land_refuses_plaintext_also_where_no_hook_is_installed(locked: World) -
     assert locked.refs() == before
 
 
-def test_a_server_that_asks_takes_no_plaintext_on_what_it_protects(locked: World) -> None:
+@pytest.mark.parametrize("spec", ["master", "HEAD:refs/heads/feature", "HEAD:refs/tags/v1"])
+def test_a_server_that_asks_takes_no_plaintext_on_any_ref(locked: World, spec: str) -> None:
     assert locked.homelab("hooks", "install", "--server", locked.remote).returncode == 0
     locked.commit({"secrets/db": "password=hunter2"})
     before = locked.refs()
-    done = push(locked, "--no-verify", "origin", "master")
+    done = push(locked, "--no-verify", "origin", spec)
     assert done.returncode == 1 and locked.refs() == before and "secrets/db" in done.stderr
 
 
