@@ -20,11 +20,6 @@ class Wish:
     no_verify: bool = False
     reporter: Reporter = field(default_factory=Reporter)
 
-    @property
-    def alone(self) -> bool:
-        """Tell whether it may not share a batch: its way of verifying is nobody else's."""
-        return self.no_verify or self.verify_cmd is not None
-
 
 def own_run(target: Target, command: str, tree: str) -> Demand:
     """Return the demand of --verify-cmd: one suite on the whole tree."""
