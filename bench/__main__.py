@@ -1,4 +1,4 @@
-"""``make bench``: every table from one run on one machine. ``--quick`` takes a minute and ``--write`` keeps the tables."""
+"""``make bench``: every table from one run on one machine. ``--quick`` takes fewer rounds, ``--write`` keeps the tables."""
 
 import argparse
 import re

@@ -127,8 +127,9 @@ def npm_lefthook(folder: Path) -> Path | None:
     if _native(folder) is None and (npm := shutil.which("npm")):
         folder.mkdir(parents=True, exist_ok=True)
         try:
+            # Its install script would run `lefthook install`, which writes files, in the repository that we stand in.
             subprocess.run(
-                [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", folder, "lefthook"],
+                [npm, "install", "--silent", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, "lefthook"],
                 capture_output=True, check=False, timeout=120,
             )  # fmt: skip
         except subprocess.TimeoutExpired:

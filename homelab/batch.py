@@ -8,7 +8,7 @@ import math
 import platform
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ _MOST = 16
 _RECENT = 40
 #: Seconds since the last ticket was drawn after which a batch is complete: the least, and the most where they come slowly.
 _LINGER, _SLOWLY = 0.12, 0.5
-#: Seconds for which one is waited for that is drawn and does not yet say what it brings.
+#: Seconds after which nobody is waited for any more, be it one that is drawn and does not yet say what it brings.
 _PATIENCE = 1.5
 
 #: Refuses what no landing may bring, such as a secret as plaintext: by the commit it stands on and its own.
@@ -81,7 +81,7 @@ def gather(target: Target, first: Member, guard: Guard) -> list[Member]:
     while len(members) < most:
         tickets = queue.waiting(target.repository, behind=seen)
         drawn |= {ticket.number: ticket.drawn for ticket in tickets}
-        if not tickets and time.monotonic() - max(drawn.values()) >= _linger(list(drawn.values())):
+        if not tickets and time.monotonic() - max(drawn.values()) >= _linger(drawn.values()):
             break
         if not tickets or tickets[0].head is None:
             if time.monotonic() > limit:
@@ -94,8 +94,8 @@ def gather(target: Target, first: Member, guard: Guard) -> list[Member]:
     return members
 
 
-def _linger(drawn: Sequence[float]) -> float:
-    """Return for how many seconds another may come: twice as long as they took to come on the average."""
+def _linger(drawn: Collection[float]) -> float:
+    """Return for how many seconds another may come: twice as long as they took on the average, within bounds."""
     between = (max(drawn) - min(drawn)) / max(1, len(drawn) - 1)
     return min(max(_LINGER, 2 * between), _SLOWLY)
 
@@ -156,5 +156,5 @@ def size(landings: Sequence[dict[str, Any]]) -> int:
 
 
 def was_red(landings: Sequence[dict[str, Any]]) -> bool:
-    """Tell whether the last of the landings was."""
+    """Tell whether the last of the landings was red."""
     return bool(landings) and landings[-1].get("status") == "failed"

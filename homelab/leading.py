@@ -4,10 +4,10 @@ What is landed is what was verified: the one push takes a `Verified`. A run is g
 because the queue has grown while it had hardly begun, or because the target moved and with it what is being run.
 """
 
-import contextlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,7 +28,7 @@ from homelab import (
     readiness,
     verification,
     wish,
-)  # fmt: skip
+)
 from homelab.batch import Member
 from homelab.config import Land
 from homelab.errors import Conflict, Failed, HomelabError, Refused, Unreachable, Usage
@@ -83,17 +83,14 @@ def lead(
         leader.run()
 
 
-@contextlib.contextmanager
-def _mutex(target: Target, limits: Land, branch: str) -> Iterator[None]:
-    """No other host that shares the claim store lands on the target meanwhile, where `[land] mutex` asks for that."""
+def _mutex(target: Target, limits: Land, branch: str) -> AbstractContextManager[object]:
+    """Return what keeps other hosts that share the claim store from landing on the target, where `[land] mutex` asks for it."""
     if not limits.mutex:
-        yield
-        return
+        return nullcontext()
     from homelab.claims import taking
 
     label = "infra:land/" + re.sub(r"[^A-Za-z0-9._/@-]", "-", f"{target.remote}/{target.branch}")
-    with taking.holding([label], f"landing {branch}", limits.deadline):
-        yield
+    return taking.holding([label], f"landing {branch}", limits.deadline)
 
 
 @dataclass(slots=True)
@@ -108,12 +105,12 @@ class Leader:
     wish: Wish
     report: Report
     place: Place
-    clock: float = field(default_factory=time.monotonic)
     #: Whether others may come along; not any more once a push of several was refused.
     sociable: bool = True
     #: Whether a run was given up once already because the queue had grown.
     grown: bool = False
     _base: str | None = None
+    _began: float = field(default_factory=time.monotonic)
 
     @property
     def _repository(self) -> Repository:
@@ -128,7 +125,7 @@ class Leader:
         """Our work has landed, and that of others with it. Raises what kept ours from that."""
         publication.settle_earlier(self._repository)
         self._sweep()
-        self.sociable = not (self.limits.each_commit or self.wish.alone)
+        self.sociable = not (self.limits.each_commit or self.place.ticket.alone)
         while True:
             base = git.fetch_branch(self._repository, self.target.remote, self.target.branch)
             if base is None:
@@ -153,11 +150,11 @@ class Leader:
 
     def _limit(self) -> None:
         """Raises `Failed` when others moved the target too often, or for too long."""
-        if self.report.attempts >= self.limits.attempts or time.monotonic() - self.clock > self.limits.deadline:
-            count = self.report.attempts
+        count, took = self.report.attempts, time.monotonic() - self._began
+        if count >= self.limits.attempts or took > self.limits.deadline:
             raise Failed(
                 f"{self.target.branch} kept moving: gave up after {count} attempt{'s' if count > 1 else ''} in "
-                f"{output.duration(time.monotonic() - self.clock)}",
+                f"{output.duration(took)}",
                 hint="run `homelab work land` again; what was verified is remembered",
                 next="homelab work land",
             )

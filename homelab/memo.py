@@ -1,7 +1,7 @@
 """What the shell hook may decide without Python: which names need thought, and which very updates were judged already.
 
 A memo, not the truth: it may be deleted at any time. Only a full judgement writes a marker, for one ref and one pair of
-commits; commit ids settle history, deletion and policy alike, which a receipt of a tree cannot. See docs/adr/0008.
+commits; commit ids settle history, deletion and policy alike, which a receipt of a tree cannot. See docs/adr/0008 and 0013.
 """
 
 import contextlib

@@ -18,8 +18,8 @@ from typing import Any
 from homelab import output, storage
 from homelab.git import Repository
 
-_POLL = 0.03
-_LOOK = 0.15
+#: Seconds between two looks of one who waits: for an answer, and at whether those ahead still live.
+_POLL, _LOOK = 0.03, 0.15
 
 
 @dataclass(frozen=True, slots=True)

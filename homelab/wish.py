@@ -3,7 +3,7 @@
 Neither is good for more than the one commit: it is granted by its id. Whether it may land is `homelab.leading`'s.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from homelab import output, receipts, suites
 from homelab.config import Suite, Verify
@@ -16,14 +16,9 @@ from homelab.suites import Demand
 class Wish:
     """What the person asked for."""
 
-    verify_cmd: str | None = None
-    no_verify: bool = False
-    reporter: Reporter = field(default_factory=Reporter)
-
-    @property
-    def alone(self) -> bool:
-        """Tell whether it may not share a batch: its way of verifying is nobody else's."""
-        return self.no_verify or self.verify_cmd is not None
+    verify_cmd: str | None
+    no_verify: bool
+    reporter: Reporter
 
 
 def own_run(target: Target, command: str, tree: str) -> Demand:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
@@ -34,9 +35,15 @@ class Crowd:
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=narration,
             )  # fmt: skip
 
-    def land(self) -> dict[str, dict[str, object]]:
-        """Land all at once and return each answer."""
-        children = {name: self.start(name) for name in self.places}
+    def land(self, *, queued: bool = False) -> dict[str, dict[str, object]]:
+        """Land all at once and return each answer; where `queued`, all of them wait before the first leads."""
+        repository, deadline = git.discover(self.world.clone), time.monotonic() + 60
+        with queue.drawn(repository, "ada", "ahead") if queued else contextlib.nullcontext() as ahead:
+            children = {name: self.start(name) for name in self.places}
+            while ahead and time.monotonic() < deadline:
+                if sum(ticket.head is not None for ticket in queue.waiting(repository)) == len(children):
+                    break
+                time.sleep(0.02)
         return {name: json.loads(child.communicate(timeout=90)[0]) for name, child in children.items()}
 
     def runs(self) -> int:
@@ -44,13 +51,13 @@ class Crowd:
 
 
 @pytest.mark.slow
-def test_eight_greens_land_with_two_verifications(world: World) -> None:
+def test_eight_that_wait_land_with_two_verifications(world: World) -> None:
     crowd = Crowd(world, [f"t{n}" for n in range(8)])
     for name, path in crowd.places.items():
         world.commit({name: "1"}, cwd=path)
-    answers = crowd.land()
+    answers = crowd.land(queued=True)
     assert {answer["status"] for answer in answers.values()} == {"landed"}
-    assert crowd.runs() <= 2
+    assert crowd.runs() <= 2  # of all, and beside it of the first half
     line = world.git("rev-list", "--first-parent", "master", cwd=world.remote).split()
     assert {answer["commit"] for answer in answers.values()} <= set(line)
     assert len(world.json("work", "log")) == 8
@@ -106,6 +113,41 @@ def test_a_change_of_the_rules_configured_or_detected_lands_by_itself(
             assert len(batch.gather(target, member, lambda *_: None)) == company
 
 
+def test_a_batch_waits_for_whoever_comes_and_for_what_they_bring(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = world.tip()
+    heads = [world.commit({name: "1"}) for name in ("a", "b")]
+    repository = git.discover(world.clone)
+    target = Target(repository, Objects(repository.common_dir), "origin", "master")
+    monkeypatch.setattr(batch, "size", lambda _: 2)
+    for name in ("_LINGER", "_SLOWLY", "_PATIENCE"):
+        monkeypatch.setattr(batch, name, 60.0)
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(queue.drawn(repository, "ada", "s"))
+        first.ready("a", heads[0], alone=False)
+
+        def come() -> None:
+            second = stack.enter_context(queue.drawn(repository, "ada", "s"))
+            time.sleep(0.1)
+            second.ready("b", heads[1], alone=False)
+
+        coming = threading.Timer(0.1, come)
+        coming.start()
+        members = batch.gather(target, batch.bring(target, first.ticket, base, heads[0]), lambda *_: None)
+        coming.join()
+    assert [member.merged.head for member in members] == heads
+
+
+@pytest.mark.parametrize(("drawn", "seconds"), [([5.0], 0.12), ([5.0, 5.01], 0.12), ([5.0, 5.1, 5.4], 0.4), ([5.0, 9.0], 0.5)])
+def test_a_batch_lingers_by_the_pace_of_its_tickets(drawn: list[float], seconds: float) -> None:
+    assert batch._linger(drawn) == pytest.approx(seconds)
+
+
+def test_a_red_that_was_taken_out_does_not_make_batches_smaller() -> None:
+    greens = [{"status": "landed"}] * 5
+    assert batch.size([*greens, {"status": "failed"}]) == batch.size(greens)
+    assert batch.size([*greens, {"status": "failed"}, *greens]) < batch.size([*greens, *greens])
+
+
 def test_a_conflict_leaves_the_batch_and_the_others_go_on(world: World) -> None:
     crowd = Crowd(world, ["a", "b", "c"])
     for name, path in crowd.places.items():
@@ -131,7 +173,7 @@ def test_stacks_are_verified_once_each(world: World) -> None:
         world.commit({f"stacks/{name}/f": "1"}, cwd=path)
     assert world.homelab("verify", "origin/master").returncode == 0
     crowd.count.write_text("")
-    assert {answer["status"] for answer in crowd.land().values()} == {"landed"}
+    assert {answer["status"] for answer in crowd.land(queued=True).values()} == {"landed"}
     assert sorted(Path(row).name for row in crowd.count.read_text().split()) == names
 
 
@@ -237,4 +279,4 @@ def test_a_run_is_given_up_when_its_inputs_have_moved(
     monkeypatch.setattr(watch, "_REMOTE", -1.0)
     assert not seen()
     world.publish(pushed)
-    assert seen() == bool(why) and seen.why == why
+    assert (seen(), seen.why) == (bool(why), why)
