@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import claims, landings, programs, pushes
+from bench import claims, landings, plot, programs, pushes
 from bench.timing import Rows, Table, machine
 
 README = Path(__file__).with_name("README.md")
@@ -37,6 +37,8 @@ def main() -> None:
                 made.append(table.markdown())
                 sys.stdout.write(f"\n{table.markdown()}")
                 sys.stdout.flush()
+                if options.write and isinstance(table, Rows) and table.title == landings.WAYS:
+                    plot.draw(table)
     made.append(f"All of it took {time.monotonic() - began:.0f} s.\n")
     sys.stdout.write(f"\n{made[0]}{made[-1]}")
     if options.write:

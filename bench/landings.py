@@ -6,8 +6,7 @@ import time
 from pathlib import Path
 
 from bench import repositories as make
-from bench.plot import draw
-from bench.timing import Rows, Table, progress
+from bench.timing import Rows, progress
 from tests.world import BIN, World
 
 HOMELAB = BIN / "homelab"
@@ -20,7 +19,8 @@ _CASES = (
 )  # fmt: skip
 _STACKS = 12
 
-#: The ways that are drawn side by side.
+#: The table that is drawn, and the ways in it.
+WAYS = "Greens at once, landed in three ways"
 OURS, SERIAL, LOOP = "homelab", "one after another", "a loop that verifies again"
 #: Each landing is a stack of its own.
 STACKS = "stacks"
@@ -32,7 +32,7 @@ until git fetch --quiet origin && git merge --quiet --no-edit origin/master && s
 """
 
 
-def measure(root: Path, quick: bool) -> list[Table | Rows]:
+def measure(root: Path, quick: bool) -> list[Rows]:
     """Return the tables of this part."""
     table = Rows(
         "Landings at once, a suite of one second",
@@ -48,26 +48,22 @@ def measure(root: Path, quick: bool) -> list[Table | Rows]:
     progress(f"{stacks} stacks")
     took, ran = _at_once(root / "stacks", stacks, 0, STACKS)
     table.rows.append((f"{stacks}, each a stack of its own", 0, f"{took / 1e3:.2f}", ran, stacks, stacks))
-    ways, seen = _ways(root, (1, 4) if quick else (1, 4, 8, 16))
-    if not quick:
-        draw(seen)
-    return [table, ways]
+    return [table, _ways(root, (1, 4) if quick else (1, 4, 8, 16))]
 
 
-def _ways(root: Path, counts: tuple[int, ...]) -> tuple[Table, dict[str, list[tuple[int, float, int]]]]:
-    """Return greens at once, landed in three ways: as a table, and as number, seconds and verifications for each way."""
-    table = Table(
-        "Greens at once, landed in three ways",
-        "In brackets: how often the suite of one second ran. `landings.png` draws them.",
+def _ways(root: Path, counts: tuple[int, ...]) -> Rows:
+    """Return greens at once, landed in three ways."""
+    table = Rows(
+        WAYS,
+        "A suite of one second. `landings.png` draws them.",
+        ("way", "landings", "seconds", "verifications"),
     )
-    seen: dict[str, list[tuple[int, float, int]]] = {}
     for number, way in enumerate((OURS, SERIAL, LOOP)):
         for count in counts:
             progress(f"{count} landings, {way}")
             took, ran = _at_once(root / f"way-{number}-{count}", count, 0, way)
-            table.times[f"{count}, {way} ({ran})"] = [took]
-            seen.setdefault(way, []).append((count, took / 1e3, ran))
-    return table, seen
+            table.rows.append((way, count, f"{took / 1e3:.2f}", ran))
+    return table
 
 
 def _at_once(root: Path, count: int, red: int, way: str = OURS) -> tuple[float, int]:

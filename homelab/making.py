@@ -70,7 +70,7 @@ def _place(plan: Layout, name: str) -> Path:
 
 def write(plan: Layout, name: str, record: Record) -> None:
     """The record says what is made, whatever kills us."""
-    storage.replace(_place(plan, name), json.dumps(asdict(record)).encode(), passing=True)
+    storage.replace(_place(plan, name), json.dumps(asdict(record)).encode())
 
 
 def interrupted(plan: Layout, name: str) -> Record | None:
