@@ -179,6 +179,38 @@ def test_a_killed_leader_or_member_loses_nobody_else_a_place(world: World, victi
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_one_that_is_gone_when_its_answer_comes_leaves_nothing_behind(world: World, how: signal.Signals) -> None:
+    crowd = Crowd(world, ["a", "b"], nap=2)
+    for name, path in crowd.places.items():
+        world.commit({"bad" if name == "b" else name: "1"}, cwd=path)
+    leader = crowd.start("a")
+    while not world.json("work", "queue"):
+        time.sleep(0.02)
+    member = crowd.start("b")
+    while crowd.runs() < 2:
+        time.sleep(0.02)
+    member.send_signal(how)
+    member.communicate(timeout=60)
+    assert json.loads(leader.communicate(timeout=60)[0])["status"] == "landed"
+    assert [row["status"] for row in world.json("work", "log")] == ["failed", "landed"]
+    for _ in range(2):
+        assert world.homelab("work", "land", cwd=crowd.places["b"]).returncode == 1
+    assert [path.name for path in (world.clone / ".git/homelab/queue").iterdir()] == ["last"]
+
+
+def test_an_answer_to_an_earlier_ticket_of_the_same_number_is_not_ours(world: World) -> None:
+    repository = git.discover(world.clone)
+    with queue.drawn(repository, "ada", "s") as place:
+        queue.answer(repository, place.ticket, {"status": "landed"})
+        left = place.ticket.number
+    queue.answer(repository, place.ticket, {"status": "landed"})
+    (repository.state / "queue/last").write_text(str(left - 1))  # as after a loss of power
+    with queue.drawn(repository, "ada", "s") as place:
+        assert place.ticket.number == left and place.wait(lambda _: None) is None
+
+
+@pytest.mark.slow
 def test_the_queue_shows_who_waits(world: World) -> None:
     crowd = Crowd(world, ["a", "b"], "sleep 2", extra="[land]\neach_commit = true")
     for name, path in crowd.places.items():
