@@ -5,12 +5,13 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from homelab import batch, git, queue, watch
+from homelab import batch, git, proving, queue, verification, watch
 from homelab.publication import Target
 from homelab.queue import Ticket
 from homelab.repo import Objects
@@ -270,3 +271,34 @@ def test_a_run_is_given_up_when_its_inputs_have_moved(
     assert not seen()
     world.publish(pushed)
     assert seen() == bool(why) and seen.why == why
+
+
+def test_a_guess_that_was_given_up_turns_nobody_away(world: World) -> None:
+    world.publish({"homelab.toml": '[[suite]]\nname = "s"\neach = "stacks/*"\nrun = "! grep -r bad . && sleep $(cat nap)"\n'})
+    base = world.tip()
+    world.git("fetch", "--quiet")
+    repository = git.discover(world.clone)
+    target = Target(repository, Objects(repository.common_dir), "origin", "master")
+    members: list[batch.Member] = []
+    for number, files in enumerate(("a", "b", "c", "d", "e", "c")):
+        world.git("checkout", "--quiet", members[-1].commit if members else base)
+        head = world.commit(
+            {f"stacks/{files}/f": "bad" if number == 5 else str(number), f"stacks/{files}/nap": "5" if number == 2 else "0"}
+        )
+        on = members[-1].commit if members else base
+        members.append(batch.bring(target, Ticket(number, "ada", "here", "s", 1, "now", "w", f"t{number}", head), on, head))
+    for member in members[:2]:
+        verification.ensure(repository, member.commit, member.demand)
+    given_up = threading.Event()
+
+    def ensure(member: batch.Member) -> verification.Verified:
+        try:
+            return verification.ensure(repository, member.commit, member.demand, abandoned=given_up.is_set)
+        except verification.Red:
+            if given_up.is_set():
+                raise KeyboardInterrupt from None  # all begins anew
+            given_up.set()
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        proving.prove(members, ensure, proving.aside(repository, members[-1], given_up.is_set))
