@@ -302,3 +302,19 @@ def test_a_guess_that_was_given_up_turns_nobody_away(world: World) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         proving.prove(members, ensure, proving.aside(repository, members[-1], given_up.is_set))
+
+
+@pytest.mark.slow
+def test_only_a_moved_target_counts_as_an_attempt_in_vain(world: World) -> None:
+    crowd = Crowd(world, ["a", "b"], extra="[land]\nattempts = 1", nap=2)
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    leader = crowd.start("a")
+    while crowd.runs() < 1:
+        time.sleep(0.02)
+    member = crowd.start("b")  # the queue has grown: all begins anew
+    while crowd.runs() < 2:
+        time.sleep(0.02)
+    member.send_signal(signal.SIGINT)  # it has left: all begins anew
+    member.communicate(timeout=60)
+    assert json.loads(leader.communicate(timeout=60)[0])["status"] == "landed"
