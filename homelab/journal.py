@@ -80,6 +80,8 @@ def open_intents(repository: Repository) -> Iterator[tuple[Landing, Path]]:
     for lock in _intents(repository).glob("*.lock"):
         if not lock.with_suffix(".json").exists() and not is_in_flight(lock):
             lock.unlink(missing_ok=True)  # killed before the intent was written
+            for half in _intents(repository).glob(f".{lock.stem}.json.*"):
+                half.unlink(missing_ok=True)
     for path in sorted(_intents(repository).glob("*.json")):
         try:
             landing = Landing(**json.loads(path.read_bytes()))

@@ -109,6 +109,8 @@ class Leader:
     sociable: bool = True
     #: Whether a run was given up once already because the queue had grown.
     grown: bool = False
+    #: How often a candidate was built in vain since others moved the target.
+    overtaken: int = 0
     _base: str | None = None
     _began: float = field(default_factory=time.monotonic)
 
@@ -151,7 +153,7 @@ class Leader:
     def _limit(self) -> None:
         """Raises `Failed` when others moved the target too often, or for too long."""
         count, took = self.report.attempts, time.monotonic() - self._began
-        if count >= self.limits.attempts or took > self.limits.deadline:
+        if self.overtaken >= self.limits.attempts or took > self.limits.deadline:
             raise Failed(
                 f"{self.target.branch} kept moving: gave up after {count} attempt{'s' if count > 1 else ''} in "
                 f"{output.duration(took)}",
@@ -219,6 +221,7 @@ class Leader:
             proof = proving.prove(members, lambda member: self._ensure(member, watch), aside)
         except _GivenUp:
             self.grown |= watch.why == "grown"
+            self.overtaken += watch.why == "moved"
             output.say(f"{watch.words}; building anew")
             return False
         if proof.verified is not None and not self._publish(members[: proof.count], proof.verified):
@@ -270,6 +273,7 @@ class Leader:
             self.sociable = False
             return False
         if not landed:
+            self.overtaken += 1
             output.say(f"{self.target.branch} moved meanwhile; building anew on what stands there")
             return False
         self.report.commit, self.report.tree = members[0].commit, members[0].merged.tree

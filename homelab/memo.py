@@ -72,7 +72,8 @@ def is_plain(repository: Repository, tips: Iterable[str]) -> bool:
     since = _since(repository)
     if since in (None, shim.USES_GIT_CRYPT):
         return False
-    lines = "".join(f"{line}\n" for line in (*tips, f"^{since}"))
+    # As commits: a tree would be passed over in silence.
+    lines = "".join(f"{line}^{{commit}}\n" for line in (*tips, f"^{since}"))
     done = repository.run(
         "rev-list", "--max-count=1", "--full-history", "--stdin", "--", attributes.PATHSPEC, input=lines.encode()
     )

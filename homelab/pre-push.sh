@@ -88,20 +88,21 @@ EOF
 # Whether no pushed commit can name git-crypt: nobody has touched a .gitattributes since a commit whose history does not.
 plain() {
   { read -r since <"$gate/plain"; } 2>/dev/null || return 1
-  # Of each line the commit: none of a deletion, and of what is no line of git's a word that git does not know.
+  # Of each line the commit, said to be one, for git passes over a tree in silence: none of a deletion, and of what is no
+  # line of git's a word that git does not know.
   tips=${updates%"$nl"}
   case $tips in
     *"$nl"*)
       tips=$(export LC_ALL=C && feed awk '{ oid = NF > 3 ? $(NF - 2) : "" }
         oid !~ /^[0-9a-f]+$/ || length(oid) < 40 { print "!"; next }
-        oid !~ /^0+$/ { print oid }') || return 1
+        oid !~ /^0+$/ { print oid "^{commit}" }') || return 1
       ;;
     *)
       tips=${tips% * *}
       tips=${tips##* }
       case $tips in
         *[!0-9a-f]* | '') return 1 ;;
-        *[!0]*) ;;
+        *[!0]*) tips="$tips^{commit}" ;;
         *) tips= ;;
       esac
       ;;

@@ -33,8 +33,12 @@ Aside = Callable[[Member], Guess]
 
 
 def is_worth_a_guess(members: Sequence[Member], landings: Sequence[dict[str, Any]]) -> bool:
-    """Tell whether to verify half of a batch beside it: not where a red was just taken out, for another is unlikely."""
-    return len(members) >= _WORTH and not batch.was_red(landings) and (os.cpu_count() or 1) > 1
+    """Tell whether to verify half of a batch beside it, where two runs may go on at once.
+
+    Not where a red was just taken out, for another is unlikely.
+    """
+    jobs = min((run.verify.jobs or os.cpu_count() or 1 for run in members[-1].demand.runs), default=1)
+    return len(members) >= _WORTH and not batch.was_red(landings) and jobs > 1
 
 
 def aside(repository: Repository, whole: Member, abandoned: Abandoned) -> Aside:

@@ -64,11 +64,11 @@ def _numbers(repository: Repository) -> list[int]:
 def _waits(repository: Repository, number: int) -> bool:
     """Tell whether a ticket's process lives and has no answer; a dead one's files are gone afterwards."""
     lock = _folder(repository) / f"{number}.lock"
-    if not lock.exists() or lock.with_suffix(".answer").exists():
+    if not lock.exists():
         return False
     fd = storage.hold(lock)
     if fd is None:
-        return True
+        return not lock.with_suffix(".answer").exists()
     _discard(lock)
     os.close(fd)
     return False
@@ -77,6 +77,13 @@ def _waits(repository: Repository, number: int) -> bool:
 def _discard(lock: Path) -> None:
     for suffix in (".json", ".answer", ".lock"):
         lock.with_suffix(suffix).unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """What kills have left is gone: half-written files, and answers to those that went before they came."""
+    for path in folder.glob("*"):
+        if path.name != "last":
+            path.unlink(missing_ok=True)
 
 
 def waiting(repository: Repository, *, behind: int = 0) -> list[Ticket]:
@@ -157,7 +164,10 @@ def drawn(repository: Repository, user: str, session: str) -> Iterator[Place]:
             before = int(last.read_text())
         except (OSError, ValueError):
             before = 0
-        number = max([before, *_numbers(repository)]) + 1
+        if not (numbers := _numbers(repository)):
+            _sweep(folder)
+        number = max([before, *numbers]) + 1
+        _discard(folder / f"{number}.lock")  # a number comes again when `last` is lost with the power
         storage.replace(last, str(number).encode(), passing=True)
         fd = storage.hold(folder / f"{number}.lock")
     assert fd is not None

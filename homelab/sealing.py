@@ -116,10 +116,10 @@ def pushed(
     commits = _range(repository, tips, known, there)
     with _rules(repository) as rules:
         history = _History(repository, rules, commits)
-        if not history.names_git_crypt:
-            return []
-        unseen = {oid for oid, _ in _range(repository, tips, known, ["--remotes", *there])}
-        found = history.brought(unseen)
+        found = {tree: _brought(rules, attributes.of_tree(repository, tree), ()) for tree in _bare_trees(repository, tips)}
+        if history.names_git_crypt:
+            unseen = {oid for oid, _ in _range(repository, tips, known, ["--remotes", *there])}
+            found |= history.brought(unseen)
         plain = _plain(repository, (pair for pairs in found.values() for pair in pairs))
         return [Exposed(path, oid) for oid, pairs in found.items() for path, blob in sorted(pairs) if blob in plain]
 
@@ -146,6 +146,13 @@ def _range(
         raise Failed(f"the pushed commits cannot be listed: {done.words}", hint="`git fsck` tells what is missing")
     rows = (row.split() for row in done.stdout.decode().splitlines())
     return [(row[0], tuple(row[1:])) for row in rows]
+
+
+def _bare_trees(repository: Repository, tips: Iterable[str]) -> list[str]:
+    """Return the trees among the tips, which no commit of a range has."""
+    asked = "".join(f"{tip}^{{}}\n" for tip in tips).encode()
+    rows = _ask(repository, "cat-file", "--batch-check=%(objecttype) %(objectname)", input=asked).decode().splitlines()
+    return [row.removeprefix("tree ") for row in rows if row.startswith("tree ")]
 
 
 class _History:

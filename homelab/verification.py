@@ -157,7 +157,7 @@ class Guess:
             try:
                 ensure(repository, commit, demand, reporter=Silent(), abandoned=lambda: self._stop.is_set() or abandoned())
             except Red as red:
-                self._red = red
+                self._red = None if abandoned() else red  # what was ended half-way is no verdict
             except HomelabError:
                 pass  # the run that counts will meet it again, and tell
 

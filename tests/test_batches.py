@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from homelab import batch, git, queue, watch
+from homelab import batch, git, proving, queue, verification, watch
 from homelab.publication import Target
 from homelab.queue import Ticket
 from homelab.repo import Objects
@@ -221,6 +221,38 @@ def test_a_killed_leader_or_member_loses_nobody_else_a_place(world: World, victi
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_one_that_is_gone_when_its_answer_comes_leaves_nothing_behind(world: World, how: signal.Signals) -> None:
+    crowd = Crowd(world, ["a", "b"], nap=2)
+    for name, path in crowd.places.items():
+        world.commit({"bad" if name == "b" else name: "1"}, cwd=path)
+    leader = crowd.start("a")
+    while not world.json("work", "queue"):
+        time.sleep(0.02)
+    member = crowd.start("b")
+    while crowd.runs() < 2:
+        time.sleep(0.02)
+    member.send_signal(how)
+    member.communicate(timeout=60)
+    assert json.loads(leader.communicate(timeout=60)[0])["status"] == "landed"
+    assert [row["status"] for row in world.json("work", "log")] == ["failed", "landed"]
+    for _ in range(2):
+        assert world.homelab("work", "land", cwd=crowd.places["b"]).returncode == 1
+    assert [path.name for path in (world.clone / ".git/homelab/queue").iterdir()] == ["last"]
+
+
+def test_an_answer_to_an_earlier_ticket_of_the_same_number_is_not_ours(world: World) -> None:
+    repository = git.discover(world.clone)
+    with queue.drawn(repository, "ada", "s") as place:
+        queue.answer(repository, place.ticket, {"status": "landed"})
+        left = place.ticket.number
+    queue.answer(repository, place.ticket, {"status": "landed"})
+    (repository.state / "queue/last").write_text(str(left - 1))  # as after a loss of power
+    with queue.drawn(repository, "ada", "s") as place:
+        assert place.ticket.number == left and place.wait(lambda _: None) is None
+
+
+@pytest.mark.slow
 def test_the_queue_shows_who_waits(world: World) -> None:
     crowd = Crowd(world, ["a", "b"], "sleep 2", extra="[land]\neach_commit = true")
     for name, path in crowd.places.items():
@@ -280,3 +312,50 @@ def test_a_run_is_given_up_when_its_inputs_have_moved(
     assert not seen()
     world.publish(pushed)
     assert (seen(), seen.why) == (bool(why), why)
+
+
+def test_a_guess_that_was_given_up_turns_nobody_away(world: World) -> None:
+    world.publish({"homelab.toml": '[[suite]]\nname = "s"\neach = "stacks/*"\nrun = "! grep -r bad . && sleep $(cat nap)"\n'})
+    base = world.tip()
+    world.git("fetch", "--quiet")
+    repository = git.discover(world.clone)
+    target = Target(repository, Objects(repository.common_dir), "origin", "master")
+    members: list[batch.Member] = []
+    for number, files in enumerate(("a", "b", "c", "d", "e", "c")):
+        world.git("checkout", "--quiet", members[-1].commit if members else base)
+        head = world.commit(
+            {f"stacks/{files}/f": "bad" if number == 5 else str(number), f"stacks/{files}/nap": "5" if number == 2 else "0"}
+        )
+        on = members[-1].commit if members else base
+        members.append(batch.bring(target, Ticket(number, "ada", "here", "s", 1, "now", "w", f"t{number}", head), on, head))
+    for member in members[:2]:
+        verification.ensure(repository, member.commit, member.demand)
+    given_up = threading.Event()
+
+    def ensure(member: batch.Member) -> verification.Verified:
+        try:
+            return verification.ensure(repository, member.commit, member.demand, abandoned=given_up.is_set)
+        except verification.Red:
+            if given_up.is_set():
+                raise KeyboardInterrupt from None  # all begins anew
+            given_up.set()
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        proving.prove(members, ensure, proving.aside(repository, members[-1], given_up.is_set))
+
+
+@pytest.mark.slow
+def test_only_a_moved_target_counts_as_an_attempt_in_vain(world: World) -> None:
+    crowd = Crowd(world, ["a", "b"], extra="[land]\nattempts = 1", nap=2)
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    leader = crowd.start("a")
+    while crowd.runs() < 1:
+        time.sleep(0.02)
+    member = crowd.start("b")  # the queue has grown: all begins anew
+    while crowd.runs() < 2:
+        time.sleep(0.02)
+    member.send_signal(signal.SIGINT)  # it has left: all begins anew
+    member.communicate(timeout=60)
+    assert json.loads(leader.communicate(timeout=60)[0])["status"] == "landed"

@@ -60,6 +60,21 @@ def test_plaintext_leaves_by_no_ref(locked: World, spec: str) -> None:
     assert "plaintext" in refused(locked, "origin", spec, commit=commit)
 
 
+@pytest.mark.parametrize("others", [(), ("origin/master:refs/heads/other",)])
+@pytest.mark.parametrize("tagged", [False, True])
+@pytest.mark.parametrize("world_with", ["locked", "gated"])
+def test_plaintext_leaves_by_no_tree_that_has_no_commit(
+    request: pytest.FixtureRequest, world_with: str, tagged: bool, others: tuple[str, ...]
+) -> None:
+    world: World = request.getfixturevalue(world_with)
+    world.commit({".gitattributes": RULES, "secrets/db": "password=hunter2"})
+    tree = world.git("rev-parse", "HEAD^{tree}")
+    world.git("tag", "-a", "-m", "a tree", "v1", tree)
+    assert "plaintext" in refused(world, "origin", "v1" if tagged else f"{tree}:refs/tags/v1", *others, commit=tree)
+    sealed = world.commit({"secrets/db": SEALED})
+    assert push(world, "origin", f"{sealed}^{{tree}}:refs/tags/v2", *others).returncode == 0
+
+
 def test_ciphertext_and_empty_files_and_other_paths_leave(locked: World) -> None:
     head = locked.commit({"secrets/db": SEALED + b"x", "secrets/empty": "", "open/db": "password=hunter2"})
     assert push(locked, "origin", "HEAD:feature").returncode == 0

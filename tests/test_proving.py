@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -90,3 +91,11 @@ def test_a_burst_takes_so_many_verifications_whoever_is_red(
     took = [_burst(count, set(reds)) for reds in itertools.combinations(range(count), red)]
     assert max(suites.runs for suites in took) <= runs
     assert max(suites.rounds for suites in took) <= rounds
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_where_one_suite_runs_at_a_time_no_half_is_verified_beside_the_whole(jobs: int) -> None:
+    members = [_member(range(n + 1), []) for n in range(8)]
+    run = replace(members[-1].demand.runs[0], verify=Verify(jobs=jobs))
+    members[-1] = replace(members[-1], demand=replace(members[-1].demand, runs=(run,)))
+    assert proving.is_worth_a_guess(members, []) == (jobs > 1)

@@ -316,3 +316,14 @@ def test_an_intent_for_a_remote_that_is_gone_holds_up_nothing(world: World) -> N
     land(world, 0)
     assert world.tip() == head
     nothing_left(world)
+
+
+def test_an_intent_that_was_killed_half_written_is_gone_after_the_next_landing(world: World) -> None:
+    folder = world.clone / ".git/homelab/landing"
+    folder.mkdir(parents=True)
+    identity = "62ec010d2a6b496f92a5cfcd7e63a29c"
+    for name in (f"{identity}.lock", f".{identity}.json.u1qe2c4_"):
+        (folder / name).touch()
+    branch(world)
+    land(world, 0)
+    assert not list(folder.iterdir())
