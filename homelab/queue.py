@@ -128,7 +128,7 @@ class Place:
 
         `waited` is told how many are ahead when that changes.
         """
-        ahead, looked = list[int](), 0.0
+        ahead, looked = list[int](), -_LOOK
         while (answered := self._answer()) is None:
             # A leader that has ended takes its files along; only a look at the locks finds one that was killed.
             if time.monotonic() - looked >= _LOOK or not (_folder(self.repository) / f"{ahead[0]}.lock").exists():
