@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from bench.timing import Case, Table, progress
-from homelab.claims import asking, stores
-from homelab.claims.ledger import Taken
+from homelab.claims import identity, locate
 from homelab.claims.model import EXCLUSIVE, LEASED, PROCESS, Holder, Request
-from tests.postgres import Server, database, discard, launch
+from homelab.claims.stores.ledger import Taken
+from tests.support.postgres import Server, database, discard, launch
 
 BIN = Path(sys.executable).parent
 _FILELOCK = "import filelock, subprocess, sys\nwith filelock.FileLock(sys.argv[1]): subprocess.run(['true'])"
@@ -28,7 +28,7 @@ def measure(root: Path, quick: bool) -> list[Table]:
     try:
         if server is not None:
             urls["PostgreSQL"] = database(server)
-            stores.prepare(urls["PostgreSQL"], None)
+            locate.prepare(urls["PostgreSQL"], None)
         tables.append(_calls(urls, rounds * 10))
         for labels in (1, 50):
             tables.append(_crowd(root, urls, labels, 10 if quick else 50))
@@ -65,13 +65,13 @@ def _programs(root: Path, url: str, rounds: int) -> Table:
 
 
 def _request(label: str, session: str, binding: str = PROCESS) -> Request:
-    return Request(asking.new_id(), (label,), EXCLUSIVE, binding, "bench", Holder("ada", "here", session, os.getpid()))
+    return Request(identity.new_id(), (label,), EXCLUSIVE, binding, "bench", Holder("ada", "here", session, os.getpid()))
 
 
 def _calls(urls: dict[str, str], rounds: int) -> Table:
     table = Table("Claim and release inside one process", "A bound claim taken and ended, without a command.")
     for name, url in urls.items():
-        with closing(stores.open(url)) as store:
+        with closing(locate.open(url)) as store:
             times = []
             for _ in range(rounds):
                 asked = _request("stack:a", "one")
@@ -125,7 +125,7 @@ def _crowd(root: Path, urls: dict[str, str], labels: int, processes: int) -> Tab
 def _board(urls: dict[str, str], rounds: int) -> Table:
     table = Table("The board of a thousand live claims")
     for name, url in urls.items():
-        with closing(stores.open(url)) as store:
+        with closing(locate.open(url)) as store:
             for number in range(1000):
                 progress(f"a thousand claims on {name}: {number}")
                 store.attempt(_request(f"node:n{number}", "many", LEASED))

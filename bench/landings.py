@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench import repositories as make
 from bench.timing import Rows, progress
-from tests.world import BIN, World
+from tests.support.world import BIN, World
 
 HOMELAB = BIN / "homelab"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from bench import repositories as make
 from bench.timing import Case, Table
-from tests.world import BIN, World
+from tests.support.world import BIN, World
 
 ZERO = "0" * 40
 

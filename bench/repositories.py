@@ -4,7 +4,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.world import BIN, World, build, sealed
+from tests.support.world import BIN, World, build, sealed
 
 #: A framework's hook that does nothing, as its configuration names it.
 _NOTHING = """\

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import click
 
-from homelab import config, errors, process
-from homelab.commands import VERBS, load
+from homelab import errors
+from homelab.commands.app import VERBS, load
+from homelab.policy import config
+from homelab.system import process
 
 PLACE = Path(__file__).with_name("reference.md")
 

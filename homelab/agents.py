@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from homelab import storage
 from homelab.errors import Usage
+from homelab.system import files
 
 _BEGIN, _END = "<!-- homelab: begin -->", "<!-- homelab: end -->"
 _COMMAND = "homelab agent-hook"
@@ -88,7 +88,7 @@ def write(change: Change) -> None:
             change.path.parent.rmdir()
         return
     mode = change.path.stat().st_mode & 0o777 if change.before is not None else 0o644
-    storage.replace(change.path, change.after, mode=mode)
+    files.replace(change.path, change.after, mode=mode)
 
 
 def _change(root: Path, name: str, merge: Callable[[str], str]) -> Change:

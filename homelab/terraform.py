@@ -11,9 +11,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from homelab import git, output, process
-from homelab.claims import asking, bound, model, taking
+from homelab import output
+from homelab.claims import command as bound
+from homelab.claims import identity, model, operations
 from homelab.errors import HomelabError, Refused, Usage
+from homelab.git import repository as git
+from homelab.system import process
 
 _MARKS = ("terragrunt.hcl", "root.hcl")
 _BARE = ("tofu", "terraform")
@@ -106,13 +109,13 @@ def apply(stack: Stack, args: tuple[str, ...], *, wait: int | None, no_claim: st
     bound.findable(command)
     output.say(f"applying {stack.label} out of band: CI applies what is pushed to the target; push it too, or CI undoes it")
     request = model.Request(
-        asking.new_id(), (stack.label,), model.EXCLUSIVE, model.PROCESS, f"tf apply {stack.name}", asking.holder()
+        identity.new_id(), (stack.label,), model.EXCLUSIVE, model.PROCESS, f"tf apply {stack.name}", identity.holder()
     )
     if no_claim is not None:
         _tell_history(request, no_claim)
         return bound.run(command, None, None)
-    store = taking.store()
-    taken = taking.take(store, request, wait)
+    store = operations.store()
+    taken = operations.take(store, request, wait)
     for claim in taken.new:
         output.say(f"{claim.label} is claimed, fence {claim.fence}")
     return bound.run(command, taken, store)
@@ -130,14 +133,14 @@ def _tell_history(request: model.Request, reason: str) -> None:
         "reason": reason,
     }
     try:
-        taking.store().record(document)
+        operations.store().record(document)
     except HomelabError as error:
         output.warn(f"the history does not know of it: {error.message}")
 
 
 def require_plaintext(stack: Stack, verb: str) -> None:
     """The stack's secrets are readable here. Raises `Refused` in a linked worktree of a git-crypt repository."""
-    if asking.linked_worktree(stack.folder) is None:
+    if identity.linked_worktree(stack.folder) is None:
         return
     repository = git.discover(stack.folder)
     if not _has_git_crypt(repository):

@@ -6,14 +6,16 @@ Started by pre-commit or prek, before a commit for what is staged, before a push
 import os
 import sys
 
-from homelab import git, output, push
+from homelab import output
 from homelab.claims import stacks
+from homelab.gate import updates
+from homelab.git import repository as git
 
 
 def judge() -> None:
     """The commit or the push may go on. Raises `Refused`."""
     repository = git.discover(from_hook=True)
-    told = push.from_framework(os.environ)
+    told = updates.from_framework(os.environ)
     if told is None:
         stacks.require_free(stacks.staged(repository), "the commit")
         return

@@ -6,25 +6,28 @@ In the stage pre-commit it looks at what is staged, in pre-push at every commit 
 import os
 import sys
 
-from homelab import git, output, push, sealing
+from homelab import output
+from homelab.gate import updates
+from homelab.git import repository as git
+from homelab.gitcrypt import plaintext
 
 
 def staged() -> None:
     """Nothing plain is staged on a path of git-crypt. Raises `Refused`."""
-    sealing.require_staged(git.discover(from_hook=True), os.environ.get("GIT_INDEX_FILE"))
+    plaintext.require_staged(git.discover(from_hook=True), os.environ.get("GIT_INDEX_FILE"))
 
 
-def pushed(told: push.Framework) -> None:
+def pushed(told: updates.Framework) -> None:
     """Nothing plain is in what the framework says is pushed. Raises `Refused`."""
     repository = git.discover(from_hook=True)
-    sealing.require_pushed(repository, [git.require_pushed(repository, told.source)], remote=told.remote)
+    plaintext.require_pushed(repository, [git.require_pushed(repository, told.source)], remote=told.remote)
 
 
 def main() -> None:
     """The program ``homelab-git-crypt-sealed``."""
 
     def entry() -> None:
-        told = push.from_framework(os.environ)
+        told = updates.from_framework(os.environ)
         if told is None:
             staged()
         else:

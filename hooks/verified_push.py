@@ -6,8 +6,9 @@ or as a server's pre-receive (``--server``).
 
 import sys
 
-from homelab import output, push
+from homelab import output
 from homelab.errors import Refused
+from homelab.gate import updates as push
 
 _PART = "pre-commit and prek show a hook one ref of a push and no deletion"
 _REPAIR = "`homelab hooks install` makes the gate see every push whole"
@@ -18,14 +19,16 @@ def native(remote: str) -> None:
     updates = push.read(sys.stdin.buffer.read())
     if not updates:
         return
-    from homelab import admission, git
+    from homelab.gate import admission
+    from homelab.git import repository as git
 
     admission.admit(admission.open_door(git.discover(from_hook=True), remote), updates)
 
 
 def server() -> None:
     """The push that a server is receiving may be accepted. Raises `Refused`."""
-    from homelab import admission, git
+    from homelab.gate import admission
+    from homelab.git import repository as git
 
     updates = push.received(sys.stdin.buffer.read())
     admission.admit(admission.open_server_door(git.discover(from_hook=True)), updates)
@@ -35,10 +38,12 @@ def framework(*, whole: bool) -> None:
     """The one ref that the framework tells of may go on; a clone without the whole gate is told, or refused if `whole`."""
     import os
 
-    from homelab import admission, git, installation
+    from homelab.gate import admission
+    from homelab.git import repository as git
+    from homelab.install import install
 
     repository = git.discover(from_hook=True)
-    complete = installation.status(repository).gate == "whole"
+    complete = install.status(repository).gate == "whole"
     if not complete:
         if whole:
             raise Refused(f"this clone does not have the whole gate, and {_PART}", hint=_REPAIR)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.claimants import Claimants
-from tests.claimants import claimants as claimants_on
-from tests.postgres import Server, database, discard, launch
-from tests.world import World, build, sealed
+from tests.support.claimants import Claimants
+from tests.support.claimants import claimants as claimants_on
+from tests.support.postgres import Server, database, discard, launch
+from tests.support.world import World, build, sealed
 
 
 @pytest.fixture(scope="session")

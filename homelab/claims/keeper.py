@@ -4,7 +4,7 @@ It is a subreaper, so every descendant becomes its child when its own parent end
 lock, whatever homelab itself suffers; it passes signals on. It ends nothing: it waits. What a claim is, stands in
 `homelab.claims`, which is imported only when there is something to say to a store.
 
-It is started by `homelab.claims.bound` with a JSON argument, the command's own, and its environment, and they talk in lines:
+It is started by `homelab.claims.command` with a JSON argument, the command's own, and its environment, and they talk in lines:
     from homelab   ``go URL`` start the command, whose claim is in this store; ``signal N PID`` pass it on;
                    ``done`` the claim is released, leave
     to homelab     ``started PID``; ``failed ERRNO``; ``ended STATUS KEPT`` (KEPT is 1 when we keep the claim further);
@@ -22,7 +22,7 @@ import threading
 import time
 from typing import Any, NoReturn
 
-from homelab.claims import signals
+from homelab.system import signals
 
 # How long after homelab the sentinel may hear what was sent to the whole process group, in seconds.
 _ECHO = 0.05
@@ -31,7 +31,7 @@ _SAME = 1.0
 
 
 class Keeper:
-    """One command, its tree, and the claim that lasts as long. `task` is what `homelab.claims.bound` says."""
+    """One command, its tree, and the claim that lasts as long. `task` is what `homelab.claims.command` says."""
 
     def __init__(self, task: dict[str, Any], argv: list[str]) -> None:
         self.task = task
@@ -106,17 +106,17 @@ class Keeper:
             os._exit(127)
 
     def _beat(self) -> None:
-        from homelab.claims import heart
+        from homelab.claims import heartbeat
 
-        self.heart = heart.Heart(self.store, self.task["claim"], self.task["labels"], self._tell)
+        self.heart = heartbeat.Heart(self.store, self.task["claim"], self.task["labels"], self._tell)
         if not self.homelab:
             self.heart.orphan(self._survivors)
         self.heart.run()
 
     def _survivors(self) -> list[int]:
-        from homelab.claims import tree
+        from homelab.system import proc
 
-        return sorted(set(tree.descendants(os.getpid())) - {self.sentinel.pid})
+        return sorted(set(proc.descendants(os.getpid())) - {self.sentinel.pid})
 
     def _execute(self) -> None:
         try:
@@ -226,10 +226,10 @@ class Keeper:
 
     def _release(self) -> None:
         # The lock goes with us in any case, and whoever comes next finds the record without it.
-        from homelab.claims import stores
+        from homelab.claims import locate
 
         with contextlib.suppress(Exception):
-            stores.open(self.store).end(self.task["claim"], self.task["labels"])
+            locate.open(self.store).end(self.task["claim"], self.task["labels"])
 
 
 def _line(fd: int) -> str:
@@ -241,5 +241,5 @@ def _line(fd: int) -> str:
 
 
 def main() -> None:
-    """The program that `homelab.claims.bound` starts."""
+    """The program that `homelab.claims.command` starts."""
     Keeper(json.loads(sys.argv[1]), sys.argv[2:]).run()

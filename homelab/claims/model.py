@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from homelab.errors import Usage
+from homelab.system.proc import Process
 
 KINDS = ("node", "host", "stack", "service", "db", "pvc", "infra")
 _NAME = re.compile(r"[A-Za-z0-9._/@-]{1,200}")
@@ -52,15 +53,6 @@ class Holder:
     def document(self) -> dict[str, Any]:
         """Return the holder as listings write it."""
         return {"user": self.user, "host": self.host, "session": self.session, "pid": self.pid}
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """A process that cannot be mistaken for a later one with its number."""
-
-    pid: int
-    start: int
-    boot: str
 
 
 @dataclass(frozen=True, slots=True)

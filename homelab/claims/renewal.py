@@ -13,23 +13,23 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from homelab.claims import place
+from homelab.claims.stores import folder
 from homelab.errors import HomelabError
 
 if TYPE_CHECKING:
-    from homelab.claims.store import Store
+    from homelab.claims.stores.base import Store
 
 # After a store did not answer, it is left alone for so long, in seconds: no command has to wait for it again.
 _RETRY = 60
 
 
 def _folder() -> Path:
-    return place.default().parent / "leases"
+    return folder.default().parent / "leases"
 
 
 def note(url: str, claims: Iterable[Any]) -> None:
     """The session's next commands renew these leases."""
-    from homelab import storage
+    from homelab.system import files
 
     for claim in claims:
         document = {
@@ -37,7 +37,7 @@ def note(url: str, claims: Iterable[Any]) -> None:
         }  # fmt: skip
         name = f"{claim.id}={claim.label.replace('/', '+')}"
         with contextlib.suppress(OSError):
-            storage.replace(_folder() / name, json.dumps(document).encode())
+            files.replace(_folder() / name, json.dumps(document).encode())
 
 
 def by_the_way() -> None:
@@ -54,12 +54,12 @@ def by_the_way() -> None:
         return
     if not entries:
         return
-    from homelab.claims import stores
+    from homelab.claims import locate
 
     with contextlib.suppress(OSError):
         for url, mine in _ours(entries).items():
             try:
-                _renew(stores.open(url), mine)
+                _renew(locate.open(url), mine)
             except HomelabError:
                 _leave_alone(mine)
 
@@ -76,9 +76,9 @@ def _ours(paths: list[Path]) -> dict[str, dict[Path, dict[str, Any]]]:
     """Return our notes by store; what that takes is not imported where there is no note."""
     if not paths:
         return {}
-    from homelab.claims import asking
+    from homelab.claims import identity
 
-    user, session = asking.user(), asking.session()
+    user, session = identity.user(), identity.session()
     found: dict[str, dict[Path, dict[str, Any]]] = {}
     for path in paths:
         try:
@@ -91,17 +91,17 @@ def _ours(paths: list[Path]) -> dict[str, dict[Path, dict[str, Any]]]:
 
 
 def _renew(store: "Store", notes: dict[Path, dict[str, Any]]) -> None:
-    from homelab.claims import asking
+    from homelab.claims import identity
 
     labels = sorted({document["label"] for document in notes.values()})
-    renewed = {(claim.id, claim.label) for claim in store.renew(labels, asking.holder(), all=False)}
+    renewed = {(claim.id, claim.label) for claim in store.renew(labels, identity.holder(), all=False)}
     for path, document in notes.items():
         if (document["id"], document["label"]) not in renewed:
             path.unlink(missing_ok=True)
 
 
 def _leave_alone(notes: dict[Path, dict[str, Any]]) -> None:
-    from homelab import storage
+    from homelab.system import files
 
     for path, document in notes.items():
-        storage.replace(path, json.dumps({**document, "retry": time.time() + _RETRY}).encode())
+        files.replace(path, json.dumps({**document, "retry": time.time() + _RETRY}).encode())

@@ -8,10 +8,10 @@ import os
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from homelab.claims import asking, stores, words
+from homelab.claims import identity, locate, words
 from homelab.claims.model import Claim
 from homelab.errors import HomelabError, Refused
-from homelab.git import Repository
+from homelab.git.repository import Repository
 
 
 def labels(paths: Iterable[str]) -> set[str]:
@@ -52,9 +52,9 @@ def holders(paths: Iterable[str]) -> list[Claim]:
     wanted = labels(paths)
     if not wanted:
         return []
-    store = stores.open(stores.url())
-    asker = asking.holder()
-    own = store.inside(asking.claim_id())
+    store = locate.open(locate.url())
+    asker = identity.holder()
+    own = store.inside(identity.claim_id())
     return [
         claim
         for claim in store.board()
@@ -87,6 +87,6 @@ def touched(repository: Repository, target: str, head: str) -> list[str] | None:
 def _held() -> frozenset[str] | None:
     # Once a process: a listing asks for every worktree.
     try:
-        return frozenset(claim.label for claim in stores.open(stores.url()).board())
+        return frozenset(claim.label for claim in locate.open(locate.url()).board())
     except HomelabError:
         return None

@@ -10,10 +10,13 @@ from typing import Any
 
 import click
 
-from homelab import agents, git, output, policy, worktree
-from homelab.commands import VERBS
+from homelab import agents, output
+from homelab.commands.app import VERBS
 from homelab.errors import Refused, Usage
-from homelab.repo import Objects
+from homelab.git import repository as git
+from homelab.git.objects import Objects
+from homelab.policy import policy
+from homelab.worktrees import registry
 
 
 @click.command("agent-hook")
@@ -55,18 +58,19 @@ def _repository(payload: dict[str, Any]) -> git.Repository:
 
 
 def _create(payload: dict[str, Any]) -> None:
-    from homelab import starting
+    from homelab.worktrees import start
 
     name, repository = _text(payload, "name", "worktree_name"), _repository(payload)
-    output.answer(str(starting.start(repository, Objects(repository.common_dir), name).path))
+    output.answer(str(start.start(repository, Objects(repository.common_dir), name).path))
 
 
 def _remove(payload: dict[str, Any]) -> None:
-    from homelab import cleaning, removal
+    from homelab.worktrees import clean
+    from homelab.worktrees import remove as removal
 
     path, repository = Path(_text(payload, "worktree_path")), _repository(payload)
-    os.chdir(worktree.layout(repository, policy.aim(repository, Objects(repository.common_dir), ask=False).config.work).root)
-    cleaning.clean(git.discover(), Objects(repository.common_dir), [str(path.resolve())])
+    os.chdir(registry.layout(repository, policy.aim(repository, Objects(repository.common_dir), ask=False).config.work).root)
+    clean.clean(git.discover(), Objects(repository.common_dir), [str(path.resolve())])
     removal.empty_trash(repository)
 
 
@@ -88,8 +92,8 @@ def _permit(payload: dict[str, Any]) -> None:
 def _is_ours(repository: git.Repository, path: Path) -> bool:
     """Tell whether a path is a worktree that stands where `work start` would make it."""
     aim = policy.aim(repository, Objects(repository.common_dir), ask=False)
-    plan = worktree.layout(repository, aim.config.work)
-    linked = [entry for entry in worktree.registered(repository) if not entry.is_main and not entry.missing]
+    plan = registry.layout(repository, aim.config.work)
+    linked = [entry for entry in registry.registered(repository) if not entry.is_main and not entry.missing]
     return any(entry.path == path.resolve() and plan.path(plan.topic(entry) or "") == entry.path for entry in linked)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from homelab import output
-from homelab.commands import Group, json_option
+from homelab.commands.app import Group, json_option
 from homelab.errors import ChildExit, Usage
 
 
@@ -28,7 +28,7 @@ def seconds(_: click.Context, parameter: click.Parameter, value: str | None) -> 
     """Return the seconds of a duration on the command line. Raises `Usage`."""
     if value is None:
         return None
-    from homelab import config
+    from homelab.policy import config
 
     return config.duration(value, parameter.opts[0])
 
@@ -37,9 +37,9 @@ def text(_: click.Context, parameter: click.Parameter, value: str | None) -> str
     """Return a text for others to read. Raises `Usage` when it is blank."""
     if value is not None and not value.strip():
         raise Usage(f"{parameter.opts[0]} is blank", hint="say in a few words what for: others read it")
-    from homelab.claims import asking
+    from homelab.claims import identity
 
-    return asking.plain(value).strip() if value else None
+    return identity.plain(value).strip() if value else None
 
 
 def _labels(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -69,7 +69,7 @@ def claim(
 
     A LABEL is KIND:NAME, for instance stack:vault or node:n1.
     """
-    from homelab.claims import asking, model, taking
+    from homelab.claims import identity, model, operations
 
     command = ctx.meta.get("homelab.command")
     if command == ():
@@ -77,13 +77,13 @@ def claim(
     if command and duration:
         output.say("--for is for leases: a claim with a command lasts as long as the command")
     request = model.Request(
-        asking.new_id(), labels, model.SHARED if shared else model.EXCLUSIVE,
-        model.PROCESS if command else model.LEASED, purpose, asking.holder(), duration,
+        identity.new_id(), labels, model.SHARED if shared else model.EXCLUSIVE,
+        model.PROCESS if command else model.LEASED, purpose, identity.holder(), duration,
     )  # fmt: skip
     if command:
         _run(request, command, wait, as_json)
     else:
-        _tell(taking.take(taking.store(), request, wait), as_json)
+        _tell(operations.take(operations.store(), request, wait), as_json)
 
 
 def _tell(taken: Any, as_json: bool) -> None:
@@ -106,13 +106,14 @@ def _document(claims: Any) -> dict[str, Any]:
 
 
 def _run(request: Any, command: tuple[str, ...], wait: int | None, as_json: bool) -> None:
-    from homelab.claims import bound, taking
+    from homelab.claims import command as bound
+    from homelab.claims import operations
 
     # With --json stdout is our one document, so the command's goes where ours speaks.
     run = bound.Command(command, stdout=2 if as_json else None)
     bound.findable(run)
-    store = taking.store()
-    taken = taking.take(store, request, wait)
+    store = operations.store()
+    taken = operations.take(store, request, wait)
     for each in taken.new:
         output.say(f"{each.label} is claimed, fence {each.fence}")
     code = bound.run(run, taken, store)
@@ -128,11 +129,11 @@ def _run(request: Any, command: tuple[str, ...], wait: int | None, as_json: bool
 @json_option
 def release(labels: tuple[str, ...], all_mine: bool, as_json: bool) -> None:
     """Release leases."""
-    from homelab.claims import asking, taking
+    from homelab.claims import identity, operations
 
     if bool(labels) == all_mine:
         raise Usage("name the labels to release, or say --all-mine", hint="`homelab claims` lists what is held")
-    gone = taking.release(taking.store(), labels, asking.holder(), all=all_mine)
+    gone = operations.release(operations.store(), labels, identity.holder(), all=all_mine)
     if as_json:
         output.answer_json({"ok": True, "released": [each.document() for each in gone]})
         return
@@ -152,15 +153,15 @@ def claims(ctx: click.Context, as_json: bool, watch: bool) -> None:
     """Show who holds what, since when, until when and why."""
     if ctx.invoked_subcommand is not None:
         return
-    from homelab.claims import board, taking
+    from homelab.claims import operations, render
 
-    store = taking.store()
+    store = operations.store()
     if watch:
-        board.watch(store, as_json=as_json)
+        render.watch(store, as_json=as_json)
     elif as_json:
         output.answer_json([each.document() for each in store.board()])
     else:
-        output.answer(board.table(store.board()))
+        output.answer(render.table(store.board()))
 
 
 @claims.command()
@@ -169,15 +170,15 @@ def claims(ctx: click.Context, as_json: bool, watch: bool) -> None:
 @json_option
 def history(labels: tuple[str, ...], since: int | None, as_json: bool) -> None:
     """Show what became of claims: taken, renewed, released, expired, abandoned, stolen."""
-    from homelab.claims import board, taking
+    from homelab.claims import operations, render
 
     if len(labels) > 1:
         raise Usage("name one label, or none for all", hint="`homelab claims history stack:vault`")
-    events = board.since(taking.store().history(labels[0] if labels else None), since)
+    events = render.since(operations.store().history(labels[0] if labels else None), since)
     if as_json:
         output.answer_json(events)
     else:
-        output.answer(board.events(events))
+        output.answer(render.events(events))
 
 
 @claims.command()
@@ -185,9 +186,9 @@ def history(labels: tuple[str, ...], since: int | None, as_json: bool) -> None:
 @json_option
 def renew(labels: tuple[str, ...], as_json: bool) -> None:
     """Renew the leases of this session, all of them where none is named."""
-    from homelab.claims import asking, taking
+    from homelab.claims import identity, operations
 
-    renewed = taking.renew(taking.store(), labels, asking.holder())
+    renewed = operations.renew(operations.store(), labels, identity.holder())
     if as_json:
         output.answer_json(_document(renewed))
         return
@@ -204,10 +205,10 @@ def renew(labels: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def steal(labels: tuple[str, ...], reason: str, force: bool, as_json: bool) -> None:
     """Take a claim from its holder. It is yours then, as a lease."""
-    from homelab.claims import asking, model, taking, words
+    from homelab.claims import identity, model, operations, words
 
-    request = model.Request(asking.new_id(), labels, model.EXCLUSIVE, model.LEASED, reason, asking.holder())
-    claim, gone = taking.steal(taking.store(), request, reason, force=force)
+    request = model.Request(identity.new_id(), labels, model.EXCLUSIVE, model.LEASED, reason, identity.holder())
+    claim, gone = operations.steal(operations.store(), request, reason, force=force)
     for each in gone:
         output.say(f"taken from {words.person(each)}: {output.line(each.purpose)}{words.pids(each)}")
     if not gone:
@@ -223,9 +224,9 @@ def steal(labels: tuple[str, ...], reason: str, force: bool, as_json: bool) -> N
 @json_option
 def init_store(grant: str | None, as_json: bool) -> None:
     """Prepare the claim store: the folder, or the schema of the database."""
-    from homelab.claims import stores
+    from homelab.claims import locate
 
-    words = stores.prepare(stores.url(), grant)
+    words = locate.prepare(locate.url(), grant)
     if as_json:
         output.answer_json({"ok": True, "store": words})
     else:

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from homelab import config, git, policy, worktree
 from homelab.claims import model
 from homelab.errors import HomelabError
-from homelab.repo import Objects
+from homelab.git import repository as git
+from homelab.git.objects import Objects
+from homelab.policy import config, policy
+from homelab.worktrees import registry
 
 if TYPE_CHECKING:
     _Type = click.ParamType[str]
@@ -26,8 +28,8 @@ def topics() -> Iterable[str]:
     """Return the topics of the worktrees."""
     repository = git.discover()
     aim = policy.aim(repository, Objects(repository.common_dir), ask=False)
-    plan = worktree.layout(repository, aim.config.work)
-    return [name for entry in worktree.registered(repository) if (name := plan.topic(entry))]
+    plan = registry.layout(repository, aim.config.work)
+    return [name for entry in registry.registered(repository) if (name := plan.topic(entry))]
 
 
 def stacks() -> Iterable[str]:

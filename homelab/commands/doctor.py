@@ -4,13 +4,15 @@ from typing import Any
 
 import click
 
-from homelab import attack, git, output
-from homelab import doctor as diagnosis
-from homelab.attack import Outcome
-from homelab.commands import json_option
+from homelab import output
+from homelab.commands.app import json_option
 from homelab.commands.hooks import GATES
-from homelab.doctor import Diagnosis
 from homelab.errors import Failed
+from homelab.git import repository as git
+from homelab.install import attack
+from homelab.install import doctor as diagnosis
+from homelab.install.attack import Outcome
+from homelab.install.doctor import Diagnosis
 
 #: A repair that begins like this is a command, not advice.
 _PROGRAMS = ("homelab ", "git ", "chmod ", "unset ")

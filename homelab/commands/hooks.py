@@ -5,9 +5,11 @@ from typing import Any
 
 import click
 
-from homelab import git, installation, output
-from homelab.commands import json_option
-from homelab.installation import Status
+from homelab import output
+from homelab.commands.app import json_option
+from homelab.git import repository as git
+from homelab.install import install as installation
+from homelab.install.install import Status
 
 _SERVER = click.option(
     "--server",

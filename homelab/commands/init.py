@@ -5,11 +5,14 @@ from pathlib import Path
 
 import click
 
-from homelab import config, git, output, storage
-from homelab.commands import json_option
+from homelab import output
 from homelab.commands.agents import enter
+from homelab.commands.app import json_option
 from homelab.errors import Usage
-from homelab.proposal import Proposal, propose, text
+from homelab.git import repository as git
+from homelab.policy import config
+from homelab.policy.initial import Proposal, propose, text
+from homelab.system import files
 
 
 @click.command()
@@ -48,10 +51,10 @@ def init(
     content = text(proposal).encode()
     kept = _existing(path)
     if not no_hooks:
-        from homelab.installation import install
+        from homelab.install.install import install
 
         install(repository)  # before the file is written: where a rule refuses it, nothing was changed
-    created = kept is None and storage.create(path, content)
+    created = kept is None and files.create(path, content)
     if created:
         path.chmod(0o644)  # state on disk is private, this file is the repository's
     suites = [suite.name for suite in (kept.suites if kept else proposal.suites)]

@@ -2,8 +2,11 @@
 
 import click
 
-from homelab import git, landing, output, queue
-from homelab.commands import json_option
+from homelab import output
+from homelab.commands.app import json_option
+from homelab.git import repository as git
+from homelab.landing import land as landing
+from homelab.landing import queue
 
 
 @click.command()
@@ -34,7 +37,7 @@ def land(verify_cmd: str | None, no_verify: bool, as_json: bool) -> None:
 @json_option
 def log(as_json: bool) -> None:
     """Show the journal: every landing of this clone, and every --no-verify, newest first."""
-    from homelab import journal
+    from homelab.landing import journal
 
     found = journal.landings(git.discover())[::-1]
     if as_json:

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from homelab import __version__, errors, output
-from homelab.commands import VERBS, json_option, load
+from homelab.commands.app import VERBS, json_option, load
 
 #: The codes that a verb may end with besides 0, 2 and 70.
 _CODES: dict[str, tuple[int, ...]] = {

@@ -6,7 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from homelab import output
-from homelab.commands import COMPLETE
+from homelab.commands.app import COMPLETE
 
 _PROGRAM = "homelab"
 _POSIX = ("bash", "zsh")

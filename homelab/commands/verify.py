@@ -5,11 +5,16 @@ from pathlib import Path
 
 import click
 
-from homelab import admission, config, git, output, policy, progress, verification
-from homelab.commands import json_option
+from homelab import output
+from homelab.commands.app import json_option
 from homelab.errors import HomelabError, Usage
-from homelab.policy import Policy
-from homelab.repo import Objects
+from homelab.gate import admission
+from homelab.git import repository as git
+from homelab.git.objects import Objects
+from homelab.policy import config, policy
+from homelab.policy.policy import Policy
+from homelab.verify import reporter as progress
+from homelab.verify import verification
 
 
 @click.command()

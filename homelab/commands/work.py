@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from homelab import git, output
-from homelab.commands import json_option
-from homelab.repo import Objects
+from homelab import output
+from homelab.commands.app import json_option
+from homelab.git import repository as git
+from homelab.git.objects import Objects
 
 if TYPE_CHECKING:
-    from homelab.listing import Row
+    from homelab.worktrees.status import Row
 
 
 @click.command()
@@ -22,7 +23,7 @@ def start(topic: str, revision: str | None, as_json: bool) -> None:
 
     Started before: its path again. A branch of that name is attached, never forked.
     """
-    from homelab import starting
+    from homelab.worktrees import start as starting
 
     repository = git.discover()
     made = starting.start(repository, Objects(repository.common_dir, piped={}), topic, revision=revision)
@@ -45,10 +46,10 @@ def start(topic: str, revision: str | None, as_json: bool) -> None:
 @json_option
 def list_(as_json: bool) -> None:
     """List the worktrees: branch, distance to the target, and what is in them."""
-    from homelab import listing
+    from homelab.worktrees import status
 
     repository = git.discover()
-    rows = listing.rows(repository, Objects(repository.common_dir, piped={}))
+    rows = status.rows(repository, Objects(repository.common_dir, piped={}))
     if as_json:
         output.answer_json([{**dataclasses.asdict(row), "path": str(row.path)} for row in rows])
         return
@@ -93,7 +94,8 @@ def clean(topics: tuple[str, ...], landed: bool, force: bool, as_json: bool) -> 
 
     Whatever would be lost is a reason to refuse, and all reasons are told at once.
     """
-    from homelab import cleaning, removal
+    from homelab.worktrees import clean as cleaning
+    from homelab.worktrees import remove
 
     repository = git.discover()
     done = cleaning.clean(repository, Objects(repository.common_dir), topics, sweep=landed, force=force)
@@ -114,4 +116,4 @@ def clean(topics: tuple[str, ...], landed: bool, force: bool, as_json: bool) -> 
     else:
         for work, _ in done.removed:
             output.answer(output.line(f"removed {work.path or work.branch}"))
-    removal.empty_trash(repository)
+    remove.empty_trash(repository)

@@ -1,0 +1,78 @@
+"""The heartbeat of a command's claim in a store that cannot see whether the command lives.
+
+Invariant: the holder knows that its claim is lost before the store gives it to somebody else, by a clock of its own that
+goes on in suspend and waits for no connection.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+
+from homelab.claims import locate
+from homelab.claims.model import HELD, ORPHANED
+from homelab.claims.stores.base import Store
+from homelab.errors import HomelabError
+from homelab.system import clock
+
+# Beats in the time that the store is patient, and how long before its end we call a silent store's claim lost.
+_BEATS = 6
+_MARGIN = 3.0
+
+
+class Heart(threading.Thread):
+    """Beats until it is stopped or everything is lost; `tell` hears of it once."""
+
+    def __init__(self, url: str, id: str, labels: Iterable[str], tell: Callable[[str], None]) -> None:
+        super().__init__(daemon=True)
+        self._url = url
+        self._id = id
+        self._labels = set(labels)
+        self._tell = tell
+        self._state = HELD
+        self._pids: Callable[[], list[int]] = list
+        self._wake = threading.Event()
+        self._stopped = False
+        self._last = clock.since_boot()
+
+    def orphan(self, pids: Callable[[], list[int]]) -> None:
+        """The board says from now on that homelab itself is gone, and which processes are left."""
+        self._pids = pids
+        self._state = ORPHANED
+        self._wake.set()
+
+    def stop(self) -> None:
+        """There is no further beat but one that is under way."""
+        self._stopped = True
+        self._wake.set()
+
+    def run(self) -> None:
+        """Beat in time, faster while the store does not answer; a watch beside it sees that it stays silent."""
+        threading.Thread(target=self._watch, daemon=True).start()
+        store: Store | None = None
+        while self._labels and not self._stopped:
+            sent = clock.since_boot()
+            try:
+                store = store or locate.open(self._url)
+                mine = set(store.beat(self._id, self._state, self._pids()))
+                self._last = sent
+                if gone := self._labels - mine:
+                    self._labels &= mine
+                    self._tell(f"gone {' '.join(sorted(gone))}")
+                pause = (store.patience or 30) / _BEATS
+            except HomelabError:
+                pause = 1.0
+            self._wake.wait(pause)
+            self._wake.clear()
+        if store is not None:
+            store.close()
+
+    def _watch(self) -> None:
+        """Say once that the claim has to be taken for lost: no connection can hold this up."""
+        from homelab.claims.stores import postgres
+
+        pause = threading.Event()
+        while self._labels and not self._stopped:
+            left = self._last + postgres.PATIENCE - _MARGIN - clock.since_boot()
+            if left <= 0:
+                self._tell(f"silent {' '.join(sorted(self._labels))}")
+                return
+            pause.wait(min(left, 1.0))

@@ -1,0 +1,110 @@
+"""The folder of a file store: fit for locks and for everyone who may share it, or refused with the reason.
+
+Files take the folder's own permissions, so a folder that a group may write to is a store for that group, whatever the
+umasks of its users.
+"""
+
+import contextlib
+import os
+import stat
+import sys
+import time
+from pathlib import Path
+
+from homelab.errors import Refused, Unreachable
+from homelab.system import files
+
+# Locks on these do not exclude across clients or mounts, or not at all: measured on bindfs, documented for the others.
+_BAD = ("nfs", "cifs", "smb", "9p", "afs", "fuse")
+_FOLDERS = ("alive", "committed", "held", "history", "labels", "queue")
+_DAY = 86400.0
+_ELSEWHERE = "name another with HOMELAB_CLAIMS=file:///PATH, or a postgresql:// store for many machines"
+
+
+def default() -> Path:
+    """Return where this user's claims are kept when nothing names a store."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    base = Path(state) if state.startswith("/") else Path("~/.local/state").expanduser()
+    return base / "homelab" / "claims"
+
+
+def problem(folder: Path) -> str | None:
+    """Return why claims cannot be kept in a folder, or None. A folder that does not exist yet is judged by its parent."""
+    found = folder
+    while not found.exists() and found != found.parent:
+        found = found.parent
+    if not found.is_dir():
+        return f"{found} is not a folder"
+    if folder.is_dir() and folder.stat().st_mode & stat.S_ISVTX:
+        return f"{folder} is sticky: no user may replace another's record there"
+    kind = file_system(found)
+    if kind.startswith(_BAD):
+        return f"{folder} is on {kind}, whose locks do not exclude everyone"
+    return None
+
+
+def file_system(path: Path) -> str:
+    """Return the kind of file system a path is on, empty where the system does not say."""
+    if not sys.platform.startswith("linux"):
+        return ""
+    try:
+        device = path.stat().st_dev
+        rows = Path("/proc/self/mountinfo").read_text("utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ""
+    wanted = f"{os.major(device)}:{os.minor(device)}"
+    for row in reversed(rows):
+        left, _, right = row.partition(" - ")
+        if left.split()[2] == wanted:
+            return right.split()[0]
+    return ""
+
+
+def prepare(folder: Path) -> int:
+    """The folder exists; return the mode for files in it. Raises `Refused` with the reason, or `Unreachable`."""
+    if reason := problem(folder):
+        raise Refused(f"claims cannot be kept there: {reason}", hint=_ELSEWHERE)
+    try:
+        if not folder.exists():
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = folder.stat().st_mode
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(13, "permission denied", str(folder))
+    except OSError as error:
+        raise unreachable(folder, error) from None
+    return 0o600 | mode & 0o066
+
+
+def furnish(folder: Path) -> None:
+    """The folders of a store exist, with the store's own permissions."""
+    for path in (folder / name for name in _FOLDERS):
+        if path.exists():
+            continue
+        # Right from its first moment: another user may come along at any time. The kernel hands setgid down.
+        umask = os.umask(0)
+        try:
+            path.mkdir(mode=folder.stat().st_mode & 0o777, exist_ok=True)
+        finally:
+            os.umask(umask)
+
+
+def sweep(folder: Path, mode: int) -> None:
+    """Once a day what killed processes have left in a store is removed: nothing of it means anything any more."""
+    mark = folder / "labels" / ".swept"
+    now = time.time()
+    with contextlib.suppress(OSError):
+        if now - mark.stat().st_mtime < _DAY:
+            return
+    with contextlib.suppress(OSError):
+        files.replace(mark, b"", mode=mode)
+        ids = {path.stem.rpartition("=")[2] for name in ("held", "queue") for path in (folder / name).iterdir()}
+        for path in (path for name in _FOLDERS for path in (folder / name).iterdir()):
+            is_proof = path.parent.name in ("alive", "committed") and path.stem not in ids
+            if (is_proof or path.name.startswith(".")) and now - path.stat().st_mtime > _DAY and not files.is_held(path):
+                path.unlink(missing_ok=True)
+
+
+def unreachable(folder: Path, error: OSError) -> Unreachable:
+    """Return the error that tells why the store's files cannot be read or written."""
+    words = (error.strerror or str(error)).lower()
+    return Unreachable(f"the claim store {folder} cannot be used: {words}", hint=f"free or repair it, or {_ELSEWHERE}")

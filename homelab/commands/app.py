@@ -1,0 +1,198 @@
+"""The command line: options in, one call, an answer out. click lives here and nowhere else.
+
+Commands return None and raise: a status that a click command returns is ignored, and the program would end with 0.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from homelab import output
+from homelab.errors import Interrupted, Usage
+
+#: Every verb: where it lives, its tier, and one line that says what it does.
+VERBS: dict[str, tuple[str, str, str]] = {
+    "agent-hook": ("agents:hook", "write", "answer a coding agent's hook, as `init --agents` sets it up"),
+    "claim": ("claim:claim", "write", "claim resources, for a time or for as long as a command runs"),
+    "claims": ("claim:claims", "read", "show who holds what"),
+    "claims history": ("claim:history", "read", "show what became of claims"),
+    "claims init-store": ("claim:init_store", "write", "prepare a claim store"),
+    "claims renew": ("claim:renew", "write", "renew the leases of this session"),
+    "claims steal": ("claim:steal", "write", "take a claim from its holder, with a reason"),
+    "doctor": ("doctor:doctor", "read", "say whether the gate holds here, and how to repair it"),
+    "doctor --attack": ("doctor:doctor", "write", "push throwaway commits at the gate and report what leaks"),
+    "hooks install": ("hooks:install", "write", "put the gate in front of every push"),
+    "hooks status": ("hooks:status", "read", "say which gate this clone has"),
+    "hooks uninstall": ("hooks:uninstall", "write", "take the gate out and restore what was there"),
+    "init": ("init:init", "write", "write homelab.toml from what is detected and install the hooks"),
+    "init --agents": ("init:init", "write", "give coding agents what they need to use this"),
+    "manifest": ("manifest:manifest", "read", "list every verb with its tier"),
+    "release": ("claim:release", "write", "release claims"),
+    "shell-init": ("shell:shell_init", "read", "print the shell function hw and completion"),
+    "tf apply": ("tf:apply", "write", "apply a stack under its claim"),
+    "tf fmt": ("tf:fmt", "write", "format a stack"),
+    "tf force-unlock": ("tf:force_unlock", "write", "free a stack's state lock"),
+    "tf plan": ("tf:plan", "read", "plan a stack"),
+    "tf validate": ("tf:validate", "read", "validate a stack"),
+    "verify": ("verify:verify", "write", "run what the gate would demand of a commit"),
+    "version": ("manifest:version", "read", "print the version"),
+    "work clean": ("work:clean", "write", "remove worktrees and branches whose work is on the target"),
+    "work land": ("land:land", "write", "merge the target in, verify, and push exactly that"),
+    "work list": ("work:list_", "read", "list the worktrees"),
+    "work log": ("land:log", "read", "show the journal of landings"),
+    "work queue": ("land:queue_", "read", "show who waits to land"),
+    "work start": ("work:start", "write", "make a worktree and a branch off the target, and print the path"),
+}
+
+
+#: click's own variable, set by a shell that completes.
+COMPLETE = "_HOMELAB_COMPLETE"
+
+_GROUP_HELP = {
+    "work": "Worktrees: start one, land what it holds, clean it away.",
+    "hooks": "The gate in front of every push.",
+    "tf": "Terraform stacks, applied under their claim.",
+    "claims": "The board: who holds what, since when and why.",
+}
+
+
+def load(verb: str) -> click.Command:
+    """Return the click command of a verb, importing its module alone."""
+    import importlib
+
+    module, _, name = VERBS[verb][0].partition(":")
+    command = getattr(importlib.import_module(f"homelab.commands.{module}"), name)
+    assert isinstance(command, click.Command)
+    if COMPLETE in os.environ:
+        from homelab.commands import completion
+
+        completion.offer(command)
+    return command
+
+
+def _words(prefix: str) -> list[str]:
+    """Return the words that may follow `prefix` (``""`` or ``"work"``)."""
+    start = f"{prefix} " if prefix else ""
+    rest = (verb.removeprefix(start) for verb in VERBS if verb.startswith(start) and "--" not in verb)
+    return sorted({word.split(" ")[0] for word in rest})
+
+
+class Group(click.Group):
+    """A group whose commands are imported when they are called, and whose help needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the words that may follow."""
+        return _words(self.name or "")
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a verb's command or a group, or None."""
+        verb = f"{self.name} {cmd_name}".strip()
+        if verb in VERBS and not (self.name == "" and _words(verb)):
+            return load(verb)
+        if _words(verb):
+            if verb in VERBS:  # `claims` is a verb and a group
+                return load(verb)
+            return Group(verb, help=_GROUP_HELP.get(verb))
+        return None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command; an unknown word is an error with the nearest known one."""
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            import difflib
+
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), 1)
+            verb = f"homelab {self.name} ".replace("  ", " ")
+            hint = f"did you mean `{verb}{near[0]}`?" if near else f"`{verb}--help` lists what there is"
+            raise Usage(f"there is no command {verb}{args[0]}".replace("  ", " "), hint=hint)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands from the table of verbs, importing none."""
+        rows = []
+        for word in self.list_commands(ctx):
+            verb = f"{self.name} {word}".strip()
+            rows.append((word, VERBS[verb][2] if verb in VERBS else _GROUP_HELP.get(verb, "")))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def root() -> click.Group:
+    """Return the program's root group."""
+    group = Group(
+        "",
+        help="Verified pushes, exact landings and honest claims for a shared infrastructure repository.",
+        params=[
+            click.Option(
+                ["--version"], is_flag=True, expose_value=False, is_eager=True, callback=_print_version,
+                help="Print the version.",
+            ),
+            click.Option(["-q", "--quiet"], is_flag=True, help="Narrate nothing; answers and errors only."),
+        ],
+        callback=lambda quiet: None,  # taken out of the command line by `run`, wherever it stands
+    )  # fmt: skip
+    group.context_settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    return group
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        from homelab import __version__
+
+        output.answer(f"homelab {__version__}")
+        ctx.exit()
+
+
+def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--json``: the answer, a failure included, is one JSON document on stdout."""
+    return click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")(command)
+
+
+def _end(signum: int, _: FrameType | None) -> NoReturn:
+    raise Interrupted(signum)
+
+
+_QUIET = frozenset(("-q", "--quiet"))
+
+
+def run(argv: list[str]) -> int:
+    """Run the command line and return its exit code."""
+    # Known before anything is parsed, since wrong usage is answered in JSON too. What follows a stack is the runner's, and
+    # what follows -- is a command's.
+    end = argv.index("--") if "--" in argv else len(argv)
+    own, rest = (argv[:1], argv[1:]) if argv[:1] == ["tf"] else (argv[:end], argv[end:])
+    output.configure(quiet=not _QUIET.isdisjoint(own), as_json="--json" in own)
+    argv = [word for word in own if word not in _QUIET] + rest
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) is signal.SIG_DFL:
+            signal.signal(signum, _end)
+
+    def entry() -> None:
+        if instruction := os.environ.get(COMPLETE):
+            from click.shell_completion import shell_complete
+
+            shell_complete(root(), {}, "homelab", COMPLETE, instruction)
+            return
+        from homelab.claims import renewal
+
+        renewal.by_the_way()
+        # Not click's own `main`: it would turn a broken pipe into 1 and swallow what we have words for.
+        try:
+            with root().make_context("homelab", argv) as context:
+                context.command.invoke(context)
+        except click.exceptions.Exit:
+            return
+        except click.exceptions.NoArgsIsHelpError as error:
+            sys.stderr.write(error.format_message() + "\n")
+            raise Usage("a command is missing", hint="`homelab --help` lists them") from None
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "homelab"
+            raise Usage(error.format_message().rstrip(".").replace("\n", " "), hint=f"`{where} --help` shows how") from None
+        except click.Abort:
+            raise KeyboardInterrupt from None
+
+    return output.report(entry)

@@ -1,0 +1,1 @@
+"""May this push happen: updates, admission, verdict, markers."""

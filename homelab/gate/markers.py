@@ -1,0 +1,144 @@
+"""What the shell hook may decide without Python: which names need thought, and which very updates were judged already.
+
+A memo, not the truth: it may be deleted at any time. Only a full judgement writes a marker, for one ref and one pair of
+commits; commit ids settle history, deletion and policy alike, which a receipt of a tree cannot. See docs/adr/0008 and 0013.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from homelab.errors import Failed
+from homelab.git.repository import Repository
+from homelab.gitcrypt import rules
+from homelab.policy.policy import Aim
+from homelab.system import files
+
+#: A symbolic ref to the remote-tracking ref of the target, whose homelab.toml names the memo's folder.
+TARGET = "refs/homelab/target"
+
+#: Stands in the file `plain` where git-crypt is used.
+USES_GIT_CRYPT = "-"
+
+
+def needles(protect: Iterable[str]) -> tuple[str, ...]:
+    """Return what a push line holds that updates one of these branches; a pattern gives its fixed beginning."""
+    found = []
+    for pattern in protect:
+        fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
+        found.append(f" refs/heads/{fixed}" + (" " if fixed == pattern else ""))
+    return tuple(dict.fromkeys(found))
+
+
+def memo(common_dir: Path, policy: str | None) -> Path:
+    """Return the folder that the shim looks into: by the policy's object id, None where the target has no file.
+
+    In it `protected` holds the needles, one a line, and `REF/OLD-NEW` is an empty file for an update that passed.
+    """
+    return common_dir / "homelab" / "gate" / "1" / (policy or "none")
+
+
+def tip(common_dir: Path) -> Path:
+    """Return the file that names the target's tip as it was last looked at, and the folder of its memo."""
+    return common_dir / "homelab" / "gate" / "1" / "tip"
+
+
+def plain(common_dir: Path) -> Path:
+    """Return the file that names a commit up to which no attribute file, in any folder, ever named git-crypt."""
+    return common_dir / "homelab" / "gate" / "1" / "plain"
+
+
+def refresh(repository: Repository, aim: Aim) -> Path | None:
+    """The shell hook knows the target's rules of this moment; returns the folder of its markers, or None without a target.
+
+    Where git-crypt is used, or claims are honoured, every push needs thought, and a blank needle stands for all: it is in
+    every line.
+    """
+    if aim.remote is None or aim.default is None or aim.tip is None:
+        return None
+    tracked = f"refs/remotes/{aim.remote}/{aim.default}"
+    if _target(repository) != tracked:
+        repository.run("symbolic-ref", "-m", "homelab", TARGET, tracked)
+    # By the file that the aim was read from: should the target move meanwhile, its new rules get none of the old names.
+    folder = memo(repository.common_dir, aim.blob)
+    plain = _learn(repository, aim.tip) and not aim.config.gate.claims
+    names = needles(aim.protect) if plain else (" ",)
+    _keep(folder / "protected", "".join(f"{name}\n" for name in names))
+    _keep(tip(repository.common_dir), f"{aim.tip} {folder.name}\n")
+    return folder
+
+
+def _keep(path: Path, text: str) -> None:
+    content = text.encode("utf-8", "surrogateescape")
+    with contextlib.suppress(OSError):  # without the memo everything is thought about, which is slower and as safe
+        if not path.exists() or path.read_bytes() != content:
+            files.replace(path, content)
+
+
+def is_used(repository: Repository) -> bool:
+    """Tell whether a shell hook of this clone may look into a memo."""
+    return _target(repository) is not None
+
+
+def _target(repository: Repository) -> str | None:
+    """Return the ref that the shell hook takes for the target's, or None."""
+    with contextlib.suppress(OSError):  # a file but with reftable, and a process less
+        content = (repository.common_dir / TARGET).read_bytes()
+        if content.startswith(b"ref: refs/"):
+            return os.fsdecode(content.removeprefix(b"ref: ").rstrip(b"\n"))
+    return repository.line("symbolic-ref", "--quiet", TARGET)
+
+
+def mark(folder: Path, ref: str, old: str, new: str) -> None:
+    """The very update passes the shell hook from now on."""
+    path = folder / ref / f"{old}-{new}"
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def is_plain(repository: Repository, tips: Iterable[str]) -> bool:
+    """Tell whether neither these commits nor any before them can name git-crypt: a no says nothing.
+
+    From a commit whose whole history does not, nobody has touched an attribute file since, in any folder.
+    """
+    since = _since(repository)
+    if since in (None, USES_GIT_CRYPT):
+        return False
+    # As commits: a tree would be passed over in silence.
+    lines = "".join(f"{line}^{{commit}}\n" for line in (*tips, f"^{since}"))
+    done = repository.run("rev-list", "--max-count=1", "--full-history", "--stdin", "--", rules.PATHSPEC, input=lines.encode())
+    return done.returncode == 0 and not done.stdout
+
+
+def _since(repository: Repository) -> str | None:
+    try:
+        return plain(repository.common_dir).read_text().strip()
+    except OSError:
+        return None
+
+
+def _learn(repository: Repository, tip: str) -> bool:
+    """Return whether no commit up to the target's tip names git-crypt; that is looked up once, and for what is new later."""
+    since = _since(repository)
+    if since in (tip, USES_GIT_CRYPT):
+        return since == tip
+    if since is not None and repository.run("cat-file", "-e", since).returncode:
+        since = None
+    done = repository.run(
+        "log", "--full-history", "-m", "--raw", "-z", "--no-abbrev", "--no-renames", "--format=", tip,
+        *([f"^{since}"] if since else []), "--", rules.PATHSPEC,
+    )  # fmt: skip
+    rows = (field.split(b" ") for field in done.stdout.split(b"\0") if field.startswith(b":"))
+    blobs = {row[3].decode() for row in rows if row[1].startswith(b"100")}
+    if done.returncode:
+        return False
+    try:
+        clear = not rules.filters(repository, blobs)
+    except Failed:  # a partial clone without its remote: asked again the next time
+        return False
+    with contextlib.suppress(OSError):
+        files.replace(plain(repository.common_dir), f"{tip if clear else USES_GIT_CRYPT}\n".encode())
+    return clear

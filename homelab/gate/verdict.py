@@ -1,0 +1,99 @@
+"""May this push happen? Pure: what is known of each ref update goes in, refusals come out.
+
+Whoever asks (the native hook, pre-commit's, a server, `work land`) gets its answer here, so that no two doors differ.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from homelab.gate.updates import Delete, RefUpdate
+
+
+class Verdict(Enum):
+    """What is known of a commit's verification."""
+
+    GREEN = auto()
+    #: A person granted this one commit.
+    GRANTED = auto()
+    MISSING = auto()
+    RED = auto()
+    UNVERIFIABLE = auto()
+    #: The change's own rules, or the target's, cannot be read.
+    UNREADABLE = auto()
+
+
+class History(Enum):
+    """What an update does to the commits that the branch has."""
+
+    KEEPS = auto()
+    DROPS = auto()
+    #: The remote's commit is not in this clone, so nobody can tell.
+    UNKNOWN = auto()
+    #: The new object is no commit.
+    NO_COMMIT = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One update of a protected branch, and what is known of it."""
+
+    update: RefUpdate
+    branch: str
+    history: History = History.KEEPS
+    verdict: Verdict = Verdict.MISSING
+    #: Why the verdict is what it is, for the message.
+    reason: str = ""
+    remote: str = "origin"
+    #: What shows it: each a sentence of ours and the words of somebody else.
+    evidence: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why one update may not happen, and what to do about it."""
+
+    branch: str
+    message: str
+    hint: str
+
+
+def _refusal(case: Case) -> Refusal | None:
+    if isinstance(case.update, Delete):
+        return Refusal(case.branch, f"{case.branch} is protected and may not be deleted", "leave it out of the push")
+    short = case.update.new[:12]
+    if case.history is History.NO_COMMIT:
+        return Refusal(case.branch, f"{short} is no commit, and {case.branch} is protected", "push a commit")
+    if case.history is History.UNKNOWN:
+        return Refusal(
+            case.branch,
+            f"{case.branch} on the remote has commits that are not in this clone",
+            f"git fetch {case.remote}, then `homelab work land`",
+        )
+    if case.history is History.DROPS:
+        return Refusal(
+            case.branch,
+            f"{short} drops commits that {case.branch} has",
+            f"git revert what has to go, or merge {case.remote}/{case.branch} and push that",
+        )
+    return _unproved(case, short)
+
+
+def _unproved(case: Case, short: str) -> Refusal | None:
+    reason = f": {case.reason}" if case.reason else ""
+    match case.verdict:
+        case Verdict.GREEN | Verdict.GRANTED:
+            return None
+        case Verdict.MISSING:
+            return Refusal(case.branch, f"{short} is not verified for {case.branch}{reason}", f"homelab verify {short}")
+        case Verdict.RED:
+            return Refusal(case.branch, f"{short} is red, so it may not reach {case.branch}{reason}", "mend it and commit")
+        case Verdict.UNREADABLE:
+            return Refusal(case.branch, f"the rules for {case.branch} cannot be read{reason}", "mend homelab.toml and commit")
+        case Verdict.UNVERIFIABLE:
+            return Refusal(case.branch, f"nothing can verify {short} for {case.branch}{reason}", "homelab init")
+
+
+def judge(cases: Iterable[Case]) -> tuple[Refusal, ...]:
+    """Return why the push may not happen; nothing when it may."""
+    return tuple(refusal for case in cases if (refusal := _refusal(case)) is not None)

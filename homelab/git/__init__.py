@@ -1,0 +1,1 @@
+"""One repository: runs git, reads objects, asks remotes."""

@@ -1,0 +1,301 @@
+"""The git program: which repository this is, and everything that changes one, merges, or talks to a remote.
+
+Questions to objects are `homelab.git.objects`'s. No rule is decided here. Replacements and grafts never count: what is pushed
+is the real object, so the real object is what we look at.
+"""
+
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from homelab.errors import Failed, Refused, Unreachable, Usage
+from homelab.system import files, process
+
+MINIMUM = (2, 38)
+
+_ENVIRONMENT = {
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    # A path that cannot exist: /dev/null would print a hint about grafts being deprecated.
+    "GIT_GRAFT_FILE": "/dev/null/none",
+    # A mere look would lock the index to refresh it: in the way of the user's git, and for good when it is killed.
+    "GIT_OPTIONAL_LOCKS": "0",
+    "LC_ALL": "C",
+}
+
+_QUARANTINE = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH")
+
+
+def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    env = process.environment(_ENVIRONMENT)
+    if not sys.stdin or not sys.stdin.isatty():
+        env.setdefault("GIT_TERMINAL_PROMPT", "0")
+    return {**env, **(extra or {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """One worktree's view of a repository; all worktrees of a clone share `common_dir`."""
+
+    git_dir: Path
+    common_dir: Path
+    worktree: Path | None
+    #: Where a receiving hook's new objects are until it has said yes; empty elsewhere.
+    quarantine: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def state(self) -> Path:
+        """Where homelab keeps what it knows of this clone."""
+        return self.common_dir / "homelab"
+
+    @property
+    def is_linked(self) -> bool:
+        """Tell whether this is a linked worktree."""
+        return self.git_dir != self.common_dir
+
+    def run(
+        self,
+        *args: str | Path,
+        input: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float | None = None,
+        pass_fds: Sequence[int] = (),
+    ) -> process.Completed:
+        """Return how a git command ended, run in the worktree (or `cwd`), or on the git directory where there is none."""
+        argv: list[str | Path] = ["git"]
+        if self.worktree is None:
+            argv.append(f"--git-dir={self.git_dir}")
+        argv.extend(args)
+        return process.run(
+            argv,
+            cwd=cwd or self.worktree or self.git_dir,
+            env=_environment({**dict(self.quarantine), **(env or {})}),
+            input=input,
+            timeout=timeout,
+            pass_fds=pass_fds,
+        )
+
+    def out(self, *args: str | Path, input: bytes = b"", env: Mapping[str, str] | None = None) -> str:
+        """Return what a git command printed, without the last newline. Raises `Failed` with git's words."""
+        done = self.run(*args, input=input, env=env)
+        if done.returncode:
+            raise Failed(f"git {args[0]} failed: {done.words}", hint="`homelab doctor` looks for the usual reasons")
+        return os.fsdecode(done.stdout).removesuffix("\n")
+
+    def line(self, *args: str | Path) -> str | None:
+        """Return what a git command printed, or None when it failed."""
+        done = self.run(*args)
+        return os.fsdecode(done.stdout).removesuffix("\n") if done.returncode == 0 else None
+
+    def oid(self, revision: str) -> str | None:
+        """Return the object id a revision names, or None."""
+        return self.line("rev-parse", "--verify", "--quiet", "--end-of-options", revision) or None
+
+    def is_ancestor(self, older: str, newer: str) -> bool:
+        """Tell whether `older` is reachable from `newer`; an unknown object is not."""
+        return self.run("merge-base", "--is-ancestor", older, newer).returncode == 0
+
+    def config(self, name: str) -> str | None:
+        """Return the last value of a configuration variable, or None."""
+        return self.line("config", "--get", name)
+
+
+def contents(repository: Repository, oids: Iterable[str], *, first: int | None = None) -> Iterator[tuple[str, bytes]]:
+    """Yield each object with its content, or with its `first` bytes, all read by one process. Raises `Failed`."""
+    import tempfile  # a tenth of what the hook imports, which does without
+
+    with tempfile.TemporaryFile() as asked:
+        asked.write(b"".join(oid.encode() + b"\n" for oid in oids))
+        if not asked.tell():
+            return
+        asked.seek(0)
+        child = process.start(
+            ["git", f"--git-dir={repository.git_dir}", "cat-file", "--batch", "--buffer"],
+            cwd=repository.worktree or repository.git_dir,
+            env=_environment(dict(repository.quarantine)),
+            stdin=asked,
+            stdout=process.PIPE,
+        )
+        assert child.stdout is not None
+        try:
+            while header := child.stdout.readline():
+                yield _content(child.stdout, header, first)
+        finally:
+            child.stdout.close()
+            code = child.wait()
+        if code:  # a partial clone that cannot fetch what it lacks
+            raise Failed("an object is not in this clone and cannot be fetched", hint="`git fetch`, then run it again")
+
+
+def _content(stream: IO[bytes], header: bytes, first: int | None) -> tuple[str, bytes]:
+    words = header.decode(errors="replace").split()
+    if len(words) != 3:
+        raise Failed(f"the object {words[0][:12]} is not in this clone", hint="`git fetch`, then run it again")
+    size = int(words[2])
+    content = stream.read(size if first is None else min(first, size))
+    left = size - len(content) + 1  # and the newline behind it
+    while left and (part := stream.read(min(left, 1 << 16))):
+        left -= len(part)
+    return words[0], content
+
+
+_ABSOLUTE = ("git", "rev-parse", "--path-format=absolute")
+
+
+def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
+    """Return the repository at `cwd`, or in a hook the one that git named in the environment. Raises `Usage`."""
+    env = {**os.environ, **_ENVIRONMENT} if from_hook else _environment()
+    questions = ("--git-dir", "--git-common-dir", "--show-toplevel")
+    done = process.run([*_ABSOLUTE, *questions], cwd=cwd, env=env)
+    if not done.stdout:
+        words = done.words
+        if "not a git repository" in words:
+            where = cwd or Path.cwd()
+            raise Usage(f"{where} is not in a git repository", hint="change into a clone, or make one with `git clone`")
+        raise Usage(f"git cannot open the repository here: {words}", hint="`git status` says more")
+    lines = done.stdout.removesuffix(b"\n").split(b"\n")
+    if len(lines) != (3 if done.returncode == 0 else 2):  # a path with a newline: one question at a time
+        single = (process.run([*_ABSOLUTE, option], cwd=cwd, env=env) for option in questions)
+        lines = [answer.stdout.removesuffix(b"\n") for answer in single if answer.returncode == 0]
+    git_dir, common_dir, *top = (Path(os.fsdecode(line)) for line in lines if line)
+    quarantine = tuple((name, os.environ[name]) for name in _QUARANTINE if from_hook and name in os.environ)
+    return Repository(git_dir, common_dir, top[0] if top else None, quarantine)
+
+
+def version() -> tuple[int, ...]:
+    """Return the version of the git program, as (2, 39, 5)."""
+    done = process.run(["git", "--version"])
+    found = re.search(rb"(\d+)\.(\d+)(?:\.(\d+))?", done.stdout)
+    return tuple(int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+
+
+def require_version() -> None:
+    """The git program is new enough to build merges without a worktree. Raises `Failed`."""
+    found = version()
+    if found < MINIMUM:
+        raise Failed(
+            f"git {'.'.join(map(str, found))} is too old: homelab needs 2.38 for `git merge-tree --write-tree`",
+            hint="install a newer git",
+        )
+
+
+# A black-holed host would hold git for ever: these end a transfer that has moved under 1000 bytes/s for 30 s.
+_PATIENCE = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30")
+
+
+def remotes(repository: Repository) -> list[str]:
+    """Return the names of the remotes."""
+    return list(filter(None, (repository.line("remote") or "").split("\n")))
+
+
+def refs(repository: Repository, *names: str) -> dict[str, tuple[str, str]]:
+    """Return the object ids of those refs that there are, and what a symbolic one names (else ``""``)."""
+    rows = repository.line("for-each-ref", "--format=%(refname) %(objectname) %(symref)", *names) or ""
+    parts = (row.split(" ", 2) for row in rows.split("\n") if row)
+    # A name is a pattern too: where there is no `a`, it finds `a/b`.
+    return {name: (oid, symbolic) for name, oid, symbolic in parts if name in names}
+
+
+def ask_remote(repository: Repository, remote: str, *patterns: str, timeout: float = 60) -> dict[str, str]:
+    """Return what the remote says now: full ref name to object id. Raises `Unreachable`."""
+    done = repository.run(*_PATIENCE, "ls-remote", "--refs", "--", remote, *patterns, timeout=timeout)
+    if done.returncode:
+        raise _unreachable(remote, done)
+    found = {}
+    for row in os.fsdecode(done.stdout).split("\n"):
+        oid, tab, name = row.partition("\t")
+        if tab:
+            found[name] = oid
+    return found
+
+
+def ask_remote_head(repository: Repository, remote: str, *, timeout: float = 60) -> str | None:
+    """Return the branch that the remote's HEAD names, or None when it does not say. Raises `Unreachable`."""
+    done = repository.run(*_PATIENCE, "ls-remote", "--symref", "--", remote, "HEAD", timeout=timeout)
+    if done.returncode:
+        raise _unreachable(remote, done)
+    found = re.search(r"^ref: refs/heads/(.+)\tHEAD$", os.fsdecode(done.stdout), re.MULTILINE)
+    return found[1] if found else None
+
+
+def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None:
+    """Return the branch's tip as the remote has it now, fetched, or None where it has no such branch.
+
+    Our own ref `refs/homelab/seen/REMOTE/BRANCH` and the remote-tracking ref name it afterwards. Raises `Unreachable`.
+    """
+    source, ours = f"refs/heads/{branch}", f"refs/homelab/seen/{remote}/{branch}"
+    # Worktrees share the refs, and of six parallel fetches five fail on the ref's lock: one at a time, no refmap.
+    with files.locked(repository.state / "locks" / "fetch"):
+        tracked = f"refs/remotes/{remote}/{branch}"
+        before = {name: oid for name, (oid, _) in refs(repository, ours, tracked).items()}
+        done = _fetch(repository, remote, f"+{source}:{ours}")
+        if done.returncode:
+            if source not in ask_remote(repository, remote, source):
+                return None
+            raise _not_fetched(remote, branch, done)
+        tip = repository.oid(ours)
+        assert tip is not None
+        for old in set(before.values()) - {tip}:
+            if not repository.is_ancestor(old, tip):  # kept, so that no branch brings it back unnoticed
+                repository.run("update-ref", f"refs/homelab/removed/{old}", old)
+        for _ in range(20):  # another program's fetch may hold the ref for a moment
+            if before.get(tracked) == tip or repository.run("update-ref", tracked, tip).returncode == 0:
+                break
+        return tip
+
+
+def _fetch(repository: Repository, remote: str, refspec: str) -> process.Completed:
+    """Return how a fetch ended. While a worktree is being added its HEAD names no object yet, and a fetch dies of that."""
+    for pause in (0.05,) * 40 + (None,):
+        done = repository.run(
+            *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
+            "--recurse-submodules=no", "--", remote, refspec, timeout=3600,
+        )  # fmt: skip
+        if b"bad object worktrees/" not in done.stderr or pause is None:
+            break
+        time.sleep(pause)
+    return done
+
+
+_LOCAL_FAULT = re.compile(
+    "unpack-objects failed|index-pack failed|No space left|Read-only|Permission denied|insufficient permission|unable to "
+    "(?:write|create)|cannot lock ref|bad object|ref updates aborted|update aborted by the reference-transaction"
+)
+
+
+def _not_fetched(remote: str, branch: str, done: process.Completed) -> Failed | Unreachable:
+    """Return why a branch that the remote has could not be fetched: this clone's disk, or the way to it."""
+    words = done.stderr.decode(errors="replace")
+    if not _LOCAL_FAULT.search(words):
+        return _unreachable(remote, done)
+    first = next((row for row in words.splitlines() if row.startswith(("error:", "fatal:"))), done.words)
+    return Failed(
+        f"{branch} of {remote} cannot be stored here: {first}", hint=f"`git fetch {remote}` shows the same; look at the disk"
+    )
+
+
+def _unreachable(remote: str, done: process.Completed) -> Unreachable:
+    return Unreachable(
+        f"the remote {remote} cannot be reached: {done.words}", hint=f"`git ls-remote {remote}` shows what git says"
+    )
+
+
+def require_pushed(repository: Repository, source: str, kind: str = "") -> str:
+    """Return the object id that a push's source names, peeled to `kind` (``^{commit}``). Raises `Refused`."""
+    oid = repository.oid(f"{source}{kind}")
+    if oid is None:
+        hint = "push the branch by its plain name: git push REMOTE BRANCH"
+        raise Refused(f"cannot tell which commit {source!r} is", hint=hint)
+    return oid
+
+
+def require_worktree(repository: Repository) -> Path:
+    """Return the worktree. Raises `Refused` in a bare repository or inside a git directory."""
+    if repository.worktree is None:
+        raise Refused("there is no worktree here", hint="run it in a worktree, `homelab work list` names them")
+    return repository.worktree

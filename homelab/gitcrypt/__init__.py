@@ -1,0 +1,1 @@
+"""Secrets: found as plaintext, sealed in linked worktrees."""

@@ -1,0 +1,1 @@
+"""The gate in a clone or a server: shims, chain, doctor, attack."""

@@ -1,0 +1,258 @@
+"""Whether the gate holds in a clone, and every reason why it might not, each with its repair.
+
+Only looks: nothing in the clone, on the remote or in a worktree is changed. What a client's hook cannot stop
+(`git push --no-verify`) is said as a note and is no failure. Pushing at the gate is `homelab.install.attack`'s.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from homelab.claims import locate
+from homelab.claims.stores import folder
+from homelab.errors import HomelabError
+from homelab.gate import markers
+from homelab.git import repository as git
+from homelab.git.objects import Objects
+from homelab.git.repository import Repository
+from homelab.gitcrypt import linked
+from homelab.install import hooks_path, install, shim
+from homelab.install.install import Status
+from homelab.policy import policy
+from homelab.policy.policy import Aim
+from homelab.system import files, process
+
+FAILURE, WARNING, NOTE = "failure", "warning", "note"
+_INSTALL = "homelab hooks install"
+#: File systems that other machines write to as well, or that pass locks on to a program.
+_SHARED = ("nfs", "cifs", "smb", "9p", "fuse", "afs", "ceph", "lustre", "glusterfs", "virtiofs", "vboxsf", "prl_fs")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing to know about the gate here; `repair` is the command, or what to do, that mends it."""
+
+    id: str
+    severity: str
+    message: str
+    repair: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Which gate a clone has, and what was found about it."""
+
+    gate: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether every push from here is judged whole."""
+        return self.gate == "whole" and not any(finding.severity == FAILURE for finding in self.findings)
+
+
+def diagnose(repository: Repository) -> Diagnosis:
+    """Return which gate this clone has and every reason why it might not hold. Asks no remote."""
+    status = install.status(repository)
+    findings = [
+        *_program_git(),
+        *_gate(repository, status),
+        *_checkout(repository),
+        *_rules(repository, status),
+        *_file_system(repository),
+        *_secrets(repository),
+        *_remote(repository),
+        *_platform(),
+    ]
+    return Diagnosis(status.gate, tuple(findings))
+
+
+def _program_git() -> Iterator[Finding]:
+    found = git.version()
+    if found < git.MINIMUM:
+        version, least = (".".join(map(str, numbers)) for numbers in (found, git.MINIMUM))
+        yield Finding("git-too-old", FAILURE, f"git {version} is too old, {least} is needed", "install a newer git")
+
+
+# -- the hook that a push starts --------------------------------------------------------------------------------------
+
+
+def _gate(repository: Repository, status: Status) -> Iterator[Finding]:
+    if status.ours is not None:
+        for name in status.chained:
+            yield Finding("chained", NOTE, f"a push runs {name} as well, and both have to agree")
+        yield from _program(status.ours)
+        if not shim.is_current(status.ours):
+            yield Finding("hook-outdated", WARNING, "the hook was written by another version of homelab", _INSTALL)
+        return
+    yield from _not_executable(status.hook) or _hooks_path(repository) or _in_place(repository, status)
+    if status.gate == "framework":
+        name = status.chained[0]
+        message = f"{name} tells its hooks of the first ref of a push only, and of no deletion: this is not the whole gate"
+        yield Finding("framework-only", FAILURE, message, _INSTALL)
+
+
+def _program(hook: Path) -> Iterator[Finding]:
+    python = shim.program(hook)
+    if python is None or not os.access(python, os.X_OK):
+        message = f"the hook's program is gone: {python}; pushes to protected branches are refused unjudged"
+        yield Finding("program-gone", FAILURE, message, _INSTALL)
+        return
+    if process.run([python, "-I", "-c", "import hooks.verified_push"], timeout=60).returncode:
+        message = f"the hook's program {python} no longer has homelab; pushes to protected branches are refused unjudged"
+        yield Finding("program-gone", FAILURE, message, _INSTALL)
+    elif python != sys.executable:
+        yield Finding("other-program", NOTE, f"the hook starts another installation: {python}", _INSTALL)
+
+
+def _not_executable(hook: Path) -> list[Finding]:
+    """Return a finding where git or a framework passes over a hook that nobody may execute."""
+    legacy = hook.with_name("pre-push.legacy")
+    behind = shim.owner(hook) in shim.FRAMEWORKS
+    slots = (hook, legacy) if behind else (hook,)
+    if not any(shim.owner(slot) == "homelab" for slot in slots):
+        return []
+    return [
+        Finding("not-executable", FAILURE, f"{slot} may not be executed, so it is passed over", f"chmod +x {slot}")
+        for slot in slots
+        if not os.access(slot, os.X_OK)
+    ]
+
+
+def _hooks_path(repository: Repository) -> list[Finding]:
+    """Return a finding where `core.hooksPath` leads git past the gate, or to where none is."""
+    found = hooks_path.place(repository)
+    if found.value is None:
+        return []
+    if found.folder.resolve() == hooks_path.own_folder(repository).resolve():
+        if found.folder.is_dir():
+            return []
+        message = f"core.hooksPath names our folder {found.value}, which is gone: no hook runs at all"
+        return [Finding("hooks-path-gone", FAILURE, message, _INSTALL)]
+    kind = f"{found.scope}, relative" if not Path(found.value).is_absolute() else str(found.scope)
+    elsewhere = "past the gate" if install.was_installed(repository) else "and no gate is there"
+    message = f"core.hooksPath ({kind}) sends git to {found.value}, {elsewhere}"
+    if ".husky" in found.value:
+        message += "; husky sets it at every install"
+    # It comes from `git -c` or the environment, where no installation can stand in front of it.
+    repair = "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS" if found.scope == "command" else _INSTALL
+    return [Finding("hooks-path", FAILURE, message, repair)]
+
+
+def _in_place(repository: Repository, status: Status) -> list[Finding]:
+    """Return a finding where git's own slot holds no gate."""
+    owner = shim.owner(status.hook)
+    if owner is None:
+        message = f"no pre-push hook is installed: {status.hook} is missing"
+        return [Finding("hooks-missing", FAILURE, message, _INSTALL)]
+    old = status.hook.with_name("pre-push.old")
+    if shim.owner(old) == "homelab":
+        message = f"{owner} was installed over the gate and renamed it to {old.name}, which nothing runs"
+        return [Finding("overwritten", FAILURE, message, _INSTALL)]
+    if install.was_installed(repository):
+        how = f" (`{owner} install --overwrite` drops pre-push.legacy)" if owner in shim.FRAMEWORKS else ""
+        return [Finding("overwritten", FAILURE, f"the gate was overwritten: pre-push is {owner}'s{how}", _INSTALL)]
+    if status.gate == "framework":
+        return []
+    return [Finding("not-chained", FAILURE, f"pre-push is {owner}'s, and the gate is not chained with it", _INSTALL)]
+
+
+# -- what the hook relies on ------------------------------------------------------------------------------------------
+
+
+def _checkout(repository: Repository) -> Iterator[Finding]:
+    # A suite that inherits GIT_DIR and makes a repository sets this in ours. A bare repository of one's own has no index.
+    if repository.config("core.bare") == "true" and (repository.common_dir / "index").exists():
+        message = f"core.bare is true in {repository.common_dir}, though it is a checkout's"
+        yield Finding("core-bare", WARNING, message, "git config core.bare false")
+
+
+def _rules(repository: Repository, status: Status) -> Iterator[Finding]:
+    objects = Objects(repository.common_dir)
+    try:
+        aim = policy.aim(repository, objects, ask=False)
+    except HomelabError as error:
+        yield Finding("rules", FAILURE, error.message, error.hint)
+        return
+    if aim.remote is None:
+        yield Finding(
+            "no-remote", NOTE, "no remote says what is protected, so main and master are", "git remote add origin URL"
+        )
+        return
+    if aim.target is None:
+        repair = f"git remote set-head {aim.remote} --auto"
+        yield Finding("no-target", WARNING, f"nothing says which branch of {aim.remote} work lands on", repair)
+        return
+    if status.ours is not None:
+        yield from _stale(repository, aim, status.ours)
+    yield from _suites(repository, aim, objects)
+
+
+def _stale(repository: Repository, aim: Aim, hook: Path) -> Iterator[Finding]:
+    target = f"refs/remotes/{aim.remote}/{aim.target}"
+    names = shim.word("\n".join(markers.needles(aim.protect)))
+    if repository.oid(target) and repository.line("symbolic-ref", "--quiet", markers.TARGET) != target:
+        message = f"the hook asks another branch than {aim.remote}/{aim.target} for the rules"
+        yield Finding("target-moved", FAILURE, message, _INSTALL)
+    elif names not in hook.read_bytes():
+        message = (
+            "other branches are protected now than when the hook was installed; without its program it guards the old ones"
+        )
+        yield Finding("names-changed", WARNING, message, _INSTALL)
+
+
+def _suites(repository: Repository, aim: Aim, objects: Objects) -> Iterator[Finding]:
+    tip = repository.oid(f"refs/remotes/{aim.remote}/{aim.target}")
+    if tip is None:
+        return
+    try:
+        if policy.read(objects, objects.commit(tip).tree).suites:
+            return
+    except HomelabError as error:
+        yield Finding("rules", FAILURE, error.message, error.hint)
+        return
+    message = f"no suite is configured or detected on {aim.remote}/{aim.target}: what brings none itself cannot be verified"
+    yield Finding("no-suite", WARNING, message, "homelab init")
+
+
+# -- around it --------------------------------------------------------------------------------------------------------
+
+
+def _file_system(repository: Repository) -> Iterator[Finding]:
+    kind = folder.file_system(repository.common_dir)
+    if kind.startswith(_SHARED):
+        message = f"the receipts are in {repository.state}, on {kind}: locks may not hold there"
+        yield Finding("file-system", WARNING, message, "keep the clone on a local disk")
+    if why := locate.problem(locate.url()):
+        yield Finding("claim-store", WARNING, f"claims cannot be kept: {why}", "name another store with [claims] store")
+    try:
+        with files.locked(repository.state / "locks" / "doctor"):
+            pass
+    except OSError as error:
+        message = f"nothing can be locked in {repository.state}: {error.strerror}"
+        yield Finding("no-locks", FAILURE, message, "make it writable, or keep the clone on a local disk")
+
+
+def _remote(repository: Repository) -> Iterator[Finding]:
+    for name in git.remotes(repository):
+        url = repository.line("remote", "get-url", "--push", name) or ""
+        if shim.owner(Path(url) / "hooks" / "pre-receive") == "homelab":
+            continue
+        message = (
+            f"whether {name} itself refuses what is unverified cannot be seen from here, and --no-verify passes every hook"
+        )
+        yield Finding("remote", NOTE, message, "protect the branch there, or `homelab hooks install --server` in it")
+
+
+def _secrets(repository: Repository) -> Iterator[Finding]:
+    if problem := linked.problem(repository):
+        yield Finding("git-crypt-worktrees", WARNING, problem, _INSTALL)
+
+
+def _platform(name: str = sys.platform) -> list[Finding]:
+    if name == "linux":
+        return []
+    message = f"on {name} processes that outlive a suite or a claim are found by process group and polling only"
+    return [Finding("platform", NOTE, message)]

@@ -1,0 +1,94 @@
+"""``core.hooksPath``: which folder's hooks git runs, and how ours comes to be that folder and ceases to be.
+
+The value that was there is remembered in the same configuration file under a name of ours, so that giving it back needs
+nothing else. What is in the folders is `homelab.install.install`'s.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from homelab.git.repository import Repository
+
+_NAME = "core.hooksPath"
+_FORMER = "homelab.hookspath"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The folder whose hooks git runs, as configured. `scope` is None where nothing is configured."""
+
+    folder: Path
+    value: str | None
+    scope: str | None
+
+
+def place(repository: Repository) -> Place:
+    """Return the folder whose hooks git runs here."""
+    done = repository.run("config", "--show-scope", "--null", "--type=path", "--get", _NAME)
+    default = repository.common_dir / "hooks"
+    if done.returncode:
+        return Place(default, None, None)
+    scope, value = os.fsdecode(done.stdout).split("\0")[:2]
+    return Place((repository.worktree or repository.git_dir) / value, value, scope)
+
+
+def own_folder(repository: Repository) -> Path:
+    """Return the folder of our own that `core.hooksPath` names where it was set before."""
+    return repository.state / "hooks"
+
+
+def take(repository: Repository, found: Place, former: Path) -> bool:
+    """Return whether git runs the hooks of our folder now; the former value is remembered. If not, nothing has changed."""
+    ours = own_folder(repository)
+    file = (repository.git_dir / "config.worktree") if found.scope == "worktree" else (repository.common_dir / "config")
+    # None: to be unset again. A value of another scope stays where it is, ours only stands in front of it.
+    kept = _values(repository, file, _NAME)
+    _set(repository, file, _FORMER, [os.fspath(former), *kept])
+    _set(repository, file, _NAME, [os.fspath(ours)])
+    if place(repository).folder.resolve() == ours.resolve():
+        return True
+    give_back(repository)  # an included file has the last word
+    return False
+
+
+def give_back(repository: Repository) -> None:
+    """Every configuration file of the clone has the value that it had before we took it."""
+    ours = own_folder(repository)
+    for file in _files(repository):
+        if not (remembered := _values(repository, file, _FORMER)):
+            continue
+        current = _values(repository, file, _NAME)
+        if current and Path(current[-1]).resolve() == ours.resolve():
+            _set(repository, file, _NAME, remembered[1:])
+        _set(repository, file, _FORMER, [])
+
+
+def _values(repository: Repository, file: Path, name: str) -> list[str]:
+    done = repository.run("config", "--file", file, "--null", "--get-all", name)
+    return os.fsdecode(done.stdout).split("\0")[:-1] if done.returncode == 0 else []
+
+
+def _set(repository: Repository, file: Path, name: str, values: list[str]) -> None:
+    """The variable has these values and no others; one value is replaced where it stands."""
+    if len(values) == 1:
+        repository.out("config", "--file", file, "--replace-all", name, values[0])
+        return
+    repository.run("config", "--file", file, "--unset-all", name)
+    for value in values:
+        repository.out("config", "--file", file, "--add", name, value)
+
+
+def _files(repository: Repository) -> list[Path]:
+    """Return the clone's configuration files, this worktree's first: uninstalling speaks for all of them."""
+    common = repository.common_dir
+    named = [repository.git_dir / "config.worktree", common / "config", *common.glob("worktrees/*/config.worktree")]
+    return [file for file in dict.fromkeys([*named, common / "config.worktree"]) if file.exists()]
+
+
+def former(repository: Repository) -> Path | None:
+    """Return the folder that hooks are handed on to."""
+    for file in (repository.git_dir / "config.worktree", repository.common_dir / "config"):
+        if values := _values(repository, file, _FORMER):
+            return Path(values[0])
+    return None

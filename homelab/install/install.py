@@ -1,0 +1,257 @@
+"""Where the gate stands in a clone: put in front of whatever is there, found again, and taken out without a trace.
+
+Three places. Without `core.hooksPath`: git's own `pre-push`, with the hook that was there kept beside it; or, where
+pre-commit or prek own `pre-push`, the slot `pre-push.legacy` that both run first and with all of a push (in front of
+them, their next install would break every push). With `core.hooksPath`: a folder of our own, which hands every hook on
+to the former folder, so that no tracked file is touched. Every step leaves a clone whose hooks all run, and the next
+install goes on from it.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from homelab import output
+from homelab.errors import HomelabError, Refused, Usage
+from homelab.gate import markers
+from homelab.git import repository as git
+from homelab.git.objects import Objects
+from homelab.git.repository import Repository
+from homelab.gitcrypt import linked
+from homelab.install import chain, hooks_path, shim
+from homelab.install.hooks_path import Place
+from homelab.policy import policy
+from homelab.system import files
+
+#: Hooks that git runs on a client, but for those whose mere presence costs a process for every ref and index.
+_CLIENT = """
+    applypatch-msg pre-applypatch post-applypatch pre-commit pre-merge-commit prepare-commit-msg commit-msg post-commit
+    pre-rebase post-checkout post-merge pre-push pre-auto-gc post-rewrite sendemail-validate
+""".split()
+_RARE = """
+    reference-transaction post-index-change fsmonitor-watchman push-to-checkout pre-receive update post-receive
+    post-update proc-receive p4-changelist p4-prepare-changelist p4-post-changelist p4-pre-submit
+""".split()
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Which gate a clone has: `whole` sees every ref of a push, `framework` the first one only."""
+
+    gate: str
+    #: The file that git starts on a push.
+    hook: Path
+    #: Where ours stands and is reached from `hook`, or None.
+    ours: Path | None
+    #: What else runs on a push: each tool or file by name.
+    chained: tuple[str, ...]
+
+
+def _lock(repository: Repository) -> Path:
+    return repository.state / "locks" / "hooks"
+
+
+def _trace(repository: Repository) -> Path:
+    return repository.state / "installed"
+
+
+def was_installed(repository: Repository) -> bool:
+    """Tell whether the gate was put into this clone and not taken out by us since."""
+    return _trace(repository).exists()
+
+
+def install(repository: Repository) -> Status:
+    """The gate runs on every push of this clone, in front of what ran before. Raises `Refused`."""
+    protect = _aim(repository)
+    with files.locked(_lock(repository)):
+        files.replace(_trace(repository), b"")
+        found = hooks_path.place(repository)
+        ours = hooks_path.own_folder(repository)
+        if _same(found.folder, ours):
+            _install_apart(repository, ours, hooks_path.former(repository) or repository.common_dir / "hooks", protect)
+        elif found.value is not None or not _is_private(repository, found.folder):
+            _take_hooks_path(repository, found, protect)
+        else:
+            slot = _slot(found.folder)
+            content = shim.pre_push(protect, chain.word("pre-push"))
+            chain.put(repository.state, slot, chain.following(found.folder, "pre-push"), content)
+    linked.mend(repository)
+    return status(repository)
+
+
+def _aim(repository: Repository) -> tuple[str, ...]:
+    """Return the protected branches; the shim knows them from now on."""
+    try:
+        aim = policy.aim(repository, Objects(repository.common_dir))
+    except HomelabError as error:
+        output.warn(f"until it can be read which branches are protected, main and master are: {output.line(error.message)}")
+        return ()
+    markers.refresh(repository, aim)
+    return aim.protect
+
+
+def _is_private(repository: Repository, folder: Path) -> bool:
+    """Tell whether a hooks folder is the clone's own and not a link to a folder somebody tracks."""
+    return not folder.exists() or folder.resolve() == repository.common_dir.resolve() / "hooks"
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.resolve() == other.resolve()
+
+
+# -- in git's own folder ---------------------------------------------------------------------------------------------
+
+
+def _slots(folder: Path, hook: str = "pre-push") -> tuple[Path, Path]:
+    return folder / hook, folder / f"{hook}.legacy"
+
+
+def _slot(folder: Path) -> Path:
+    """Return where ours belongs: behind the hook of a framework, else at the front."""
+    front, legacy = _slots(folder)
+    return legacy if shim.owner(front) in shim.FRAMEWORKS else front
+
+
+# -- in a folder of our own, where core.hooksPath is set --------------------------------------------------------------
+
+
+def _take_hooks_path(repository: Repository, found: Place, protect: Iterable[str]) -> None:
+    if found.scope == "command":
+        raise Refused("core.hooksPath is set for this one command", hint="run `homelab hooks install` without `git -c`")
+    ours = hooks_path.own_folder(repository)
+    if ours.is_dir() and any(shim.owner(path) != "homelab" for path in ours.iterdir()):
+        chain.set_aside(ours)  # somebody's hooks from the last time; they do not run now and shall not run again
+    former = Path(found.value) if found.value is not None else repository.common_dir / "hooks"
+    _install_apart(repository, ours, former, protect)
+    if not hooks_path.take(repository, found, former):
+        _remove_apart(repository)
+        raise Refused(
+            "core.hooksPath is set in a file that the clone's configuration includes, which cannot be overruled",
+            hint="`git config --show-origin core.hooksPath` names it; take it out, then `homelab hooks install`",
+        )
+    if _same(found.folder, repository.common_dir / "hooks"):
+        _empty_slots(repository)  # else the former folder would run us a second time
+
+
+def _install_apart(repository: Repository, ours: Path, former: Path, protect: Iterable[str]) -> None:
+    base = former if former.is_absolute() else (repository.worktree or repository.git_dir) / former
+    present = {name for name in _RARE if (base / name).exists()}
+    for name in (*_CLIENT, *present):
+        if name != "pre-push" and shim.owner(ours / name) in (None, "homelab"):
+            files.replace(ours / name, shim.delegate(former), mode=0o755)
+    slot = _slot(ours)
+    kept = chain.following(ours, "pre-push")
+    # A tool that took our folder for its own put its hook there: that one ran, so it goes on running.
+    theirs = os.path.lexists(kept) or shim.owner(slot) not in (None, "homelab")
+    following = chain.word("pre-push") if theirs else shim.word(former / "pre-push")
+    chain.put(repository.state, slot, kept, shim.pre_push(protect, following))
+
+
+def _remove_apart(repository: Repository) -> None:
+    """The folder of our own is gone, but for what others put there."""
+    ours = hooks_path.own_folder(repository)
+    for path in sorted(ours.iterdir()) if ours.is_dir() else []:
+        if shim.owner(path) == "homelab":
+            path.unlink()
+    if ours.is_dir() and not any(ours.iterdir()):
+        ours.rmdir()
+
+
+def _empty_slots(repository: Repository) -> None:
+    folder = repository.common_dir / "hooks"
+    for slot in _slots(folder):
+        chain.take_out(slot, chain.following(folder, "pre-push"))
+
+
+def uninstall(repository: Repository) -> Status:
+    """No hook of ours is left in this clone, and every other is what and where it was."""
+    with files.locked(_lock(repository)):
+        hooks_path.give_back(repository)
+        _remove_apart(repository)
+        _empty_slots(repository)
+        repository.run("symbolic-ref", "--delete", markers.TARGET)
+        _trace(repository).unlink(missing_ok=True)
+    if not linked.withdraw(repository):
+        output.say("git-crypt: the linked worktrees keep the filter that keeps their secrets sealed")
+    return status(repository)
+
+
+# -- what is there ----------------------------------------------------------------------------------------------------
+
+
+def status(repository: Repository) -> Status:
+    """Return which gate this clone has, by what git would run on a push from here."""
+    found = hooks_path.place(repository)
+    front, legacy = _slots(found.folder)
+    ours = next((slot for slot in _reached(front, legacy) if shim.owner(slot) == "homelab"), None)
+    following = chain.following(found.folder, "pre-push")
+    apart = _same(found.folder, hooks_path.own_folder(repository)) and not os.path.lexists(following)
+    if apart and (former := hooks_path.former(repository)):
+        following = (repository.worktree or repository.git_dir) / former / "pre-push"
+    chained = [_named(front)] if ours == legacy else []
+    if ours and os.access(following, os.X_OK):
+        chained.append(_named(following))
+    elif ours is None and os.access(front, os.X_OK):
+        chained.append(_named(front))
+    framework = any(name in shim.FRAMEWORKS for name in chained) and _configured(repository)
+    return Status("whole" if ours else "framework" if framework else "none", front, ours, tuple(chained))
+
+
+def _reached(front: Path, legacy: Path) -> tuple[Path, ...]:
+    """Return the slots that a push reaches: a file that is not executable is passed over without a word."""
+    if not os.access(front, os.X_OK):
+        return ()
+    behind = shim.owner(front) in shim.FRAMEWORKS and os.access(legacy, os.X_OK)
+    return (front, legacy) if behind else (front,)
+
+
+def _named(path: Path) -> str:
+    owner = shim.owner(path)
+    return owner if owner and owner != "hand-written" else os.fspath(path)
+
+
+def _configured(repository: Repository) -> bool:
+    """Tell whether the framework's own configuration here names our hook."""
+    for name in (".pre-commit-config.yaml", ".pre-commit-config.yml", "prek.toml"):
+        path = (repository.worktree or repository.git_dir) / name
+        if path.is_file() and b"verified-push" in path.read_bytes():
+            return True
+    return False
+
+
+# -- the receiving side -----------------------------------------------------------------------------------------------
+
+
+def server(path: Path) -> Repository:
+    """Return the bare repository at `path`. Raises `Usage` when it is none."""
+    repository = git.discover(path) if path.is_dir() else None
+    bare = repository is not None and repository.line("rev-parse", "--is-bare-repository") == "true"
+    if repository is None or not bare or repository.git_dir.resolve() != path.resolve():
+        raise Usage(f"{path} is not a bare repository", hint="name the repository that pushes are received in")
+    if hooks_path.place(repository).value is not None:
+        raise Refused(
+            f"{path} has core.hooksPath set, which other repositories may share",
+            hint=f"`git -C {path} config --unset core.hooksPath`, then run it again",
+        )
+    return repository
+
+
+def install_server(path: Path) -> Path:
+    """The bare repository at `path` judges what it receives, in front of its own pre-receive. Raises `Usage`, `Refused`."""
+    repository = server(path)
+    head = repository.line("symbolic-ref", "--quiet", "--short", "HEAD")
+    hook = repository.common_dir / "hooks" / "pre-receive"
+    with files.locked(_lock(repository)):
+        content = shim.pre_receive((head,) if head else (), chain.word("pre-receive"))
+        chain.put(repository.state, hook, chain.following(hook.parent, "pre-receive"), content)
+    return hook
+
+
+def uninstall_server(path: Path) -> Path:
+    """The bare repository at `path` has the pre-receive that it had before. Raises `Usage`, `Refused`."""
+    repository = server(path)
+    hook = repository.common_dir / "hooks" / "pre-receive"
+    with files.locked(_lock(repository)):
+        chain.take_out(hook, chain.following(hook.parent, "pre-receive"))
+    return hook

@@ -1,0 +1,1 @@
+"""HEAD's work onto the target, exactly as verified: queue, leader, batch, bisect, publish, journal."""

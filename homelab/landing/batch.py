@@ -1,0 +1,162 @@
+"""Several landings as one, built in the queue's order on one base.
+
+Each member is the commit that it would be if it had landed right after the member before it, so any prefix of a batch is
+what those landings would have made one by one. Which of them are green is `homelab.landing.bisect`'s.
+"""
+
+import math
+import platform
+import time
+import uuid
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from homelab.errors import HomelabError
+from homelab.landing import candidate, journal, preconditions, queue
+from homelab.landing.candidate import Merged
+from homelab.landing.journal import Landing
+from homelab.landing.publish import Target
+from homelab.landing.queue import Ticket
+from homelab.policy import policy
+from homelab.policy.config import Config
+from homelab.verify import verification
+from homelab.verify.suites import Demand
+
+_MOST = 16
+_RECENT = 40
+#: Seconds since the last ticket was drawn after which a batch is complete: the least, and the most where they come slowly.
+_LINGER, _SLOWLY = 0.12, 0.5
+#: Seconds after which nobody is waited for any more, be it one that is drawn and does not yet say what it brings.
+_PATIENCE = 1.5
+
+#: Refuses what no landing may bring, such as a secret as plaintext: by the commit it stands on and its own.
+Guard = Callable[[str | None, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One landing of a batch, built on the one before it, or on the target."""
+
+    ticket: Ticket
+    base: str | None
+    merged: Merged
+    commit: str
+    demand: Demand
+
+
+def bring(
+    target: Target, ticket: Ticket, base: str | None, head: str, trailers: Callable[[Demand], list[str]] | None = None
+) -> Member:
+    """Return a landing built on `base`. Raises `Conflict`, and what else keeps it from being built."""
+    merged = candidate.merge(target.repository, target.objects, base, head)
+    demand = demanded(target, base, merged.tree)
+    rows = trailers(demand) if trailers else verified_by(target, demand, base)
+    commit = candidate.commit(target.repository, merged, f"Merge branch '{ticket.branch}'", rows)
+    return Member(ticket, base, merged, commit, demand)
+
+
+def demanded(target: Target, base: str | None, tree: str) -> Demand:
+    """Return what the rules on `base`, and those of the tree where it changes them, demand of a tree."""
+    policies = policy.policies(target.objects, base, tree)
+    return verification.demanded(target.repository, target.objects, tree, policies)
+
+
+def verified_by(target: Target, demand: Demand, base: str | None) -> list[str]:
+    """Return what a merge commit says of its verification: each suite whose result is new with this change."""
+    runs = demand.runs
+    if any(run.suite.each for run in runs) and base is not None:
+        before = {run.key for run in demanded(target, base, target.objects.commit(base).tree).runs}
+        runs = tuple(run for run in runs if not run.suite.each or run.key not in before)
+    return [f"Homelab-Verified: {run.label} {run.key}" for run in runs]
+
+
+def gather(target: Target, first: Member, guard: Guard) -> list[Member]:
+    """Return the batch of `first` and all behind it that can land with it; the others keep their places.
+
+    Agents come in bursts, so a batch is complete when no ticket has been drawn for a while. A change of the rules lands by
+    itself, since what comes after it is judged by it.
+    """
+    members, seen, drawn = [first], first.ticket.number, {first.ticket.number: first.ticket.drawn}
+    most = size(journal.landings(target.repository)) if _rules(target, first.base) == _rules(target, first.commit) else 1
+    gone, limit = preconditions.removed(target.repository), time.monotonic() + _PATIENCE
+    while len(members) < most:
+        tickets = queue.waiting(target.repository, behind=seen)
+        drawn |= {ticket.number: ticket.drawn for ticket in tickets}
+        if not tickets and time.monotonic() - max(drawn.values()) >= _linger(drawn.values()):
+            break
+        if not tickets or tickets[0].head is None:
+            if time.monotonic() > limit:
+                break
+            time.sleep(0.01)
+        elif tickets[0].alone or not _join(target, members, tickets[0], gone, guard):
+            break
+        else:
+            seen = tickets[0].number
+    return members
+
+
+def _linger(drawn: Collection[float]) -> float:
+    """Return for how many seconds another may come: twice as long as they took on the average, within bounds."""
+    between = (max(drawn) - min(drawn)) / max(1, len(drawn) - 1)
+    return min(max(_LINGER, 2 * between), _SLOWLY)
+
+
+def _join(target: Target, members: list[Member], ticket: Ticket, gone: Sequence[str], guard: Guard) -> bool:
+    """Return whether more may join, the ticket having joined where it can: else it leads later, and is told then."""
+    assert ticket.head is not None
+    base = members[-1].commit
+    try:
+        preconditions.check_rewound(target.repository, ticket.head, members[0].base, target.branch, gone)
+        member = bring(target, ticket, base, ticket.head)
+        guard(base, member.commit)
+    except HomelabError:
+        return True
+    if _rules(target, base) != _rules(target, member.commit):
+        return False
+    if member.merged.tree != members[-1].merged.tree:  # else it has nothing new, and finds that out when it leads
+        members.append(member)
+    return True
+
+
+def landing(target: Target, member: Member, documents: list[dict[str, Any]], *, passed: bool, attempts: int) -> Landing:
+    """Return what the journal is to say of a member, `documents` being how its suites ended."""
+    ticket = member.ticket
+    return Landing(
+        id=uuid.uuid4().hex,
+        started=ticket.since,
+        user=ticket.user,
+        host=platform.node(),
+        session=ticket.session,
+        branch=ticket.branch or "",
+        remote=target.remote,
+        target=target.branch,
+        head=member.merged.head,
+        base=member.base,
+        commit=member.commit,
+        tree=member.merged.tree,
+        verified=passed,
+        suites=documents,
+        attempts=attempts,
+    )
+
+
+def _rules(target: Target, commit: str | None) -> Config | None:
+    """Return the rules that a commit states, by its file or by what it shows where no suite is named."""
+    return policy.read(target.objects, target.objects.commit(commit).tree).config if commit else None
+
+
+def size(landings: Sequence[dict[str, Any]]) -> int:
+    """Return how many to land at once: so many that a batch is green about every second time, by what was red of late.
+
+    A red that has just been taken out accounts for its batch, so it says nothing of those that were given back their places.
+    """
+    recent = landings[-_RECENT:-1] if was_red(landings) else landings[-_RECENT:]
+    reds = sum(record.get("status") == "failed" for record in recent)
+    rate = (1 + reds) / (12 + len(recent))
+    return 1 if rate > 0.3 else max(1, min(_MOST, round(math.log(0.5) / math.log(1 - rate))))
+
+
+def was_red(landings: Sequence[dict[str, Any]]) -> bool:
+    """Tell whether the last of the landings was red."""
+    return bool(landings) and landings[-1].get("status") == "failed"

@@ -1,0 +1,119 @@
+"""Whether a worktree is in a state to land from: on a branch, nothing half done, nothing uncommitted.
+
+Refusals name everything that is in the way and the command that clears it.
+"""
+
+import os
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from homelab import output
+from homelab.errors import Conflict, Refused
+from homelab.git import repository as git
+from homelab.git.repository import Repository, require_worktree
+
+_UNDERWAY = {
+    "rebase-merge": ("a rebase", "git rebase --continue"),
+    "rebase-apply": ("a rebase", "git rebase --continue"),
+    "CHERRY_PICK_HEAD": ("a cherry-pick", "git cherry-pick --continue"),
+    "REVERT_HEAD": ("a revert", "git revert --continue"),
+}
+
+
+def branch(repository: Repository) -> tuple[str, str]:
+    """Return the branch that is checked out, and its commit. Raises `Refused` when there is none, or it has no commit."""
+    require_worktree(repository)
+    for name, (what, command) in _UNDERWAY.items():
+        if (repository.git_dir / name).exists():
+            raise Refused(f"{what} is under way in this worktree", hint=f"finish it with `{command}`", next=command)
+    ref = repository.line("symbolic-ref", "--quiet", "HEAD")
+    if not ref or not ref.startswith("refs/heads/"):
+        raise Refused(
+            "HEAD is detached, so there is no branch to land", hint="git switch -c BRANCH", next="git switch -c BRANCH"
+        )
+    head = repository.oid("HEAD^{commit}")
+    if head is None:
+        raise Refused("the branch has no commit yet", hint="commit something first")
+    return ref.removeprefix("refs/heads/"), head
+
+
+def check(repository: Repository, name: str, target: str) -> None:
+    """The worktree has nothing half done. Raises `Conflict` in an unresolved merge, `Refused` otherwise."""
+    if (repository.git_dir / "MERGE_HEAD").exists():
+        unmerged = [row for row in repository.out("diff", "--name-only", "--diff-filter=U", "-z").split("\0") if row]
+        what = f"a merge is unresolved in {output.names(unmerged)}" if unmerged else "a merge is resolved but not committed"
+        hint = "resolve them, `git add` and `git commit`" if unmerged else "git commit"
+        raise Conflict(what, hint=f"{hint}, then `homelab work land` again", next="git status", fields={"conflicts": unmerged})
+    if name == target:
+        raise Refused(
+            f"this is {target} itself; work lands from a branch of its own",
+            hint="`homelab work start TOPIC` makes one; to push what is here, use git push",
+            next="homelab work start TOPIC",
+        )
+    rows = repository.out("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none", "--no-renames")
+    if rows:
+        names = [row[3:] for row in rows.split("\0") if row]
+        raise Refused(
+            f"uncommitted changes would not land: {output.names(names)}",
+            hint="git commit them, or git stash",
+            fields={"uncommitted": names},
+        )
+
+
+def check_hook(repository: Repository) -> None:
+    """The push hook can be started. Raises `Refused`: where its interpreter is missing, git 2.39 waits for ever."""
+    hook = Path(repository.out("rev-parse", "--path-format=absolute", "--git-path", "hooks/pre-push"))
+    try:
+        first = hook.read_bytes().split(b"\n", 1)[0] if os.access(hook, os.X_OK) else b""
+    except OSError:
+        return
+    words = os.fsdecode(first.removeprefix(b"#!")).split() if first.startswith(b"#!") else []
+    if words and words[0].startswith("/") and not Path(words[0]).exists():
+        raise Refused(
+            f"the hook {output.line(str(hook))} wants {output.line(words[0])}, which is not there",
+            hint="install the hook anew, with the program that made it; `homelab hooks status` names the hooks",
+            next="homelab hooks status",
+        )
+
+
+def check_gone(repository: Repository, remote: str, target: str) -> None:
+    """The remote without the target never had it. Raises `Refused` where landing would bring a removed branch back."""
+    default = git.ask_remote_head(repository, remote)
+    if default not in (None, target):
+        name = shlex.quote(remote)
+        command = f"git fetch {name} && git remote set-head {name} --auto"
+        raise Refused(
+            f"{remote} has no branch {target}; its default branch is {default}",
+            hint=f"{command}, unless [gate] target names {target}",
+            next=command,
+        )
+    known = repository.oid(f"refs/remotes/{remote}/{target}") or repository.oid(f"refs/homelab/seen/{remote}/{target}")
+    if known is not None:
+        raise Refused(
+            f"{target} was removed from {remote}; it was at {known[:12]}",
+            hint=f"if that was a mistake: git push {remote} {known[:12]}:refs/heads/{target}",
+        )
+
+
+def removed(repository: Repository) -> list[str]:
+    """Return the commits that were seen on a target and are no longer on it."""
+    return (repository.line("for-each-ref", "--format=%(objectname)", "refs/homelab/removed/") or "").split()
+
+
+def check_rewound(repository: Repository, head: str, base: str | None, target: str, gone: Sequence[str]) -> None:
+    """The branch carries nothing of what is `gone` from the target. Raises `Refused`.
+
+    Landing it would bring back what somebody took away: to git that is a plain fast-forward.
+    """
+    for removed in gone:
+        if base is not None and repository.is_ancestor(removed, base):
+            repository.run("update-ref", "-d", f"refs/homelab/removed/{removed}")
+            continue
+        shared = (repository.line("merge-base", "--all", head, removed) or "").split()
+        if any(base is None or not repository.is_ancestor(oid, base) for oid in shared):
+            raise Refused(
+                f"{target} was rewound, and this branch carries commits that were removed from it (up to {shared[0][:12]})",
+                hint=f"keep your own commits alone: git rebase --onto {target} {shared[0][:12]}",
+                next=f"git rebase --onto {target} {shared[0][:12]}",
+            )

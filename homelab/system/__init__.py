@@ -1,0 +1,1 @@
+"""Things of the operating system: processes, signals, files and locks, clock."""

@@ -1,0 +1,113 @@
+"""Which processes belong together: ancestors, descendants, and who has a file open. Read from ``/proc``, nothing is changed.
+
+Where there is no ``/proc`` the answers are empty, and callers decide by what they know otherwise.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from homelab.system import clock
+
+_PROC = Path("/proc")
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that cannot be mistaken for a later one with its number."""
+
+    pid: int
+    start: int
+    boot: str
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return the fields of a process's stat after its name: state, parent, … ; None when it is gone."""
+    try:
+        text = (_PROC / str(pid) / "stat").read_text("utf-8", errors="replace")
+    except OSError:
+        return None
+    # The name may hold spaces and parentheses: all that follows the last one is plain.
+    return text.rpartition(")")[2].split()
+
+
+def _start(fields: list[str]) -> int:
+    return int(fields[19])
+
+
+def identify(pid: int) -> Process:
+    """Return the process with what tells it from a later one of the same number."""
+    fields = _stat(pid)
+    return Process(pid, _start(fields) if fields else 0, clock.boot())
+
+
+def descends_from(ancestor: Process) -> bool:
+    """Tell whether this process is in the tree below `ancestor`; without ``/proc`` only its own child is."""
+    if ancestor.boot != clock.boot():
+        return False
+    pid = os.getppid()
+    if not _PROC.joinpath("self").exists():
+        return pid == ancestor.pid
+    while pid > 0:
+        fields = _stat(pid)
+        if fields is None:
+            return False
+        if pid == ancestor.pid:
+            return _start(fields) == ancestor.start
+        pid = int(fields[1])
+    return False
+
+
+def _pids() -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        yield from (int(name) for name in os.listdir(_PROC) if name.isdigit())  # noqa: PTH208
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes below `pid`, zombies left out."""
+    children: dict[int, list[int]] = {}
+    dead = set()
+    for each in _pids():
+        if (fields := _stat(each)) is not None:
+            children.setdefault(int(fields[1]), []).append(each)
+            if fields[0] in "ZX":
+                dead.add(each)
+    found: list[int] = []
+    todo = [pid]
+    while todo:
+        below = children.get(todo.pop(), [])
+        found += below
+        todo += below
+    return sorted(each for each in found if each not in dead)
+
+
+def openers(path: Path) -> list[int]:
+    """Return the processes that have the file open, as far as we may look."""
+    try:
+        wanted = path.stat()
+    except OSError:
+        return []
+    return [pid for pid in _pids() if pid != os.getpid() and _has_open(pid, wanted)]
+
+
+def _has_open(pid: int, wanted: os.stat_result) -> bool:
+    folder = f"/proc/{pid}/fd"
+    try:
+        for name in os.listdir(folder):  # noqa: PTH208 - a Path for each of thousands costs
+            with contextlib.suppress(OSError):
+                found = os.stat(f"{folder}/{name}")  # noqa: PTH116
+                if (found.st_ino, found.st_dev) == (wanted.st_ino, wanted.st_dev):
+                    return True
+    except OSError:
+        pass
+    return False
+
+
+def command(pid: int) -> str:
+    """Return a process's command line, empty when it is gone."""
+    try:
+        return (_PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,1 @@
+"""Suites, keys, receipts, scratch checkouts, runs."""

@@ -1,0 +1,289 @@
+"""A folder in the cache that holds exactly one commit, to run suites in.
+
+Each slot belongs to who holds its lock; a suite inherits the lock, so a slot whose suite outlived us stays taken. Our git
+directory and index stand beside the checkout, out of a suite's reach; the `.git` inside is a copy made for each checkout.
+Nothing a suite does to it reaches the user's clone or our judgement. All of it may be deleted at any time.
+"""
+
+import contextlib
+import filecmp
+import hashlib
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from homelab.errors import Failed
+from homelab.git import repository as git
+from homelab.system import files, process
+from homelab.verify import borrowed_git, strays
+
+#: Bytes; a disk with less than this is full.
+_FULL = 1 << 20
+_HINT = "free or repair that folder, or set XDG_CACHE_HOME to another place, then run it again"
+
+
+@contextlib.contextmanager
+def slot(repository: git.Repository, *, env: Mapping[str, str] | None = None) -> Iterator["Slot"]:
+    """A slot is ours meanwhile. Raises `Failed` when the cache folder cannot be used."""
+    variables = dict(os.environ if env is None else env)
+    home = _home(variables) / hashlib.sha256(os.fsencode(repository.common_dir)).hexdigest()[:16]
+    with _speaking_of(home):
+        _announce(home, repository)
+        folder, fd = _take(home)
+    try:
+        yield Slot(folder, fd, repository, variables)
+    finally:
+        os.close(fd)
+
+
+def _home(env: Mapping[str, str]) -> Path:
+    cache = env.get("XDG_CACHE_HOME", "")
+    # The specification: a relative path is to be ignored.
+    base = Path(cache) if cache.startswith("/") else Path(env.get("HOME") or Path.home()) / ".cache"
+    return base / "homelab" / "scratch"
+
+
+def _announce(home: Path, repository: git.Repository) -> None:
+    """The cache knows whose slots these are, and has no slots of clones that are gone."""
+    whose = home / "clone"
+    if whose.exists():
+        return
+    home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    files.replace(home.parent / "CACHEDIR.TAG", b"Signature: 8a477f597d28d172789f06886806bc55\n")
+    files.replace(whose, os.fsencode(repository.common_dir))
+    for other in home.parent.glob("*/clone"):
+        with contextlib.suppress(OSError):
+            if not os.path.lexists(other.read_bytes()):
+                _forget(other.parent)
+
+
+def _forget(home: Path) -> None:
+    """The slots are gone, unless an orphaned suite still has one."""
+    with contextlib.ExitStack() as stack:
+        for lock in home.glob("*/lock"):
+            fd = files.hold(lock)
+            if fd is None:
+                return
+            stack.callback(os.close, fd)
+        strays.remove(home)
+
+
+def _take(home: Path) -> tuple[Path, int]:
+    number = 0
+    while (fd := files.hold(home / str(number) / "lock")) is None:
+        number += 1
+    return home / str(number), fd
+
+
+@contextlib.contextmanager
+def _speaking_of(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        words = (error.strerror or str(error)).lower()
+        raise Failed(f"the scratch folder {error.filename or folder} cannot be used: {words}", hint=_HINT) from None
+
+
+class Slot:
+    """One scratch checkout, ours as long as `lock_fd` is open here or in a child."""
+
+    def __init__(self, folder: Path, lock_fd: int, repository: git.Repository, env: Mapping[str, str]) -> None:
+        #: The checkout.
+        self.path = folder / "tree"
+        self.lock_fd = lock_fd
+        self._folder = folder
+        self._git_dir = folder / "git"
+        self._index = self._git_dir / "index"
+        self._repository = repository
+        self._env = env
+        self._clone: borrowed_git.Clone | None = None
+
+    def checkout(self, commit: str, caches: Sequence[str] = ()) -> None:
+        """The folder is exactly the commit's tracked files and the `caches`; HEAD is detached at it. Raises `Failed`."""
+        with _speaking_of(self._folder):
+            self._clone = borrowed_git.look(self._repository, self._env)
+            try:
+                self._bring(commit, caches)
+            except (Failed, OSError):
+                # A full disk is no damage, and the caches are dear.
+                if shutil.disk_usage(self._folder).free < _FULL:
+                    raise Failed(f"the disk of the scratch folder {self._folder} is full", hint=_HINT) from None
+                self._require(commit)
+                self._throw_away()
+                self._bring(commit, caches)
+
+    def changed(self) -> tuple[str, ...]:
+        """Return the tracked paths whose bytes, kind or executable bit are no longer the commit's. Raises `Failed`."""
+        with _speaking_of(self._folder):
+            self._prepare()
+            if not self._index.exists():  # without it nothing would seem changed
+                raise Failed(f"the scratch folder {self._folder} was removed meanwhile", hint="run it again")
+            return self._differing(self._touched())
+
+    def leftovers(self, caches: Sequence[str] = ()) -> tuple[str, ...]:
+        """Return the topmost paths that are neither tracked nor in `caches`."""
+        with _speaking_of(self._folder):
+            self._prepare()
+            return tuple(sorted(strays.strays(self.path, self._tracked(), caches)))
+
+    def note(self, key: str, value: str) -> None:
+        """The slot remembers the value until its checkout is thrown away."""
+        with _speaking_of(self._folder):
+            files.replace(self._folder / "notes", json.dumps({**self._notes(), key: value}).encode())
+
+    def noted(self, key: str) -> str | None:
+        """Return what was noted, or None."""
+        return self._notes().get(key)
+
+    def _notes(self) -> dict[str, str]:
+        return _read(self._folder / "notes")
+
+    def _bring(self, commit: str, caches: Sequence[str]) -> None:
+        clone = self._prepare()
+        state = self._folder / "state"
+        there = _read(state)
+        wanted = {"commit": commit, "filters": clone.filters}
+        strays.remove(self.path / ".git")
+        (self._git_dir / "index.lock").unlink(missing_ok=True)
+        if there != wanted:
+            state.unlink(missing_ok=True)
+        if not self._same_attributes(there, wanted):
+            for path in self._tracked().files:
+                if path.startswith(tuple(f"{cache}/" for cache in caches)):
+                    strays.remove(self.path / path)
+            self._index.unlink(missing_ok=True)
+        for path in strays.strays(self.path, self._tracked(), caches):
+            strays.remove(self.path / path)
+        if there != wanted or not self._index.exists():
+            self._read_tree(commit)
+        if self._touched():
+            strays.open_up(self.path)
+            self._read_tree(commit)
+            if paths := self._differing(self._touched()):
+                raise Failed(f"{paths[0]} in the scratch checkout {self.path} cannot be made the commit's", hint=_HINT)
+        self._give_git(commit, clone)
+        if there != wanted:
+            files.replace(state, json.dumps(wanted).encode())
+
+    def _prepare(self) -> borrowed_git.Clone:
+        """The checkout's folder and our git directory are here, the latter with our configuration."""
+        clone = self._clone = self._clone or borrowed_git.look(self._repository, self._env)
+        made = self._git_dir / "made"
+        if not made.exists() or made.read_text() != clone.object_format:
+            self._throw_away()
+            borrowed_git.make(self._git_dir, clone, self._env)
+            made.write_text(clone.object_format)
+        borrowed_git.write(self._git_dir, clone, base=(self._git_dir / "base").read_bytes())
+        if self.path.is_symlink() or not self.path.is_dir():
+            strays.remove(self.path)
+            self.path.mkdir()
+        strays.allow(os.fspath(self.path))
+        return clone
+
+    def _same_attributes(self, there: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+        """Tell whether git's own switch would be right: it leaves files alone whose attributes alone have changed."""
+        if not there or there["filters"] != wanted["filters"] or not self._index.exists():
+            return False
+        if there == wanted:
+            return True
+        commits = there["commit"], wanted["commit"]
+        done = self._git("diff-tree", "-r", "--name-only", "-z", *commits, "--", ":(top,glob)**/.gitattributes")
+        return done.returncode == 0 and not done.stdout
+
+    def _git(self, *args: str | Path, input: bytes = b"") -> process.Completed:
+        where = [f"--git-dir={self._git_dir}", f"--work-tree={self.path}"]
+        env = borrowed_git.environment(self._env)
+        # When we are killed git goes on: as long as it writes, the slot is not free.
+        return process.run(["git", *where, *args], cwd=self.path, env=env, input=input, pass_fds=[self.lock_fd])
+
+    def _require_git(self, *args: str | Path, input: bytes = b"") -> bytes:
+        done = self._git(*args, input=input)
+        if done.returncode:
+            hint = "bring its large files with `git lfs fetch`, then run it again" if b"lfs" in done.stderr else _HINT
+            raise Failed(f"git {args[0]} failed in the scratch checkout {self.path}: {done.words}", hint=hint)
+        return done.stdout
+
+    def _read_tree(self, commit: str) -> None:
+        self._require_git("read-tree", "--reset", "-u", commit)
+
+    def _tracked(self) -> strays.Tracked:
+        if not self._index.exists():
+            return strays.Tracked()
+        return strays.tracked(self._require_git("ls-files", "-s", "-z"))
+
+    def _touched(self) -> list[str]:
+        """Return the tracked paths whose inode says that something was done to them."""
+        question = ("diff-files", "--name-only", "-z", "--ignore-submodules=all")
+        done = self._git(*question)
+        if done.stderr:  # what it may not look at it passes over, and succeeds
+            strays.open_up(self.path)
+        listing = self._require_git(*question) if done.stderr or done.returncode else done.stdout
+        return os.fsdecode(listing).split("\0")[:-1]
+
+    def _differing(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Return those of `names` that are not what git would check out for them."""
+        if not names:
+            return ()
+        compare = self._folder / "compare"
+        strays.remove(compare)
+        try:
+            self._require_git("checkout-index", "-q", "-z", "--stdin", f"--prefix={compare}/", input=_joined(names))
+            return tuple(sorted(name for name in names if not _same(self.path / name, compare / name)))
+        finally:
+            strays.remove(compare)
+
+    def _give_git(self, commit: str, clone: borrowed_git.Clone) -> None:
+        """The checkout has a repository of its own, which a suite may do with as it likes."""
+        inside = self.path / ".git"
+        inside.mkdir()
+        objects = (self._git_dir / "objects",)  # what a partial clone's checkout has fetched
+        borrowed_git.write(inside, clone, base=(self._git_dir / "base").read_bytes(), extra_objects=objects)
+        borrowed_git.show(inside, clone, commit)
+        shutil.copy2(self._index, inside / "index")
+
+    def _require(self, commit: str) -> None:
+        """The clone has the commit. Raises `Failed`."""
+        question = ("cat-file", "-e", f"{commit}^{{commit}}")
+        if self._repository.run(*question).returncode and self._git(*question).returncode:
+            raise Failed(f"the commit {commit[:12]} is not in this clone", hint="`git fetch`, then run it again")
+
+    def _throw_away(self) -> None:
+        """Nothing is in the slot; what cannot be removed (another user's files) is out of the way."""
+        for name in ("state", "notes"):
+            (self._folder / name).unlink(missing_ok=True)
+        for path in (self.path, self._git_dir):
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(self._folder / f"trash-{path.name}-{time.time_ns()}")
+        for path in self._folder.glob("trash-*"):
+            with contextlib.suppress(OSError):
+                strays.remove(path)
+
+
+def _joined(names: Sequence[str]) -> bytes:
+    return b"".join(os.fsencode(name) + b"\0" for name in names)
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Tell whether two paths have the same kind, content and executable bit."""
+    try:
+        modes = [path.lstat().st_mode for path in (one, other)]
+    except OSError:
+        return False
+    kinds = [(stat.S_IFMT(mode), mode & stat.S_IXUSR if stat.S_ISREG(mode) else 0) for mode in modes]
+    if kinds[0] != kinds[1]:
+        return False
+    if stat.S_ISLNK(modes[0]):
+        return one.readlink() == other.readlink()
+    return os.access(one, os.R_OK) and filecmp.cmp(one, other, shallow=False)

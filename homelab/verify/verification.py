@@ -1,0 +1,214 @@
+"""Proof that a commit passes: looked up where it is remembered, made by running what is missing.
+
+`Verified` is what landing pushes, and nothing but `ensure` and `waive` make one. How a run is made is
+`homelab.verify.runner`'s.
+"""
+
+import contextlib
+import platform
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from homelab import output
+from homelab.errors import Failed, HomelabError, Refused
+from homelab.git.objects import Objects
+from homelab.git.repository import Repository
+from homelab.policy.policy import Policy
+from homelab.verify import receipts, runner, suites
+from homelab.verify.runner import CACHED, FAILED, PASSED, SKIPPED, TIMEOUT, Abandoned, Reporter, Result, Silent, tail
+from homelab.verify.suites import Demand, Run
+
+_MAKER = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A commit whose tree passed what its target demands, or which a person let pass. Made by this module alone."""
+
+    commit: str
+    tree: str
+    results: tuple[Result, ...]
+    #: Whether it passed; a waived commit has not.
+    passed: bool
+    maker: object
+
+    def __post_init__(self) -> None:
+        """Nobody else has the maker's mark."""
+        if self.maker is not _MAKER:
+            raise TypeError("a Verified is made by verification.ensure or verification.waive")
+
+
+class Unverifiable(Refused):
+    """No suite is configured or detected, or none of those detected ran a test."""
+
+
+class Red(Failed):
+    """A suite is not green."""
+
+    def __init__(self, message: str, results: Sequence[Result], *, hint: str, next: str | None = None) -> None:
+        found = documents(results)
+        super().__init__(message, hint=hint, next=next, fields={"suites": found}, evidence=evidence(found))
+        self.results = tuple(results)
+
+
+def evidence(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return what shows that results are not green: why, and the last lines of each log."""
+    shown = []
+    for row in found:
+        if row["result"] not in (PASSED, CACHED) and row["log"]:
+            with contextlib.suppress(OSError):
+                shown.append(
+                    (f"{row['name']} ({row['dir']}): {row['reason']}; the log is {row['log']}", tail(Path(row["log"])))
+                )
+    return shown
+
+
+def documents(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return results as answers in JSON have them."""
+    return [result.document() for result in results]
+
+
+def demanded(repository: Repository, objects: Objects, tree: str, policies: Sequence[Policy]) -> Demand:
+    """Return what a tree needs by its policies."""
+    return suites.demand(objects, tree, policies, suites.filters(repository))
+
+
+def lookup(repository: Repository, demand: Demand) -> tuple[list[Result], list[Run]]:
+    """Return what is remembered as green, and what would have to be run.
+
+    Runs that were vacuous everywhere prove nothing together, so they are to be run again.
+    """
+    known: list[Result] = []
+    missing: list[Run] = []
+    for run in demand.runs:
+        receipt = receipts.load(repository, run.key)
+        if receipt is None:
+            missing.append(run)
+        else:
+            known.append(Result(run, CACHED, 0.0, flaky=receipt.flaky, vacuous=receipt.vacuous))
+    if known and all(result.vacuous for result in known) and not missing:
+        return [], [result.run for result in known]
+    return known, missing
+
+
+def ensure(
+    repository: Repository,
+    commit: str,
+    demand: Demand,
+    *,
+    fresh: bool = False,
+    reporter: Reporter | None = None,
+    abandoned: Abandoned | None = None,
+) -> Verified:
+    """Return proof that the commit passes, having run what was missing (all of it when `fresh`).
+
+    Raises `Unverifiable` when there is nothing to run, `Red` when something is not green.
+    """
+    if not demand.verifiable:
+        raise Unverifiable(
+            "nothing can verify this: no suite is configured and none is detected",
+            hint="write one with `homelab init`; for this once `homelab work land` takes --verify-cmd CMD or --no-verify",
+            next="homelab init",
+        )
+    if not fresh and receipts.load(repository, demand.whole):
+        known = tuple(Result(run, CACHED, 0.0) for run in demand.runs)
+        return Verified(commit, demand.tree, known, True, _MAKER)
+    known_now, missing = ([], list(demand.runs)) if fresh else lookup(repository, demand)
+    for run in missing:
+        for path in run.missing:
+            output.warn(f"note: {run.label} names the input {path}, which {commit[:12]} does not have")
+    made = runner.make(
+        repository,
+        commit,
+        missing,
+        lambda result: _remember(repository, result.run.key, result.run.suite.name, [result], commit),
+        reporter or Reporter(),
+        abandoned,
+    )
+    by_key = {result.run.key: result for result in (*known_now, *made)}
+    results = tuple(by_key[run.key] for run in demand.runs)
+    _require_green(commit, results)
+    _remember(repository, demand.whole, "policy", results, commit)
+    return Verified(commit, demand.tree, results, True, _MAKER)
+
+
+def _require_green(commit: str, results: Sequence[Result]) -> None:
+    """All are green, and one at least ran a test. Raises `Red` or `Unverifiable`."""
+    if red := [result for result in results if not result.is_green]:
+        raise _red(commit, results, red)
+    if results and all(result.vacuous for result in results):
+        raise Unverifiable(
+            f"{results[0].run.label} ran no test, so nothing is verified",
+            hint="add a test, or name what verifies this in homelab.toml (`homelab init`)",
+            next="homelab init",
+            fields={"suites": documents(results)},
+        )
+
+
+class Guess:
+    """A verification that goes on beside another, and of which only a red is of interest: a green is remembered anyway."""
+
+    def __init__(self, repository: Repository, commit: str, demand: Demand, abandoned: Abandoned) -> None:
+        self._red: Red | None = None
+        self._stop = threading.Event()
+
+        def work() -> None:
+            try:
+                ensure(repository, commit, demand, reporter=Silent(), abandoned=lambda: self._stop.is_set() or abandoned())
+            except Red as red:
+                self._red = None if abandoned() else red  # what was ended half-way is no verdict
+            except HomelabError:
+                pass  # the run that counts will meet it again, and tell
+
+        self._thread = threading.Thread(target=work, daemon=True)
+        if demand.runs:
+            self._thread.start()
+
+    def red(self) -> Red | None:
+        """Return the red that was found, the verification having ended."""
+        while self._thread.is_alive():  # a wait without limit would not let a signal's handler run
+            self._thread.join(0.1)
+        return self._red
+
+    def stop(self) -> None:
+        """Nothing of it runs."""
+        self._stop.set()
+        self.red()
+
+
+def waive(commit: str, tree: str) -> Verified:
+    """Return a person's word that the commit may land as it is."""
+    return Verified(commit, tree, (), False, _MAKER)
+
+
+def _red(commit: str, results: Sequence[Result], red: Sequence[Result]) -> Red:
+    first = next((result for result in red if result.result != SKIPPED), red[0])
+    more = f" and {len(red) - 1} more" if len(red) > 1 else ""
+    what = {FAILED: "is red", TIMEOUT: "timed out", SKIPPED: "was not run"}[first.result]
+    hint = f"mend it, commit, and run it again; the whole log is {first.log}" if first.log else "mend it and run it again"
+    return Red(f"{first.run.label}{more} {what} on {commit[:12]}", results, hint=hint)
+
+
+def _remember(repository: Repository, key: str, name: str, results: Sequence[Result], commit: str) -> None:
+    """A receipt stands under the key; where nothing can be written that is said, and the result still counts now."""
+    run = results[0].run if len(results) == 1 and name != "policy" else None
+    receipt = receipts.Receipt(
+        key=key,
+        name=name,
+        dir=run.dir if run else ".",
+        run=run.suite.run if run else "",
+        seconds=round(sum(result.seconds for result in results), 3),
+        finished=output.now(),
+        user=output.user(),
+        host=platform.node(),
+        commit=commit,
+        flaky=any(result.flaky for result in results),
+        vacuous=bool(results) and all(result.vacuous for result in results),
+    )
+    try:
+        receipts.record(repository, receipt)
+    except OSError as error:
+        output.warn(f"note: the result cannot be remembered: {error.strerror} ({error.filename})")

@@ -1,0 +1,1 @@
+"""Linked worktrees: start, list, clean."""

@@ -1,0 +1,217 @@
+"""Removing finished work: a worktree and its branch go when everything in them is on the target, or when forced.
+
+Judged on what the remote has now, all reasons at once; how it goes is `homelab.worktrees.remove`'s. The main worktree is never
+removed, and a worktree that holds another only together with it.
+"""
+
+import contextlib
+import difflib
+import os
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from homelab import output
+from homelab.errors import Failed, Refused, Unreachable, Usage
+from homelab.git import repository as git
+from homelab.git.objects import Objects
+from homelab.git.repository import Repository
+from homelab.policy import policy
+from homelab.policy.policy import Aim
+from homelab.system.occupants import occupants
+from homelab.worktrees import landed, registry, remove
+from homelab.worktrees import names as topic
+from homelab.worktrees.registry import Layout, Worktree
+from homelab.worktrees.remove import Work
+from homelab.worktrees.unsaved import leftovers
+
+_HERE = "in use: you are in it"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Why work stays; it may go when there is no reason. `fresh` work has no commit yet and goes only when named."""
+
+    work: Work
+    reasons: tuple[str, ...]
+    #: Reasons that force does not override.
+    firm: tuple[str, ...] = ()
+    fresh: bool = False
+    #: Everything committed in it is on the target, and something was.
+    landed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a cleaning has removed, each with the command that brings its commits back, and what it has left."""
+
+    removed: tuple[tuple[Work, str | None], ...]
+    kept: tuple[Judged, ...]
+
+
+def clean(
+    repository: Repository, objects: Objects, names: Sequence[str], *, sweep: bool = False, force: bool = False
+) -> Outcome:
+    """The named work is gone, all of it or none; with `sweep` whatever has landed is gone (among the named, if any).
+
+    Raises `Usage` for an unknown name, `Refused` with every reason, `Unreachable` when what has landed cannot be told.
+    """
+    if not names and not sweep:
+        raise Usage("nothing is named to clean", hint="`homelab work clean TOPIC`, or --landed for all that has landed")
+    remove.empty_trash(repository)
+    aim = policy.aim(repository, objects)
+    plan = registry.layout(repository, aim.config.work)
+    found = _found(plan, names)
+    target = _target(repository, aim, force=force and not sweep)
+    with registry.exclusive(repository):
+        found = _found(plan, names)
+        judged = [_judge(plan, aim, target, work, found) for work in found]
+        going, kept = _decide(plan, judged, sweep=sweep, force=force)
+        # The innermost first: a worktree may stand in another that goes with it.
+        going.sort(key=lambda work: len(work.path.parts) if work.path else 0, reverse=True)
+        return Outcome(tuple((work, remove.remove(plan, aim, work)) for work in going), tuple(kept))
+
+
+def _found(plan: Layout, names: Sequence[str]) -> list[Work]:
+    """Return the named work, each once, or all worktrees but the main one."""
+    entries = registry.registered(plan.repository)
+    if not names:
+        return [_of(plan, entry) for entry in entries if not entry.is_main]
+    return list({work.name: work for work in (_named(plan, entries, name) for name in names)}.values())
+
+
+def _of(plan: Layout, entry: Worktree) -> Work:
+    return Work(plan.topic(entry) or str(entry.path), entry, entry.branch, entry.head)
+
+
+def _named(plan: Layout, entries: Iterable[Worktree], name: str) -> Work:
+    """Return the work that a topic, a branch or a whole path names; a part of a path names nothing."""
+    linked = [entry for entry in entries if not entry.is_main]
+    for entry in entries:
+        if entry.is_main and name and name in (str(plan.root), entry.branch):
+            raise Refused(f"{name} is the main worktree: it is never removed", hint="`homelab work list` names the others")
+    for matches in (
+        [entry for entry in linked if str(entry.path) in (name, f"{plan.directory}/{name}")],
+        [entry for entry in linked if plan.topic(entry) == name],
+        [entry for entry in linked if name == entry.branch],
+    ):
+        if matches:
+            return _of(plan, matches[0])
+    known = [plan.topic(entry) or str(entry.path) for entry in linked]
+    if name not in known:
+        topic.check(name)
+    branch = plan.branch(name)
+    if tip := plan.repository.oid(f"refs/heads/{branch}"):
+        if any(entry.branch == branch for entry in entries):
+            raise Refused(f"{branch} is checked out in the main worktree", hint=f"`git -C {plan.root} switch -` frees it")
+        return Work(name, None, branch, tip)
+    near = difflib.get_close_matches(name, known, 1)
+    raise Usage(
+        f"there is no worktree or branch of the topic {output.line(name)}",
+        hint=f"did you mean `{near[0]}`?" if near else "`homelab work list` names them",
+    )
+
+
+def _target(repository: Repository, aim: Aim, *, force: bool) -> str | None:
+    """Return the target's tip as the remote has it now; None where there is none to judge by."""
+    if aim.remote is None or aim.target is None:
+        return None
+    try:
+        return git.fetch_branch(repository, aim.remote, aim.target)
+    except (Unreachable, Failed) as error:
+        if not force:
+            raise Unreachable(error.message, hint=error.hint) from None
+        output.warn(f"{error.message}; forced, it is not asked what has landed")
+        return repository.oid(f"refs/remotes/{aim.remote}/{aim.target}")
+
+
+def _judge(plan: Layout, aim: Aim, target: str | None, work: Work, going: Sequence[Work]) -> Judged:
+    repository, reasons, firm = plan.repository, [], []
+    if (entry := work.worktree) is not None:
+        firm = _firm(repository, entry, {other.path for other in going})
+        reasons += _standing(plan, entry)
+    unlanded, fresh = _commits(repository, aim, target, work)
+    return Judged(work, (*firm, *reasons, *unlanded), tuple(firm), fresh, landed=not unlanded and not fresh)
+
+
+def _firm(repository: Repository, entry: Worktree, going: set[Path | None]) -> list[str]:
+    inner = registry.nested(registry.registered(repository), entry.path)
+    firm = [f"nested: it holds the worktree {output.line(str(one.path))}" for one in inner if one.path not in going]
+    with contextlib.suppress(OSError):
+        if Path.cwd().is_relative_to(entry.path):
+            firm.insert(0, _HERE)
+    return firm
+
+
+def _standing(plan: Layout, entry: Worktree) -> list[str]:
+    reasons, moved = [], plan.path(plan.topic(entry) or "")
+    if entry.lock is not None:
+        reasons.append(f"locked: {output.line(entry.lock) or 'no reason was given'}")
+    if entry.missing:
+        if os.path.lexists(entry.path):
+            reasons.append("unreadable: its .git is gone; `git worktree repair` may bring it back")
+        elif moved != entry.path and os.path.lexists(moved / ".git"):
+            reasons.append(f"moved: it seems to stand at {moved} now; `git worktree repair {moved}` tells git")
+        return reasons
+    reasons += [f"in use: process {one.pid} ({output.line(one.name)}) works in it" for one in occupants(entry.path)]
+    return [*reasons, *leftovers(entry.path, plan.repository.common_dir, plan.repository.worktree)]
+
+
+def _commits(repository: Repository, aim: Aim, target: str | None, work: Work) -> tuple[list[str], bool]:
+    """Return the reasons that the work's commits give, and whether it has none of its own yet."""
+    if work.tip is None:
+        return [], True
+    if target and landed.proof(repository, target, work.tip):
+        return [], not work.branch or not landed.begun(repository, target, work.branch, work.tip)
+    where = f"{aim.remote}/{aim.target}"
+    elsewhere = landed.pushed(repository, work.tip)
+    if not work.branch and (elsewhere or _on_a_branch(repository, work.tip)):
+        return [], False
+    if not target:
+        return ["unlanded: there is no target on a remote to tell what has landed"], False
+    commits = landed.missing(repository, target, work.tip)
+    shown = "; ".join(output.line(commit) for commit in commits[:3]) + (" …" if len(commits) > 3 else "")
+    note = f", pushed as {elsewhere}" if elsewhere else ""
+    return [f"unlanded: {len(commits)} {'commit' if len(commits) == 1 else 'commits'} not on {where}{note}: {shown}"], False
+
+
+def _on_a_branch(repository: Repository, tip: str) -> bool:
+    return bool(repository.line("for-each-ref", f"--contains={tip}", "--count=1", "--format=x", "refs/heads"))
+
+
+def _decide(plan: Layout, judged: Sequence[Judged], *, sweep: bool, force: bool) -> tuple[list[Work], list[Judged]]:
+    """Return what goes and what stays. Raises `Refused` when something that was named has to stay."""
+    if sweep:
+        going = [one for one in judged if one.landed and not (one.firm if force else one.reasons)]
+        return [one.work for one in going], [_with_fresh(one) for one in judged if one not in going]
+    staying = [one for one in judged if (one.firm if force else one.reasons)]
+    if staying:
+        raise _refusal(plan, staying, force=force)
+    return [one.work for one in judged], []
+
+
+def _with_fresh(judged: Judged) -> Judged:
+    return replace(judged, reasons=(*judged.reasons, *(["fresh: it has no commit yet"] if judged.fresh else [])))
+
+
+def _refusal(plan: Layout, staying: Sequence[Judged], *, force: bool) -> Refused:
+    rows = []
+    for one in staying:
+        rows.append(f"{output.line(one.work.name)} is not removed:")
+        rows += [f"  {reason}" for reason in (one.firm if force else one.reasons)]
+    hint = "land or move away what is named (`homelab work land`), then run it again; --force destroys it"
+    command = None
+    if any(_HERE in one.firm for one in staying):
+        command = f"cd {shlex.quote(str(plan.root))}"
+        hint = f"`{command}`, then run it again"
+    elif force:
+        hint = "name the inner worktree as well, or clean it first"
+    return Refused("\n".join(rows), hint=hint, next=command, fields={"removed": [], "kept": [as_json(one) for one in staying]})
+
+
+def as_json(judged: Judged) -> dict[str, object]:
+    """Return why work stays, for an answer in JSON."""
+    work = judged.work
+    path = str(work.path) if work.path else None
+    return {"topic": work.name, "path": path, "branch": work.branch, "reasons": list(judged.reasons)}

@@ -1,0 +1,162 @@
+"""The worktrees of a clone: which there are, where a topic's stands, and what may stand beside it.
+
+Git's own list is the truth; folders are never matched by a part of their path, and one worktree never stands inside
+another. Making and removing them is `homelab.worktrees.start` and `homelab.worktrees.clean`, both under `exclusive`.
+"""
+
+import contextlib
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+from homelab.errors import Refused, Usage
+from homelab.git.repository import Repository
+from homelab.policy.config import Work
+from homelab.system import files
+from homelab.worktrees import names as topic
+
+_HEADS = "refs/heads/"
+#: Names the main worktree of a clone whose git directory stands apart.
+_ROOT = "main-worktree"
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """A worktree as git has it registered."""
+
+    path: Path
+    #: The commit it is at; None where its branch has none yet.
+    head: str | None
+    #: The branch's short name; None when detached.
+    branch: str | None
+    is_main: bool = False
+    #: Why it is locked, "" where no reason was given; None when it is not.
+    lock: str | None = None
+
+    @property
+    def missing(self) -> bool:
+        """Tell whether its folder is gone, or is no longer this worktree."""
+        return not os.path.lexists(self.path / ".git") and not self.is_main
+
+
+def registered(repository: Repository) -> tuple[Worktree, ...]:
+    """Return the worktrees, the main one first where there is one (a bare repository has none)."""
+    found = []
+    for number, record in enumerate(repository.out("worktree", "list", "--porcelain", "-z").split("\0\0")):
+        fields = dict(part.partition(" ")[::2] for part in record.strip("\0").split("\0"))
+        if "worktree" in fields and "bare" not in fields:
+            found.append(_worktree(fields, is_main=number == 0))
+    return tuple(found)
+
+
+def _worktree(fields: dict[str, str], *, is_main: bool) -> Worktree:
+    head, ref = fields.get("HEAD", ""), fields.get("branch", "")
+    return Worktree(
+        path=Path(fields["worktree"]),
+        head=head if head.strip("0") else None,
+        branch=ref.removeprefix(_HEADS) if ref else None,
+        is_main=is_main,
+        lock=fields.get("locked"),
+    )
+
+
+def exclusive(repository: Repository) -> AbstractContextManager[None]:
+    """Nobody else registers or removes worktrees meanwhile; of 24 unguarded `git worktree add` 11 to 24 succeed."""
+    return files.locked(repository.state / "locks" / "worktrees")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the worktrees of a clone stand, and what their branches are called."""
+
+    #: The clone seen from its main worktree: a new worktree takes over the sparse patterns of where git runs.
+    repository: Repository
+    root: Path
+    #: The folder of the started worktrees, links resolved, as git registers them.
+    directory: Path
+    #: The same folder from the root, as it is written in a pattern of ignored files.
+    name: str
+    pattern: str
+
+    def path(self, name: str) -> Path:
+        """Return where a topic's worktree stands."""
+        return self.directory / name
+
+    def branch(self, name: str) -> str:
+        """Return the branch of a topic. Raises `Usage` when ``[work] branch`` makes a name that git does not take."""
+        made = topic.branch(self.pattern, name)
+        if self.repository.run("check-ref-format", f"{_HEADS}{made}").returncode or made.startswith("-"):
+            raise Usage(f"'{made}' is no name for a branch", hint="mend [work] branch in homelab.toml, or take another topic")
+        return made
+
+    def topic(self, worktree: Worktree) -> str | None:
+        """Return the topic of a worktree, by its place, else by its branch; None for what `start` did not make."""
+        if worktree.is_main:
+            return None
+        if worktree.path != self.directory and worktree.path.is_relative_to(self.directory):
+            return str(worktree.path.relative_to(self.directory))
+        return topic.of_branch(self.pattern, worktree.branch) if worktree.branch else None
+
+
+def layout(repository: Repository, work: Work) -> Layout:
+    """Return where worktrees stand. Raises `Refused` when the main worktree cannot be told from here."""
+    root = _root(repository).resolve()
+    bare = repository.line("--git-dir", str(repository.common_dir), "config", "--type=bool", "core.bare") == "true"
+    main = Repository(repository.common_dir, repository.common_dir, None if bare else root)
+    return Layout(main, root, (root / work.directory).resolve(), work.directory, work.branch)
+
+
+def _root(repository: Repository) -> Path:
+    """Return the main worktree, or the folder of a bare layout that worktrees stand in."""
+    common = repository.common_dir
+    if not repository.is_linked and repository.worktree:
+        return repository.worktree
+    if configured := repository.line("config", "--file", str(common / "config"), "core.worktree"):
+        return common / configured
+    if common.name == ".git" or _points_at(common.parent / ".git", common):
+        return common.parent
+    if repository.line("config", "--file", str(common / "config"), "--type=bool", "core.bare") == "true":
+        return common
+    with contextlib.suppress(OSError):
+        remembered = Path(os.fsdecode((repository.state / _ROOT).read_bytes()))
+        if _points_at(remembered / ".git", common):
+            return remembered
+    raise Refused(
+        "git does not tell from here where the main worktree is: its git directory stands apart",
+        hint="change into the main worktree and run it again",
+    )
+
+
+def remember(plan: Layout) -> None:
+    """The main worktree is known from the linked ones too, where git alone would not tell it there."""
+    file = plan.repository.state / _ROOT
+    if (plan.root / ".git").is_file() and not file.exists():
+        files.replace(file, os.fsencode(plan.root))
+
+
+def _points_at(file: Path, git_dir: Path) -> bool:
+    """Tell whether this is a ``.git`` file that names the git directory, as in a ``.bare`` layout."""
+    try:
+        words = os.fsdecode(file.read_bytes()).strip()
+    except OSError:
+        return False
+    target = words.removeprefix("gitdir:").strip()
+    return words.startswith("gitdir:") and (file.parent / target).resolve() == git_dir.resolve()
+
+
+def nested(worktrees: tuple[Worktree, ...], path: Path) -> list[Worktree]:
+    """Return the worktrees that stand somewhere below a path."""
+    return [other for other in worktrees if other.path != path and other.path.is_relative_to(path)]
+
+
+def require_room(worktrees: tuple[Worktree, ...], layout: Layout, path: Path) -> None:
+    """A new worktree at this path neither holds another nor stands in one. Raises `Refused`."""
+    inner = nested(worktrees, path)
+    outer = [other for other in worktrees if not other.is_main and path != other.path and path.is_relative_to(other.path)]
+    if other := next(iter([*inner, *outer]), None):
+        words = "would hold" if inner else "would stand in"
+        raise Refused(
+            f"{path} {words} the worktree {other.path}: worktrees are never nested",
+            hint=f"take another topic; `homelab work clean {layout.topic(other) or other.path}` removes that one",
+        )

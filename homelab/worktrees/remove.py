@@ -1,0 +1,131 @@
+"""How work goes: the folder is renamed away first and deleted last, and the branch by compare and swap with what was judged.
+
+Killed anywhere, the same command run again ends the job. Whether work may go is `homelab.worktrees.clean`'s.
+"""
+
+import contextlib
+import os
+import secrets
+import shlex
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from homelab import output
+from homelab.errors import Failed
+from homelab.git.repository import Repository
+from homelab.policy.policy import Aim
+from homelab.system import files
+from homelab.worktrees import registry as worktree
+from homelab.worktrees.registry import Layout, Worktree
+
+#: How a folder is called that could not leave its file system.
+_BESIDE = ".homelab-trash-"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to go: a worktree with its branch, or a branch alone that has lost its worktree."""
+
+    name: str
+    worktree: Worktree | None
+    branch: str | None
+    tip: str | None
+
+    @property
+    def path(self) -> Path | None:
+        """Where its folder stands, or stood."""
+        return self.worktree.path if self.worktree else None
+
+
+def remove(plan: Layout, aim: Aim, work: Work) -> str | None:
+    """Return the command that brings the commits back, once folder, registration and branch are gone.
+
+    The branch stays, and None is returned, where it is protected, in use elsewhere, or was moved since it was judged.
+    """
+    repository = plan.repository
+    if entry := work.worktree:
+        if os.path.lexists(entry.path):
+            _move_away(repository, entry.path)
+        repository.out("worktree", "remove", "--force", "--force", "--", str(entry.path))
+        _remove_empty(plan, entry.path.parent)
+    if not work.tip or (work.branch and not _delete_branch(repository, aim, work.branch, work.tip)):
+        return None
+    undo = f"git branch {shlex.quote(work.branch or f'rescued-{work.tip[:10]}')} {work.tip}"
+    output.say(f"undo: {undo}")
+    return undo
+
+
+def _delete_branch(repository: Repository, aim: Aim, branch: str, tip: str) -> bool:
+    if aim.protects(branch) or any(other.branch == branch for other in worktree.registered(repository)):
+        return False
+    done = repository.run("update-ref", "--no-deref", "-d", f"refs/heads/{branch}", tip)
+    if done.returncode:
+        output.warn(f"the branch {branch} stays: {done.words}")
+        return False
+    repository.run("config", "--remove-section", f"branch.{branch}")
+    return True
+
+
+def _remove_empty(plan: Layout, folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        while folder != plan.directory and folder.is_relative_to(plan.directory):
+            folder.rmdir()
+            folder = folder.parent
+
+
+def _trash(repository: Repository) -> Path:
+    return repository.state / "trash"
+
+
+def _move_away(repository: Repository, path: Path) -> None:
+    """The folder is out of the way, whole, in a place that `empty_trash` knows."""
+    trash = _trash(repository)
+    trash.mkdir(parents=True, exist_ok=True)
+    name = secrets.token_hex(8)
+    if path.lstat().st_dev == trash.stat().st_dev:
+        with contextlib.suppress(OSError):  # two mounts of one file system share the number, and refuse the rename
+            path.rename(trash / name)
+            return
+    beside = path.with_name(f"{_BESIDE}{name}")
+    files.replace(trash / f"{name}.at", os.fsencode(beside))
+    try:
+        path.rename(beside)
+    except OSError as error:
+        raise Failed(
+            f"{path} cannot be moved away: {error.strerror}", hint=f"`ls -ld {path} {path.parent}` shows whose it is"
+        ) from None
+
+
+def empty_trash(repository: Repository) -> None:
+    """What was moved away is deleted, also what a killed run had left; what cannot be deleted is named."""
+    trash = _trash(repository)
+    if not trash.is_dir():
+        return
+    with worktree.exclusive(repository):
+        rubbish = list(trash.iterdir())
+    for path in rubbish:
+        if path.suffix == ".at":
+            with contextlib.suppress(OSError):
+                beside = Path(os.fsdecode(path.read_bytes()))
+                if beside.name.startswith(_BESIDE):
+                    _delete(beside)
+                if not os.path.lexists(beside):
+                    path.unlink()
+        else:
+            _delete(path)
+
+
+def _delete(path: Path) -> None:
+    if not path.is_dir() or path.is_symlink():
+        path.unlink(missing_ok=True)
+        return
+    shutil.rmtree(path, ignore_errors=True)
+    if not path.exists():
+        return
+    for place, _, _ in os.walk(path):  # read-only folders, as Go's module cache has them
+        with contextlib.suppress(OSError):
+            Path(place).chmod(0o700)
+    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():
+        output.warn(f"{path} cannot be deleted; it is out of the way, and nothing in it is needed")

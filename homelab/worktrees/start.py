@@ -1,0 +1,195 @@
+"""Starting work: a topic's worktree on its branch, off the fetched target.
+
+What is there already is given back and never made a second time; what stands in the way is left alone and named. How a
+worktree is made, whole or not at all, is `homelab.worktrees.create`'s.
+"""
+
+import os
+from pathlib import Path
+
+from homelab import output
+from homelab.errors import Failed, Refused, Unreachable, Usage
+from homelab.git import repository as git
+from homelab.git.objects import Objects
+from homelab.git.repository import Repository
+from homelab.gitcrypt import linked
+from homelab.policy import policy
+from homelab.policy.policy import Aim
+from homelab.worktrees import create, names, registry
+from homelab.worktrees.create import Started
+from homelab.worktrees.registry import Layout, Worktree
+
+
+def start(repository: Repository, objects: Objects, name: str, *, revision: str | None = None) -> Started:
+    """The topic has a worktree and a branch; both were there, or were made off `revision`, else off the fetched target.
+
+    Raises `Usage` for a bad topic or revision, `Refused` where something stands in the way, `Unreachable`, `Failed`.
+    """
+    names.check(name)
+    aim = policy.aim(repository, objects)
+    plan = registry.layout(repository, aim.config.work)
+    with create.alone(plan, name) as fd:
+        if (record := create.interrupted(plan, name)) and (finished := create.finish(plan, name, record, aim, fd)):
+            return finished
+        with registry.exclusive(repository):
+            there = _started(plan, name, plan.branch(name))
+            if there:
+                _keep_sealed(plan, there.branch and f"refs/heads/{there.branch}")
+        if there:
+            return there
+        wanted = _revision(repository, revision)
+        tips = _ask(repository, aim, plan.branch(name), optional=wanted is not None)
+        _fetch(repository, aim, tips, plan.branch(name), target=wanted is None)
+        aim = policy.aim(repository, objects, ask=False)
+        plan = registry.layout(repository, aim.config.work)
+        return _make(plan, name, aim, tips, wanted, fd)
+
+
+def _make(plan: Layout, name: str, aim: Aim, tips: dict[str, str], wanted: str | None, fd: int) -> Started:
+    branch, path = plan.branch(name), plan.path(name)
+    record: create.Record | None = None
+    try:
+        with registry.exclusive(plan.repository):
+            if there := _started(plan, name, branch):
+                return there
+            registry.require_room(registry.registered(plan.repository), plan, path)
+            _require_folder(plan, path)
+            base = _base(plan.repository, aim, branch, tips, wanted)
+            registry.remember(plan)
+            _keep_sealed(plan, base or f"refs/heads/{branch}")
+            record = create.Record(str(path), branch, base, create.missing_folders(path))
+            create.write(plan, name, record)
+            create.ignore(plan, name)
+            create.register(plan.repository, record)
+        create.fill(record, fd)
+    except BaseException:
+        if record:
+            create.undo(plan, name, record)
+        raise
+    return create.prepare(plan, name, record, aim)
+
+
+def _keep_sealed(plan: Layout, revision: str | None) -> None:
+    """Where git-crypt is used, plain git works in the worktree and its secrets stay ciphertext, which is said."""
+    if revision and linked.protect(plan.repository, revision):
+        linked.say(plan.repository.worktree)
+
+
+def _started(plan: Layout, name: str, branch: str) -> Started | None:
+    """Return the worktree that the topic has, or None; a registration whose folder is gone has been taken back."""
+    path = plan.path(name)
+    for entry in registry.registered(plan.repository):
+        if entry.path != path and entry.branch != branch:
+            continue
+        if entry.is_main:
+            raise Refused(
+                f"{branch} is checked out in the main worktree {plan.root}",
+                hint=f"`git -C {plan.root} switch -` frees it",
+            )
+        if not entry.missing:
+            if entry.branch != branch:
+                output.say(f"{path} is there, on {entry.branch or 'a detached HEAD'} instead of {branch}")
+            return Started(name, entry.path, entry.branch, None, created=False)
+        _forget(plan, entry, path)
+    return None
+
+
+def _forget(plan: Layout, entry: Worktree, path: Path) -> None:
+    """Git no longer has the worktree, whose folder is gone. Raises `Refused` when it is locked, or was only moved."""
+    if entry.path != path and os.path.lexists(path / ".git"):
+        raise Refused(
+            f"{path} is no worktree that git knows: it seems to have stood at {entry.path}",
+            hint=f"`git worktree repair {path}` makes it known again",
+        )
+    if entry.lock is not None:
+        raise Refused(
+            f"the folder of {entry.path} is gone, and its worktree is locked: {entry.lock or 'no reason was given'}",
+            hint=f"bring the folder back, or `git worktree unlock {entry.path}`",
+        )
+    if os.path.lexists(entry.path):
+        raise Refused(
+            f"{entry.path} is no longer a worktree: its .git is gone",
+            hint=f"`git worktree repair {entry.path}`, or move the folder away",
+        )
+    plan.repository.out("worktree", "remove", "--force", "--", str(entry.path))
+    output.say(f"the folder of {entry.path} was gone: its registration is taken back")
+    if entry.branch is None and entry.head:
+        output.say(f"it was at {entry.head}, detached; `git branch NAME {entry.head}` keeps that")
+
+
+def _revision(repository: Repository, revision: str | None) -> str | None:
+    if revision is None:
+        return None
+    oid = repository.oid(f"{revision}^{{commit}}") if revision and "\0" not in revision else None
+    if oid is None:
+        raise Usage(f"'{output.line(revision)}' is no commit here", hint="`git fetch` may bring it; `git log` names commits")
+    return oid
+
+
+def _ask(repository: Repository, aim: Aim, branch: str, *, optional: bool) -> dict[str, str]:
+    """Return the remote's tips of the target and of the topic's branch, nothing where the remote is not needed."""
+    if repository.oid(f"refs/heads/{branch}"):
+        return {}
+    if optional and (aim.remote is None or aim.target is None):
+        return {}
+    wanted = [f"refs/heads/{aim.require_target()}", f"refs/heads/{branch}"] if aim.require_remote() else []
+    try:
+        return git.ask_remote(repository, aim.require_remote(), *wanted)
+    except (Unreachable, Failed) as error:
+        if not optional:
+            raise Unreachable(error.message, hint=error.hint) from None
+        output.say(f"{error.message}; whether it has {branch} is not known")
+        return {}
+
+
+def _fetch(repository: Repository, aim: Aim, tips: dict[str, str], branch: str, *, target: bool) -> None:
+    for name in (*((aim.target,) if target else ()), branch):
+        tip = tips.get(f"refs/heads/{name}")
+        known = {repository.oid(f"refs/{place}/{aim.remote}/{name}") for place in ("homelab/seen", "remotes")}
+        if aim.remote and name and tip and known != {tip}:
+            git.fetch_branch(repository, aim.remote, name)
+
+
+def _base(repository: Repository, aim: Aim, branch: str, tips: dict[str, str], wanted: str | None) -> str | None:
+    """Return where the branch is to be made, None where it is there already. Raises `Refused`."""
+    if repository.oid(f"refs/heads/{branch}"):
+        output.say(f"{branch} is there already and is attached" + (", not made anew" if wanted else ""))
+        return None
+    _require_free_name(repository, branch)
+    if tip := tips.get(f"refs/heads/{branch}"):
+        output.say(f"{branch} is on {aim.remote} already and is taken from there")
+        return repository.oid(f"refs/remotes/{aim.remote}/{branch}") or tip
+    if wanted:
+        return wanted
+    target = f"{aim.require_remote()}/{aim.require_target()}"
+    tip = repository.oid(f"refs/homelab/seen/{target}") if tips else None
+    if tip is None or f"refs/heads/{aim.target}" not in tips:
+        raise Refused(
+            f"{aim.remote} has no branch {aim.target} to start from",
+            hint=f"push a first commit with `git push {aim.remote} HEAD:{aim.target}`, or give `--from REV`",
+        )
+    output.say(f"{branch} is made off {target} at {tip[:12]}")
+    return tip
+
+
+def _require_free_name(repository: Repository, branch: str) -> None:
+    parts = branch.split("/")
+    above = ["/".join(parts[:n]) for n in range(1, len(parts))]
+    taken = next((name for name in above if repository.oid(f"refs/heads/{name}")), None)
+    taken = taken or (repository.line("for-each-ref", "--count=1", "--format=%(refname:lstrip=2)", f"refs/heads/{branch}/"))
+    if taken:
+        raise Refused(
+            f"git cannot have a branch {branch} beside {taken}: one would be the other's folder",
+            hint=f"take another topic, or `git branch -m {taken} NAME`",
+        )
+
+
+def _require_folder(plan: Layout, path: Path) -> None:
+    for folder in (plan.directory, *reversed([p for p in path.parents if p.is_relative_to(plan.directory)]), path):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise Refused(f"{folder} is in the way: it is no folder", hint=f"move it away, `ls -l {folder}` shows it")
+    if path.is_dir() and any(path.iterdir()):
+        raise Refused(
+            f"{path} is in the way: it is no worktree and is not empty",
+            hint=f"look at it with `ls -A {path}`, then move it away",
+        )

@@ -1,0 +1,103 @@
+"""The worktrees of a clone as they stand, without asking anybody: a read that changes nothing.
+
+What is not known is None, never a guess.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from homelab.claims import stacks
+from homelab.errors import HomelabError
+from homelab.git.objects import Objects
+from homelab.git.repository import Repository
+from homelab.policy import policy
+from homelab.verify import verification
+from homelab.worktrees import landed, registry
+from homelab.worktrees.registry import Layout, Worktree
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One worktree as it stands; None is unknown."""
+
+    topic: str | None
+    branch: str | None
+    path: Path
+    head: str | None
+    main: bool
+    ahead: int | None
+    behind: int | None
+    dirty: bool | None
+    verified: bool | None
+    landed: bool | None
+    #: It has no commit of its own yet: nothing to land.
+    fresh: bool | None
+    claims: list[str] | None
+    locked: str | None
+    missing: bool
+
+
+def rows(repository: Repository, objects: Objects) -> tuple[Row, ...]:
+    """Return every worktree as it stands against the target as last fetched."""
+    aim = policy.aim(repository, objects, ask=False)
+    plan = registry.layout(repository, aim.config.work)
+    target = repository.oid(f"refs/remotes/{aim.remote}/{aim.target}") if aim.target else None
+    entries = registry.registered(repository)
+    verified = {head: _verified(repository, objects, target, head) for head in {entry.head for entry in entries} if head}
+    with ThreadPoolExecutor(4) as pool:
+        return tuple(pool.map(lambda entry: _row(plan, target, entry, verified), entries))
+
+
+def _verified(repository: Repository, objects: Objects, target: str | None, head: str) -> bool | None:
+    """Tell whether all that the target demands of a commit is remembered as green; None where that cannot be told."""
+    try:
+        tree = objects.commit(head).tree
+        demand = verification.demanded(repository, objects, tree, policy.policies(objects, target, tree))
+    except HomelabError:
+        return None
+    return demand.verifiable and not verification.lookup(repository, demand)[1]
+
+
+def _row(plan: Layout, target: str | None, entry: Worktree, verified: Mapping[str, bool | None]) -> Row:
+    repository, head = plan.repository, entry.head
+    ahead, behind = _distance(repository, target, head)
+    done = landed.proof(repository, target, head) is not None if target and head else None
+    fresh = None
+    if done and target and head and entry.branch:
+        fresh = not landed.begun(repository, target, entry.branch, head)
+    return Row(
+        topic=plan.topic(entry),
+        branch=entry.branch,
+        path=plan.root if entry.is_main else entry.path,
+        head=head,
+        main=entry.is_main,
+        ahead=ahead,
+        behind=behind,
+        dirty=_dirty(entry),
+        verified=verified.get(head) if head else None,
+        landed=False if fresh else done,
+        fresh=fresh if done else done,
+        claims=stacks.touched(repository, target, head) if target and head else None,
+        locked=entry.lock,
+        missing=entry.missing,
+    )
+
+
+def _distance(repository: Repository, target: str | None, head: str | None) -> tuple[int | None, int | None]:
+    if not target or not head:
+        return None, None
+    counts = (repository.line("rev-list", "--left-right", "--count", f"{head}...{target}") or "").split()
+    return (int(counts[0]), int(counts[1])) if len(counts) == 2 else (None, None)
+
+
+def _dirty(entry: Worktree) -> bool | None:
+    """Tell whether anything in it is uncommitted or untracked; None where git cannot say."""
+    if entry.missing or not entry.path.is_dir():
+        return None
+    here = Repository(entry.path, entry.path, entry.path)
+    done = here.run(
+        "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none"
+    )
+    return bool(done.stdout) if done.returncode == 0 else None

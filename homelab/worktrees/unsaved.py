@@ -1,0 +1,168 @@
+"""What stands in a worktree and nowhere else: what would be lost with its folder.
+
+Git's own removal looks at tracked and untracked files only. Ignored files (``.env``, plans, local state), files that git
+was told not to look at, and what a submodule alone has are as lost. When in doubt something is there.
+"""
+
+import fnmatch
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path
+
+from homelab import output
+from homelab.errors import HomelabError
+from homelab.git import repository as git
+from homelab.git.objects import GITLINK
+from homelab.git.repository import Repository
+from homelab.worktrees import include
+
+#: Folders that a tool makes again from what is tracked.
+REBUILDABLE = frozenset(
+    """
+    node_modules bower_components __pycache__ .terraform .terragrunt-cache target dist build .venv venv .tox .nox .eggs
+    .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .cache .gradle .next .nuxt .turbo
+    .parcel-cache .svelte-kit .direnv htmlcov coverage
+    """.split()
+)
+_REBUILDABLE_FILES = (
+    "*.pyc",
+    "*.pyo",
+    "*.o",
+    "*.class",
+    ".DS_Store",
+    "Thumbs.db",
+    ".coverage",
+    ".eslintcache",
+    "*.tsbuildinfo",
+)
+_REBUILDABLE_FOLDERS = ("*.egg-info", "bazel-*")
+#: A stack with a local backend keeps its state in its cache: nothing makes that again.
+_STATEFUL = (".terragrunt-cache",)
+
+_OPERATIONS = {
+    "MERGE_HEAD": "a merge",
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase or am",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+    "BISECT_LOG": "a bisect",
+}
+
+
+def leftovers(path: Path, common_dir: Path, main: Path | None = None) -> list[str]:
+    """Return a reason for every kind of thing that would be lost with the worktree at `path`; none when nothing would.
+
+    An ignored file that stands the same in the worktree `main` is not lost.
+    """
+    try:
+        made = git.discover(path)
+    except HomelabError as error:
+        return [f"unreadable: {error.message}"]
+    if (
+        made.common_dir != common_dir
+        or not made.is_linked
+        or made.worktree is None
+        or made.worktree.resolve() != path.resolve()
+    ):
+        return ["unreadable: git takes it for another repository; `git worktree repair` may mend it"]
+    operations = [words for name, words in _OPERATIONS.items() if (made.git_dir / name).exists()]
+    return [
+        *(f"unfinished: {words} is under way" for words in operations),
+        *_files(made, main=main),
+        *_submodule_commits(made),
+    ]
+
+
+def _files(made: Repository, prefix: str = "", main: Path | None = None) -> list[str]:
+    """Return the reasons of one work tree and of the submodules in it."""
+    assert made.worktree is not None
+    done = made.run(
+        "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false", "status", "--porcelain",
+        "-z", "--untracked-files=all", "--ignored=matching", "--ignore-submodules=none",
+    )  # fmt: skip
+    if done.returncode:
+        return [f"unreadable: {done.words}"]
+    kinds: dict[str, list[str]] = {"uncommitted": [], "untracked": [], "ignored": []}
+    fields = iter(os.fsdecode(done.stdout).split("\0"))
+    for field in fields:
+        state, name = field[:2], field[3:]
+        if state[:1] in ("R", "C"):
+            next(fields, None)
+        if state == "!!":
+            if not (_rebuildable(made.worktree, name) or (main and include.is_copy(main, made.worktree, name))):
+                kinds["ignored"].append(prefix + name)
+        elif name:
+            kinds["untracked" if state == "??" else "uncommitted"].append(prefix + name)
+    hidden, inner = _index(made, prefix)
+    kinds["uncommitted"] += hidden
+    return [*(f"{kind}: {_shown(names)}" for kind, names in kinds.items() if names), *inner]
+
+
+def _shown(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(output.line(name) for name in names[:5]) + more
+
+
+def _rebuildable(root: Path, name: str) -> bool:
+    """Tell whether an ignored path is one that a tool makes again."""
+    path = root / name
+    folders = name.rstrip("/").split("/")
+    if not name.endswith("/") and not path.is_symlink():
+        last = folders.pop()
+        if any(fnmatch.fnmatchcase(last, pattern) for pattern in _REBUILDABLE_FILES):
+            return True
+    if any(part in _STATEFUL for part in folders) and _has_state(path):
+        return False
+    return any(part in REBUILDABLE or any(fnmatch.fnmatchcase(part, p) for p in _REBUILDABLE_FOLDERS) for part in folders)
+
+
+def _has_state(path: Path) -> bool:
+    if path.name.endswith(".tfstate"):
+        return True
+    for _, folders, files in os.walk(path):
+        # Terraform's own folder holds a file of that name which only points at the backend.
+        folders[:] = [name for name in folders if name != ".terraform"]
+        if any(name.endswith(".tfstate") for name in files):
+            return True
+    return False
+
+
+def _index(made: Repository, prefix: str) -> tuple[list[str], list[str]]:
+    """Return the changed files that git was told not to look at, and the reasons of initialised submodules."""
+    assert made.worktree is not None
+    staged, hidden, inner = {}, [], []
+    for row in made.out("ls-files", "--stage", "-z").split("\0"):
+        meta, tab, name = row.partition("\t")
+        if tab:
+            staged[name] = meta.split()[1]
+            if int(meta.split()[0], 8) == GITLINK and os.path.lexists(made.worktree / name / ".git"):
+                inner += _files(git.discover(made.worktree / name), f"{prefix}{name}/")
+    for row in made.out("ls-files", "-v", "-z").split("\0"):
+        tag, name = row[:1], row[2:]
+        if (tag.islower() or tag == "S") and name in staged and _differs(made, made.worktree / name, staged[name]):
+            hidden.append(prefix + name)
+    return hidden, inner
+
+
+def _differs(made: Repository, path: Path, oid: str) -> bool:
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False  # a sparse checkout leaves it out
+    if not stat.S_ISREG(mode):
+        return False
+    return made.line("hash-object", "--", str(path)) != oid
+
+
+def _submodule_commits(made: Repository) -> list[str]:
+    """Return a reason for each submodule whose commits, a stash included, no remote of it has: they go with the worktree."""
+    reasons = []
+    for place, folders, files in os.walk(made.git_dir / "modules"):
+        if "HEAD" in files and "objects" in folders:
+            folders[:] = [name for name in folders if name == "modules"]
+            count = made.line(f"--git-dir={place}", "rev-list", "--count", "--all", "--not", "--remotes")
+            if count != "0":
+                name = output.line(str(Path(place).relative_to(made.git_dir / "modules")))
+                reasons.append(f"submodule {name}: {count or 'unreadable'} commits that its remote does not have")
+    return reasons

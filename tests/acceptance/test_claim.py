@@ -1,0 +1,335 @@
+"""Leases, identity, refusals, history: the same on every store."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from tests.support.claimants import Claimants, eventually
+from tests.support.world import BIN
+
+KEYS = {"label", "mode", "binding", "state", "purpose", "holder", "fence", "claimed_at", "expires_at", "waiting"}
+
+
+def test_a_lease_is_on_the_board_in_the_shape_of_every_listing(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:vault", "--purpose", "rotate keys")
+    (claim,) = claimants.board()
+    assert set(claim) == KEYS
+    assert set(claim["holder"]) == {"user", "host", "session", "pid"}
+    assert (claim["label"], claim["mode"], claim["binding"], claim["state"]) == ("stack:vault", "exclusive", "lease", "held")
+    assert (claim["holder"]["user"], claim["holder"]["session"], claim["purpose"]) == ("ada", "a", "rotate keys")
+    assert claim["waiting"] == [] and isinstance(claim["fence"], int)
+
+
+def test_what_another_session_holds_is_busy_and_stays_as_it_was(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:vault", "--purpose", "rotate keys")
+    before = claimants.board()
+    done = claimants.run("claim", "stack:vault", "--purpose", "mine", session="b")
+    assert claimants.board() == before
+    assert done.returncode == 4 and done.stdout == ""
+    for word in ("ada", "a", "rotate keys", "15 min", "--wait"):
+        assert word in done.stderr
+
+
+def test_busy_in_json_is_one_document_with_the_blockers(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:vault", "--purpose", "rotate keys")
+    done = claimants.run("claim", "stack:vault", "--purpose", "mine", "--json", session="b")
+    document = json.loads(done.stdout)
+    assert done.returncode == 4
+    assert (document["ok"], document["error"]["kind"]) == (False, "busy")
+    assert document["blockers"][0]["purpose"] == "rotate keys"
+
+
+def test_claiming_again_renews_and_keeps_beginning_and_fence(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:vault", "--purpose", "one")
+    (before,) = claimants.board()
+    time.sleep(1.1)
+    claimants.ok("claim", "stack:vault", "--purpose", "two")
+    (after,) = claimants.board()
+    assert (after["claimed_at"], after["fence"]) == (before["claimed_at"], before["fence"])
+    assert after["purpose"] == "two" and after["expires_at"] > before["expires_at"]
+    assert claimants.events("stack:vault") == ["claimed", "renewed"]
+
+
+def test_the_next_command_of_the_session_renews_and_another_session_does_not(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:vault", "--purpose", "one")
+    (before,) = claimants.board()
+    time.sleep(1.1)
+    (same,) = claimants.board()
+    claimants.ok("manifest")
+    (after,) = claimants.board()
+    assert same["expires_at"] == before["expires_at"] < after["expires_at"]
+    assert after["claimed_at"] == before["claimed_at"]
+
+
+def test_a_lease_fixed_by_for_is_neither_renewed_by_the_way_nor_shortened(claimants: Claimants) -> None:
+    claimants.ok("claim", "node:n1", "--purpose", "one", "--for", "2h")
+    (before,) = claimants.board()
+    time.sleep(1.1)
+    claimants.ok("manifest")
+    claimants.ok("claim", "node:n1", "--purpose", "one")
+    (after,) = claimants.board()
+    assert after["expires_at"] == before["expires_at"]
+
+
+def test_an_expired_lease_is_not_listed_and_the_next_has_a_higher_fence(claimants: Claimants) -> None:
+    claimants.ok("claim", "node:n1", "--purpose", "one", "--for", "1s")
+    (before,) = claimants.board()
+    time.sleep(1.1)
+    assert claimants.board() == []
+    claimants.ok("claim", "node:n1", "--purpose", "two", session="b")
+    (after,) = claimants.board()
+    assert after["fence"] > before["fence"]
+    assert claimants.run("release", "node:n1").returncode == 3
+    assert claimants.run("claims", "renew", "node:n1").returncode == 4
+    assert claimants.board() == [after]
+    assert claimants.events("node:n1") == ["claimed", "expired", "claimed"]
+
+
+def test_release_frees_and_the_history_stays(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:vault", "--purpose", "one")
+    claimants.ok("release", "stack:vault")
+    assert claimants.board() == []
+    again = claimants.run("release", "stack:vault")
+    assert (again.returncode, claimants.events("stack:vault")) == (0, ["claimed", "released"])
+    assert "not held" in again.stderr
+
+
+def test_release_of_someone_elses_is_refused_and_takes_nothing(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:a", "--purpose", "mine", session="b")
+    claimants.ok("claim", "stack:b", "--purpose", "theirs")
+    assert claimants.run("release", "stack:a", "stack:b", session="b").returncode == 3
+    assert claimants.held() == ["stack:a", "stack:b"]
+
+
+def test_release_all_mine_leaves_other_sessions_alone(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:a", "node:b", "--purpose", "mine")
+    claimants.ok("claim", "stack:c", "--purpose", "theirs", session="b")
+    claimants.ok("release", "--all-mine")
+    assert claimants.held() == ["stack:c"]
+
+
+def test_shared_claims_stand_together_and_keep_an_exclusive_one_out(claimants: Claimants) -> None:
+    claimants.ok("claim", "db:main", "--purpose", "read", "--shared")
+    claimants.ok("claim", "db:main", "--purpose", "read too", "--shared", session="b")
+    done = claimants.run("claim", "db:main", "--purpose", "write", session="c")
+    assert done.returncode == 4 and "read too" in done.stderr and "read\n" in done.stderr
+    assert [claim["mode"] for claim in claimants.board()] == ["shared", "shared"]
+    assert claimants.run("claim", "db:main", "--purpose", "write").returncode == 4
+    claimants.ok("release", "db:main", session="b")
+    claimants.ok("claim", "db:main", "--purpose", "write")
+    assert claimants.run("claim", "db:main", "--purpose", "read", "--shared", session="b").returncode == 4
+
+
+def test_several_labels_are_taken_together_or_not_at_all(claimants: Claimants) -> None:
+    claimants.ok("claim", "node:b", "--purpose", "theirs", session="b")
+    assert claimants.run("claim", "stack:a", "node:b", "db:c", "--purpose", "mine").returncode == 4
+    assert claimants.held() == ["node:b"]
+    claimants.ok("release", "node:b", session="b")
+    claimants.ok("claim", "stack:a", "node:b", "db:c", "--purpose", "mine")
+    assert claimants.held() == ["db:c", "node:b", "stack:a"]
+    assert len({claim["fence"] for claim in claimants.board()}) == 1
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["disk:x", "stack:", ":x", "stack", "stack:a b", "stack:../../etc", f"stack:{'x' * 201}", "stack:a\x1b", "stack:a\n", ""],
+)
+def test_a_bad_label_is_wrong_usage_and_nothing_is_stored(claimants: Claimants, label: str) -> None:
+    done = claimants.run("claim", label, "--purpose", "x")
+    assert claimants.board() == []
+    assert done.returncode == 2 and "\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize("label", ["pvc:prometheus/prom-data", f"stack:{'a/' * 99}zz", "host:A.b_c@d-e"])
+def test_a_name_of_all_that_is_allowed_round_trips(claimants: Claimants, label: str) -> None:
+    claimants.ok("claim", label, "--purpose", "x")
+    assert claimants.held() == [label]
+    assert claimants.run("claim", label, "--purpose", "x", session="b").returncode == 4
+    claimants.ok("release", label)
+    assert claimants.held() == []
+
+
+@pytest.mark.parametrize("args", [[], ["--purpose", ""], ["--purpose", " \t"]])
+def test_without_a_purpose_nothing_is_claimed(claimants: Claimants, args: list[str]) -> None:
+    assert claimants.run("claim", "stack:a", *args).returncode == 2
+    assert claimants.board() == []
+
+
+def test_a_purpose_never_reaches_a_terminal_raw(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:a", "--purpose", "red \x1b[31m\nsecond line")
+    assert claimants.board()[0]["purpose"] == "red \x1b[31m\nsecond line"
+    for done in (claimants.run("claims"), claimants.run("claims", "history"), claimants.run("release", "stack:a", session="b")):
+        assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_neighbouring_label_is_another_one(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:a.b", "--purpose", "x")
+    claimants.ok("claim", "stack:a", "--purpose", "x", session="b")
+    claimants.ok("claim", "stack:a/b", "--purpose", "x", session="c")
+    assert claimants.held() == ["stack:a", "stack:a.b", "stack:a/b"]
+
+
+def test_stealing_wants_a_reason_and_is_told_to_the_history(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:a", "--purpose", "mine")
+    (before,) = claimants.board()
+    assert claimants.run("claims", "steal", "stack:a", session="b").returncode == 2
+    assert claimants.run("claims", "steal", "stack:a", "--reason", " ", session="b").returncode == 2
+    assert claimants.board() == [before]
+    claimants.ok("claims", "steal", "stack:a", "--reason", "on holiday", session="b")
+    (after,) = claimants.board()
+    assert after["holder"]["session"] == "b" and after["fence"] > before["fence"]
+    events = json.loads(claimants.ok("claims", "history", "stack:a", "--json"))
+    assert [(event["event"], event["reason"]) for event in events] == [
+        ("claimed", None), ("stolen", "on holiday"), ("claimed", None),
+    ]  # fmt: skip
+    assert events[1]["by"]["session"] == "b" and events[1]["holder"]["session"] == "a"
+
+
+def test_renew_lengthens_a_fixed_lease_by_its_duration(claimants: Claimants) -> None:
+    claimants.ok("claim", "node:n1", "--purpose", "one", "--for", "2h")
+    (before,) = claimants.board()
+    time.sleep(1.1)
+    claimants.ok("claims", "renew")
+    (after,) = claimants.board()
+    assert after["expires_at"] > before["expires_at"] and after["fence"] == before["fence"]
+    assert claimants.run("claims", "renew", "node:other").returncode == 3
+
+
+def test_the_queue_is_first_come_first_served_and_on_the_board(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:a", "--purpose", "first")
+    waiters = []
+    for name in ("b", "c"):
+        waiters.append(claimants.start("claim", "stack:a", "--purpose", name, "--wait", "30s", session=name))
+        while len(claimants.board()[0]["waiting"]) < len(waiters):
+            time.sleep(0.05)
+    assert [waiter["session"] for waiter in claimants.board()[0]["waiting"]] == ["b", "c"]
+    claimants.ok("release", "stack:a")
+    assert waiters[0].wait(10) == 0
+    (claim,) = claimants.board()
+    assert claim["holder"]["session"] == "b" and [waiter["session"] for waiter in claim["waiting"]] == ["c"]
+    late = claimants.run("claim", "stack:a", "--purpose", "late", session="d")
+    assert late.returncode == 4
+    claimants.ok("release", "stack:a", session="b")
+    assert waiters[1].wait(10) == 0
+    assert claimants.board()[0]["holder"]["session"] == "c"
+
+
+def test_a_dead_waiter_is_skipped_and_a_patient_one_gives_up_in_time(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:a", "--purpose", "first")
+    dead = claimants.start("claim", "stack:a", "--purpose", "dies", "--wait", "30s", session="b")
+    while not claimants.board()[0]["waiting"]:
+        time.sleep(0.05)
+    next_one = claimants.start("claim", "stack:a", "--purpose", "next", "--wait", "30s", session="c")
+    while len(claimants.board()[0]["waiting"]) < 2:
+        time.sleep(0.05)
+    dead.kill()
+    begun = time.monotonic()
+    done = claimants.run("claim", "stack:a", "--purpose", "gives up", "--wait", "1s", session="d")
+    assert done.returncode == 4 and 0.9 < time.monotonic() - begun < 4
+    claimants.ok("release", "stack:a")
+    assert next_one.wait(15) == 0
+    (claim,) = claimants.board()
+    assert claim["holder"]["session"] == "c" and claim["waiting"] == []
+
+
+def test_a_linked_worktree_is_a_session_of_its_own(claimants: Claimants) -> None:
+    main, linked = claimants.root / "main", claimants.root / "linked"
+    (main / ".git/worktrees/linked").mkdir(parents=True)
+    linked.mkdir()
+    (linked / ".git").write_text(f"gitdir: {main}/.git/worktrees/linked\n")
+    (linked / "sub").mkdir()
+    claimants.ok("claim", "stack:a", "--purpose", "there", session="", cwd=linked)
+    assert claimants.run("claim", "stack:a", "--purpose", "here", session="", cwd=main).returncode == 4
+    claimants.ok("claim", "stack:a", "--purpose", "again", session="", cwd=linked / "sub")
+    assert claimants.board()[0]["holder"]["session"].endswith(str(linked))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_waiter_that_is_interrupted_leaves_the_queue(claimants: Claimants, number: int, code: int) -> None:
+    claimants.ok("claim", "stack:a", "--purpose", "first")
+    waiter = claimants.start("claim", "stack:a", "--purpose", "next", "--wait", "30s", "--", "touch", "ran", session="b")
+    eventually(lambda: claimants.board()[0]["waiting"])
+    waiter.send_signal(number)
+    assert waiter.wait(10) == code
+    assert claimants.board()[0]["waiting"] == []
+    claimants.ok("release", "stack:a")
+    assert claimants.board() == [] and not (claimants.root / "ran").exists()
+
+
+def test_shared_and_exclusive_waiters_keep_their_order(claimants: Claimants) -> None:
+    claimants.ok("claim", "db:main", "--purpose", "read", "--shared")
+    writer = claimants.start("claim", "db:main", "--purpose", "write", "--wait", "30s", session="b")
+    eventually(lambda: claimants.board()[0]["waiting"])
+    late = claimants.run("claim", "db:main", "--purpose", "read too", "--shared", session="c")
+    assert late.returncode == 4 and "write" in late.stderr
+    claimants.ok("release", "db:main")
+    assert writer.wait(10) == 0
+
+
+def test_watch_shows_every_change_until_it_is_ended(claimants: Claimants) -> None:
+    with (claimants.root / "board").open("wb") as file:
+        watcher = claimants.start("claims", "--watch", "--json", session="onlooker", stdout=file)
+
+        def boards() -> list[Any]:
+            return [json.loads(row) for row in (claimants.root / "board").read_text().splitlines()]
+
+        eventually(lambda: len(boards()) == 1)
+        claimants.ok("claim", "stack:a", "--purpose", "x")
+        eventually(lambda: len(boards()) == 2)
+        watcher.terminate()
+        assert watcher.wait(10) == 143
+    assert boards()[0] == [] and boards()[1][0]["label"] == "stack:a"
+
+
+def test_watch_on_a_terminal_shows_the_board_in_place(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:a", "--purpose", "rotate keys")
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execve(BIN / "homelab", ["homelab", "claims", "--watch"], claimants.env)
+    shown = b""
+    while b"rotate keys" not in shown:
+        shown += os.read(terminal, 4096)
+    os.write(terminal, b"\x03")
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
+    os.close(terminal)
+
+
+def test_a_process_can_hold_a_label_itself_and_loses_it_with_its_life(claimants: Claimants) -> None:
+    code = """
+import pathlib, time
+from homelab.claims import operations as taking
+with taking.holding(["infra:land"], "landing", None):
+    pathlib.Path("ready").touch()
+    while not pathlib.Path("stop").exists():
+        time.sleep(0.02)
+"""
+    for kill in (False, True):
+        argv = [sys.executable, "-c", code]
+        child = subprocess.Popen(argv, cwd=claimants.root, env=claimants.env)
+        eventually((claimants.root / "ready").exists)
+        assert claimants.held() == ["infra:land"]
+        assert claimants.run("claim", "infra:land", "--purpose", "y", session="b").returncode == 4
+        if kill and claimants.url.startswith("file"):
+            child.kill()
+        else:
+            (claimants.root / "stop").touch()
+        child.wait()
+        assert claimants.board() == []
+        for name in ("ready", "stop"):
+            (claimants.root / name).unlink(missing_ok=True)
+
+
+def test_what_is_no_utf8_is_kept_and_shown_all_the_same(claimants: Claimants) -> None:
+    done = subprocess.run(
+        [os.fsencode(BIN / "homelab"), b"claim", b"stack:a", b"--purpose", b"caf\xe9"],
+        cwd=claimants.root, env={**claimants.env, "HOMELAB_SESSION": "se\udce9"}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert claimants.board()[0]["purpose"].startswith("caf")

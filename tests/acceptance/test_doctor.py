@@ -1,0 +1,323 @@
+"""Doctor: every way the gate may be gone has a name and a repair, and what it says holds is tried by attack."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from homelab.claims.stores import folder
+from homelab.install import doctor, shim
+from tests.acceptance.test_install import CONFIG, hook
+from tests.support.world import World
+
+#: A judge that refuses every update of master, and one that knows only the first ref of a push.
+STRICT = "sys.exit(any(line.split()[-2] == 'refs/heads/master' for line in lines))"
+FIRST = "sys.exit(bool(lines) and lines[0].split()[-2] == 'refs/heads/master')"
+TEXTBOOK = "sys.exit(any(line.split(' ')[2:3] == ['refs/heads/master'] for line in lines))"
+NO_DELETIONS = "sys.exit(any(line.split()[-2] == 'refs/heads/master' and line[0] != '(' for line in lines))"
+DEAF = "sys.exit(0)"
+ANGRY = "sys.exit(1)"
+
+
+def judge(world: World, verdict: str) -> None:
+    """Our hooks in the clone start this judge, and know nothing by themselves."""
+    shutil.rmtree(world.clone / ".git/homelab/gate", ignore_errors=True)
+    path = world.root / "judge"
+    path.write_text(
+        f"#!{sys.executable}\nimport sys\nif '-c' in sys.argv: sys.exit(0)\nlines = sys.stdin.read().splitlines()\n{verdict}\n"
+    )
+    path.chmod(0o755)
+    for found in (world.clone / ".git").rglob("*"):
+        if found.is_file() and shim.owner(found) == "homelab":
+            content = re.sub(rb"(?m)^python=.*$", b"python=JUDGE", found.read_bytes())
+            found.write_bytes(content.replace(b"JUDGE", shim.word(path), 1))
+
+
+@pytest.fixture
+def judged(world: World) -> World:
+    """A clone with the hook, and a judge that refuses every update of master."""
+    assert world.homelab("hooks", "install").returncode == 0
+    judge(world, STRICT)
+    return world
+
+
+def ids(world: World, *args: str, severity: str = "failure", **options: Any) -> list[str]:
+    document = world.json("doctor", *args, **options)
+    assert set(document) - {"error", "attack"} == {"ok", "holds", "gate", "findings"}
+    assert document["ok"] == document["holds"]
+    for finding in document["findings"]:
+        assert finding["severity"] == "note" or finding["repair"]
+    return [finding["id"] for finding in document["findings"] if finding["severity"] == severity]
+
+
+def test_an_installed_gate_holds(judged: World) -> None:
+    done = judged.homelab("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "the whole gate" in done.stdout
+    assert ids(judged) == []
+    assert "remote" in ids(judged, severity="note")
+
+
+def test_without_a_hook_the_gate_does_not_hold_and_the_repair_repairs_it(world: World) -> None:
+    done = world.homelab("doctor")
+    assert done.returncode == 1
+    assert "homelab: hint: to repair it: homelab hooks install" in done.stderr
+    answer = world.json("doctor")
+    assert (answer["gate"], answer["error"]["next"]) == ("none", "homelab hooks install")
+    assert ids(world) == ["hooks-missing"]
+    world.homelab("hooks", "install")
+    judge(world, STRICT)
+    assert ids(world) == []
+
+
+def test_a_hook_of_somebody_else_is_named(world: World) -> None:
+    hook(world, "exit 0")
+    assert ids(world) == ["not-chained"]
+    world.homelab("hooks", "install")
+    judge(world, STRICT)
+    assert ids(world) == []
+    assert "chained" in ids(world, severity="note")
+
+
+@pytest.mark.parametrize("scope", ["--local", "--global"])
+@pytest.mark.parametrize("value", [".husky/_", "/nowhere/hooks"])
+def test_a_hooks_path_that_leads_past_the_gate_is_found(judged: World, scope: str, value: str) -> None:
+    judged.git("config", scope, "core.hooksPath", value)
+    assert ids(judged) == ["hooks-path"]
+    message = judged.json("doctor")["error"]["message"]
+    assert value in message
+    assert ("relative" in message) == (value == ".husky/_")
+    judged.homelab("hooks", "install")
+    judge(judged, STRICT)
+    assert ids(judged) == []
+
+
+def test_a_hooks_path_of_the_environment_is_found(judged: World) -> None:
+    env = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.hooksPath", "GIT_CONFIG_VALUE_0": "/dev/null"}
+    assert ids(judged, env=env) == ["hooks-path"]
+    assert judged.homelab("hooks", "install", env=env).returncode == 3
+
+
+def test_our_own_folder_that_is_gone_is_found(world: World) -> None:
+    world.git("config", "core.hooksPath", ".githooks")
+    world.homelab("hooks", "install")
+    shutil.rmtree(world.clone / ".git/homelab/hooks")
+    assert ids(world) == ["hooks-path-gone"]
+    world.homelab("hooks", "install")
+    judge(world, STRICT)
+    assert ids(world) == []
+
+
+@pytest.mark.parametrize("name", ["pre-commit", "prek"])
+def test_a_forced_install_of_a_framework_is_found(judged: World, name: str) -> None:
+    judged.commit({".pre-commit-config.yaml": CONFIG})
+    judged.run(name, "install", "-f", "--hook-type", "pre-push")
+    assert ids(judged) == ["overwritten"]
+    assert name in judged.json("doctor")["error"]["message"]
+
+
+def test_the_framework_hook_alone_is_not_the_whole_gate(world: World) -> None:
+    world.commit({".pre-commit-config.yaml": CONFIG.replace("id: seen", "id: verified-push")})
+    world.run("pre-commit", "install", "--hook-type", "pre-push")
+    assert world.json("doctor")["gate"] == "framework"
+    assert ids(world) == ["framework-only"]
+    world.git("switch", "--quiet", "-c", "topic")
+    assert world.homelab("work", "land").returncode == 0
+    assert ids(world) == ["framework-only"]  # to have landed is not to have had the gate
+
+
+def test_a_gate_that_was_renamed_away_is_found(judged: World) -> None:
+    ours = judged.clone / ".git/hooks/pre-push"
+    ours.rename(ours.with_name("pre-push.old"))
+    hook(judged, "call_lefthook run pre-push")
+    assert ids(judged) == ["overwritten"]
+    assert "lefthook" in judged.json("doctor")["error"]["message"]
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_hook_that_may_not_be_executed_is_found(judged: World, legacy: bool) -> None:
+    if legacy:
+        judged.commit({".pre-commit-config.yaml": CONFIG})
+        judged.run("pre-commit", "install", "--hook-type", "pre-push")
+    (judged.clone / ".git/hooks" / ("pre-push.legacy" if legacy else "pre-push")).chmod(0o644)
+    assert ids(judged) == ["not-executable"]
+
+
+def test_a_program_that_is_gone_is_found(judged: World) -> None:
+    (judged.root / "judge").unlink()
+    assert ids(judged) == ["program-gone"]
+    (judged.root / "judge").write_text("#!/bin/sh\nexit 1\n")
+    (judged.root / "judge").chmod(0o755)
+    assert ids(judged) == ["program-gone"]
+
+
+def test_a_hook_of_another_version_is_found(judged: World) -> None:
+    ours = judged.clone / ".git/hooks/pre-push"
+    ours.write_bytes(ours.read_bytes() + b"# an older ending\n")
+    assert ids(judged, severity="warning") == ["hook-outdated"]
+
+
+def test_an_old_git_is_found(judged: World) -> None:
+    real = shutil.which("git")
+    path = judged.root / "old/git"
+    path.parent.mkdir()
+    path.write_text(f'#!/bin/sh\n[ "$1" = --version ] && echo git version 2.30.2 && exit\nexec {real} "$@"\n')
+    path.chmod(0o755)
+    assert ids(judged, env={"PATH": f"{path.parent}:{judged.env['PATH']}"}) == ["git-too-old"]
+
+
+def test_a_checkout_that_calls_itself_bare_is_found(judged: World) -> None:
+    judged.git("config", "core.bare", "true")
+    assert "core-bare" in ids(judged, severity="warning")
+
+
+def test_a_target_that_has_moved_is_found(judged: World) -> None:
+    judged.git("push", "--quiet", "--no-verify", "origin", "HEAD:refs/heads/trunk")
+    judged.git("remote", "set-head", "origin", "trunk")
+    assert ids(judged) == ["target-moved"]
+    judged.homelab("hooks", "install")
+    judge(judged, STRICT)
+    assert ids(judged) == []
+
+
+def test_rules_that_cannot_be_read_are_found(judged: World) -> None:
+    judged.publish({"homelab.toml": "[gate"})
+    judged.git("fetch", "--quiet")
+    assert ids(judged) == ["rules"]
+
+
+def test_a_store_that_cannot_be_written_is_found(judged: World) -> None:
+    locks = judged.clone / ".git/homelab/locks"
+    shutil.rmtree(locks)
+    locks.write_text("")
+    assert ids(judged) == ["no-locks"]
+
+
+def test_file_systems_are_told_by_their_mount_and_other_platforms_by_name() -> None:
+    assert folder.file_system(Path("/proc/self")) == "proc"
+    assert [finding.id for finding in doctor._platform("darwin")] == ["platform"]
+
+
+def test_a_claim_store_that_cannot_be_used_is_found(judged: World) -> None:
+    judged.env["HOMELAB_CLAIMS"] = "file:///dev/null/claims"
+    assert ids(judged, severity="warning") == ["claim-store"]
+
+
+def test_a_remote_with_our_own_hook_is_not_doubted(judged: World) -> None:
+    judged.homelab("hooks", "install", "--server", judged.remote)
+    assert "remote" not in ids(judged, severity="note")
+
+
+def test_doctor_changes_nothing_that_git_sees(judged: World) -> None:
+    before = (judged.refs(), judged.git("for-each-ref"), (judged.clone / ".git/config").read_bytes())
+    judged.homelab("doctor")
+    assert before == (judged.refs(), judged.git("for-each-ref"), (judged.clone / ".git/config").read_bytes())
+
+
+# -- attack -----------------------------------------------------------------------------------------------------------
+
+
+def results(world: World, cwd: Path | None = None) -> dict[str, str]:
+    return {case["name"]: case["result"] for case in world.json("doctor", "--attack", cwd=cwd)["attack"]}
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["plain", "hand-written", pytest.param("pre-commit", marks=pytest.mark.slow), "prek", "hooksPath", "linked"],
+)
+def test_a_gate_that_holds_is_shown_to_hold(world: World, where: str) -> None:
+    cwd = None
+    world.commit({".pre-commit-config.yaml": CONFIG})
+    if where in ("pre-commit", "prek"):
+        world.run(where, "install", "--hook-type", "pre-push")
+    elif where == "hand-written":
+        hook(world, "exit 0")
+    elif where == "hooksPath":
+        world.git("config", "core.hooksPath", ".githooks")
+    elif where == "linked":
+        cwd = world.root / "linked"
+        world.git("worktree", "add", "--quiet", cwd)
+    world.homelab("hooks", "install")
+    judge(world, STRICT)
+    before = (world.refs(), world.git("for-each-ref"), world.git("status", "--porcelain", "--ignored"))
+    temporary = world.root / "tmp"
+    temporary.mkdir()
+    world.env["TMPDIR"] = str(temporary)
+    done = world.homelab("doctor", "--attack", cwd=cwd)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(results(world, cwd).values()) == {"held"}
+    (world.clone / "framework-ran").unlink(missing_ok=True)
+    assert (world.refs(), world.git("for-each-ref"), world.git("status", "--porcelain", "--ignored")) == before
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("verdict", "leaks"),
+    [
+        (FIRST, ["the target behind another ref"]),
+        (TEXTBOOK, ["a source with spaces", "a source that looks like a record"]),
+        (NO_DELETIONS, ["the target deleted"]),
+        (ANGRY, []),
+    ],
+)
+def test_a_gate_with_a_hole_is_shown_to_leak_there_alone(judged: World, verdict: str, leaks: list[str]) -> None:
+    judge(judged, verdict)
+    found = results(judged)
+    assert [name for name, result in found.items() if result == "leaked"] == leaks
+    assert judged.homelab("doctor", "--attack").returncode == 1
+    assert (found["an ordinary branch passes"] == "blocked") == (verdict == ANGRY)
+
+
+def test_a_gate_that_hears_nothing_leaks_everywhere(judged: World) -> None:
+    judge(judged, DEAF)
+    assert list(results(judged).values()) == ["leaked"] * 8 + ["held"]
+
+
+def test_without_a_gate_everything_leaks(world: World) -> None:
+    assert list(results(world).values()) == ["leaked"] * 8 + ["held"]
+    done = world.homelab("doctor", "--attack")
+    assert done.returncode == 1
+    assert "the gate leaks" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_framework_alone_leaks_what_it_is_not_told(world: World) -> None:
+    refuse = 'sh -c "test \\"$PRE_COMMIT_REMOTE_BRANCH\\" != refs/heads/master"'
+    world.commit({".pre-commit-config.yaml": CONFIG.replace("touch framework-ran", refuse)})
+    world.run("pre-commit", "install", "--hook-type", "pre-push")
+    found = results(world)
+    assert found["an unverified commit to the target"] == "held"
+    assert found["the target behind another ref"] == found["the target deleted"] == "leaked"
+
+
+@pytest.mark.parametrize("how", ["sha256", "shallow", "bare", "no-remote", "everything-protected"])
+def test_every_kind_of_clone_can_be_attacked(world: World, how: str) -> None:
+    cwd = world.root / how
+    if how == "sha256":
+        world.git("init", "--quiet", "--object-format=sha256", cwd, cwd=world.root)
+        world.commit({"a": "1"}, cwd=cwd)
+    elif how == "no-remote":
+        world.git("init", "--quiet", cwd, cwd=world.root)
+        world.commit({"a": "1"}, cwd=cwd)
+    else:
+        world.publish({"homelab.toml": '[gate]\nprotect = ["*"]\n' if how.startswith("every") else "# two\n"})
+        depth = {"shallow": ["--depth=1"], "bare": ["--bare"]}.get(how, [])
+        world.git("clone", "--quiet", *depth, world.remote.as_uri(), cwd, cwd=world.root)
+    assert results(world, cwd)["an unverified commit to the target"] == "leaked"
+    world.homelab("hooks", "install", cwd=cwd)
+    for found in cwd.rglob("pre-push"):
+        found.write_bytes(re.sub(rb"(?m)^python=.*$", b"python=/nowhere/python", found.read_bytes()))
+    assert set(results(world, cwd).values()) == {"held"}
+
+
+def test_a_repository_without_a_commit_cannot_be_attacked(world: World) -> None:
+    world.git("init", "--quiet", world.root / "empty", cwd=world.root)
+    done = world.homelab("doctor", "--attack", cwd=world.root / "empty")
+    assert done.returncode == 3
+    assert "commit something first" in done.stderr

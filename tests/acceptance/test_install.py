@@ -1,0 +1,589 @@
+"""The gate in a clone: put in front of whatever is there, reached by every push, and taken out without a trace."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from homelab.gate import markers
+from homelab.install import shim
+from tests.support.world import World
+
+CONFIG = """repos:
+- repo: local
+  hooks:
+  - id: seen
+    name: seen
+    language: system
+    entry: touch framework-ran
+    stages: [pre-push]
+    always_run: true
+    pass_filenames: false
+"""
+
+
+def snapshot(world: World) -> dict[str, tuple[int, bytes]]:
+    """Return what is in the hooks folder and the configuration: mode and content, a link's target for a link."""
+    common = world.clone / ".git"
+    found = {}
+    for path in [*sorted((common / "hooks").rglob("*")), common / "config", *sorted(world.clone.glob(".[gh]*ks/**/*"))]:
+        if path.is_symlink():
+            found[str(path)] = (0, bytes(path.readlink()))
+        elif path.is_file():
+            found[str(path)] = (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
+    return found
+
+
+def hook(world: World, body: str, name: str = ".git/hooks/pre-push", mode: int = 0o755) -> Path:
+    path = world.clone / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(mode)
+    return path
+
+
+def install(world: World, cwd: Path | None = None) -> None:
+    done = world.homelab("hooks", "install", cwd=cwd)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def uninstall(world: World) -> None:
+    done = world.homelab("hooks", "uninstall")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def without_program(hook: bytes) -> bytes:
+    return re.sub(rb"(?m)^python=.*$", b"python=/nowhere/python", hook)
+
+
+def lose_the_program(world: World) -> None:
+    """Every hook of ours in the clone starts a program that is not there, so that it refuses what is protected."""
+    for path in (world.clone / ".git").rglob("*"):
+        if path.is_file() and shim.owner(path) == "homelab":
+            path.write_bytes(without_program(path.read_bytes()))
+
+
+def assert_guarded(world: World, cwd: Path | None = None) -> None:
+    """A push to master is refused by our shim, a push to a feature branch is not; several refs hide nothing."""
+    lose_the_program(world)
+    before = world.tip()
+    commit = world.git("commit-tree", "-p", "HEAD", "-m", "unverified", "HEAD^{tree}", cwd=cwd)
+    world.git("push", "--quiet", "--force", "origin", f"{commit}:refs/heads/a-feature", cwd=cwd)
+    assert world.tip("refs/heads/a-feature") == commit
+    done = world.run(
+        "git", "push", "origin", f"{commit}~0:refs/heads/a-feature", f"{commit}:refs/heads/master", cwd=cwd, check=False
+    )
+    assert "program that verifies it is gone" in done.stderr
+    assert done.returncode != 0
+    assert world.tip() == before
+    done = world.run("git", "push", "origin", ":refs/heads/master", cwd=cwd, check=False)
+    assert done.returncode != 0
+    assert world.tip() == before
+
+
+def test_a_clone_without_hooks_gets_one_and_loses_it_again(world: World) -> None:
+    before = snapshot(world)
+    install(world)
+    assert (world.clone / ".git/hooks/pre-push").stat().st_mode & 0o111
+    assert world.json("hooks", "status")["gate"] == "whole"
+    assert_guarded(world)
+    uninstall(world)
+    assert snapshot(world) == before
+    assert world.json("hooks", "status")["gate"] == "none"
+
+
+def test_the_hook_starts_the_python_that_installed_it(world: World) -> None:
+    install(world)
+    program = shim.program(world.clone / ".git/hooks/pre-push")
+    assert program is not None and Path(program).resolve() == Path(sys.executable).resolve()
+    assert world.git("symbolic-ref", markers.TARGET) == "refs/remotes/origin/master"
+
+
+def test_a_clone_whose_template_had_no_hooks_folder_gets_one(world: World) -> None:
+    shutil.rmtree(world.clone / ".git/hooks")
+    install(world)
+    assert_guarded(world)
+
+
+def test_installing_twice_is_installing_once(world: World) -> None:
+    hook(world, "exit 0")
+    before = snapshot(world)
+    install(world)
+    once = snapshot(world)
+    install(world)
+    assert snapshot(world) == once
+    uninstall(world)
+    uninstall(world)
+    assert snapshot(world) == before
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o700, 0o644])
+def test_a_hand_written_hook_runs_behind_the_gate_and_comes_back_as_it_was(world: World, mode: int) -> None:
+    hook(world, 'cat >"$(git rev-parse --git-dir)/seen"; echo "$@" >>"$(git rev-parse --git-dir)/seen"', mode=mode)
+    before = snapshot(world)
+    install(world)
+    head = world.git("rev-parse", "HEAD")
+    world.git("push", "--quiet", "origin", "HEAD:refs/heads/feature")
+    seen = world.clone / ".git/seen"
+    if mode & 0o100:
+        line = f"HEAD {head} refs/heads/feature {'0' * 40}"
+        assert seen.read_text() == f"{line}\norigin {world.remote}\n"
+    else:
+        assert not seen.exists()
+    assert_guarded(world)
+    uninstall(world)
+    assert {k: v[0] for k, v in snapshot(world).items()} == {k: v[0] for k, v in before.items()}
+    assert snapshot(world) == before
+
+
+def test_a_hand_written_hook_may_still_refuse(world: World) -> None:
+    hook(world, "exit 1")
+    install(world)
+    assert world.run("git", "push", "origin", "HEAD:refs/heads/feature", check=False).returncode != 0
+    assert world.tip("refs/heads/feature") == ""
+
+
+def test_a_hook_that_is_a_link_stays_a_link(world: World) -> None:
+    world.write({"scripts/pre-push": "#!/bin/sh\nexit 0\n"})
+    (world.clone / "scripts/pre-push").chmod(0o755)
+    (world.clone / ".git/hooks/pre-push").symlink_to("../../scripts/pre-push")
+    before = snapshot(world)
+    install(world)
+    assert (world.clone / "scripts/pre-push").read_text() == "#!/bin/sh\nexit 0\n"
+    assert_guarded(world)
+    uninstall(world)
+    assert snapshot(world) == before
+
+
+def test_a_linked_worktree_shares_the_gate_and_may_install_it(world: World) -> None:
+    linked = world.root / "linked worktree"
+    world.git("worktree", "add", "--quiet", "-b", "wt", linked)
+    install(world, cwd=linked)
+    assert world.json("hooks", "status")["gate"] == "whole"
+    assert_guarded(world, cwd=linked)
+    assert_guarded(world)
+
+
+def test_install_answers_in_json(world: World) -> None:
+    hook(world, "exit 0")
+    answer = world.json("hooks", "install")
+    assert answer["ok"] is True
+    assert answer["gate"] == "whole"
+    assert answer["chained"] == [str(world.clone / ".git/hooks/pre-push.homelab-next")]
+    assert world.json("hooks", "uninstall")["gate"] == "none"
+
+
+def test_outside_a_repository_it_is_wrong_usage(world: World) -> None:
+    done = world.homelab("hooks", "install", cwd=world.root)
+    assert done.returncode == 2
+    assert "homelab: hint: " in done.stderr
+
+
+def test_without_a_remote_main_and_master_are_guarded(world: World) -> None:
+    world.git("remote", "remove", "origin")
+    install(world)
+    lose_the_program(world)
+    done = world.run("git", "push", world.remote, "HEAD:refs/heads/main", check=False)
+    assert "gone" in done.stderr
+    assert world.tip("refs/heads/main") == ""
+
+
+# -- pre-commit and prek ----------------------------------------------------------------------------------------------
+
+FRAMEWORKS = ["pre-commit", "prek"]
+
+
+def framework(world: World, name: str, *args: str) -> None:
+    world.run(name, *(args or ("install",)), "--hook-type", "pre-push")
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_under_a_framework_the_gate_stands_in_its_legacy_slot(world: World, name: str) -> None:
+    world.commit({".pre-commit-config.yaml": CONFIG})
+    framework(world, name)
+    before = snapshot(world)
+    install(world)
+    answer = world.json("hooks", "status")
+    assert (answer["gate"], answer["chained"]) == ("whole", [name])
+    assert answer["ours"].endswith("pre-push.legacy")
+    assert_guarded(world)
+    assert (world.clone / "framework-ran").exists()
+    framework(world, name)  # its next install leaves us where we are
+    assert_guarded(world)
+    uninstall(world)
+    assert snapshot(world) == before
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_a_framework_that_is_installed_later_takes_the_gate_along(world: World, name: str) -> None:
+    hook(world, 'touch "$(git rev-parse --show-toplevel)/hand-written-ran"')
+    world.commit({".pre-commit-config.yaml": CONFIG})
+    install(world)
+    framework(world, name)
+    assert world.json("hooks", "status")["gate"] == "whole"
+    assert_guarded(world)
+    assert (world.clone / "framework-ran").exists()
+    assert (world.clone / "hand-written-ran").exists()
+    install(world)
+    assert_guarded(world)
+    uninstall(world)
+    assert "hand-written-ran" in (world.clone / ".git/hooks/pre-push.legacy").read_text()
+    assert not (world.clone / ".git/hooks/pre-push.homelab-next").exists()
+    framework(world, name, "uninstall")
+    assert "hand-written-ran" in (world.clone / ".git/hooks/pre-push").read_text()
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_a_framework_that_leaves_first_gives_the_gate_its_place_back(world: World, name: str) -> None:
+    hook(world, "exit 0")
+    before = snapshot(world)
+    world.commit({".pre-commit-config.yaml": CONFIG})
+    framework(world, name)
+    install(world)
+    framework(world, name, "uninstall")
+    assert_guarded(world)
+    uninstall(world)
+    assert snapshot(world) == before
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_a_forced_install_takes_the_gate_out_and_status_says_so(world: World, name: str) -> None:
+    world.commit({".pre-commit-config.yaml": CONFIG})
+    install(world)
+    framework(world, name)
+    framework(world, name, "install", "-f")
+    assert world.json("hooks", "status")["gate"] == "none"
+    install(world)
+    assert_guarded(world)
+
+
+def test_a_legacy_hook_that_is_not_executable_is_not_a_gate(world: World) -> None:
+    world.commit({".pre-commit-config.yaml": CONFIG})
+    framework(world, "pre-commit")
+    install(world)
+    (world.clone / ".git/hooks/pre-push.legacy").chmod(0o644)
+    assert world.json("hooks", "status")["gate"] == "none"
+    install(world)
+    assert_guarded(world)
+
+
+# -- core.hooksPath ---------------------------------------------------------------------------------------------------
+
+
+def test_a_tracked_hooks_path_is_not_written_to_and_all_its_hooks_still_run(world: World) -> None:
+    hook(
+        world,
+        'touch "$(git rev-parse --git-common-dir)/pushed"; echo "$0" >"$(git rev-parse --git-common-dir)/name"',
+        ".githooks/pre-push",
+    )
+    hook(world, 'echo checked >>"$1"', ".githooks/commit-msg")
+    world.git("add", ".githooks")
+    world.git("commit", "--quiet", "-m", "hooks")
+    world.git("config", "core.hooksPath", ".githooks")
+    before = snapshot(world)
+    install(world)
+    assert world.git("status", "--porcelain") == ""
+    assert world.json("hooks", "status")["chained"] == [str(world.clone / ".githooks/pre-push")]
+    world.commit({"a": "1"})
+    assert "checked" in world.git("log", "-1", "--format=%B")
+    linked = world.root / "linked"
+    world.git("worktree", "add", "--quiet", linked)
+    world.git("push", "--quiet", "origin", "HEAD:refs/heads/f", cwd=linked)
+    assert (world.clone / ".git/name").read_text() == ".githooks/pre-push\n"
+    assert (world.clone / ".git/pushed").exists()
+    install(world, cwd=linked)
+    assert_guarded(world)
+    assert_guarded(world, cwd=linked)
+    uninstall(world)
+    assert {**snapshot(world)} == before
+    assert not (world.clone / ".git/homelab/hooks").exists()
+
+
+def test_a_worktree_without_the_tracked_folder_is_still_guarded(world: World) -> None:
+    world.git("config", "core.hooksPath", ".githooks")
+    install(world)
+    assert_guarded(world)
+
+
+def test_a_global_hooks_path_is_honoured_and_left_alone(world: World) -> None:
+    hook(world, 'touch "$HOME/global-ran"; exit 0', "../home/my hooks/pre-push")
+    world.git("config", "--global", "core.hooksPath", "~/my hooks")
+    before = snapshot(world)
+    install(world)
+    assert_guarded(world)
+    assert (world.root / "home/global-ran").exists()
+    uninstall(world)
+    assert snapshot(world) == before
+    assert world.git("config", "core.hooksPath") == "~/my hooks"
+
+
+def test_a_hooks_folder_that_is_a_link_into_the_tree_is_not_written_to(world: World) -> None:
+    shutil.rmtree(world.clone / ".git/hooks")
+    hook(world, "exit 0", "hooks.d/pre-push")
+    (world.clone / ".git/hooks").symlink_to("../hooks.d")
+    install(world)
+    assert [path.name for path in (world.clone / "hooks.d").iterdir()] == ["pre-push"]
+    assert_guarded(world)
+    uninstall(world)
+    assert world.run("git", "config", "core.hooksPath", check=False).returncode == 1
+
+
+def test_a_hooks_path_that_names_gits_own_folder_runs_the_gate_once(world: World) -> None:
+    install(world)
+    world.git("config", "core.hooksPath", str(world.clone / ".git/hooks"))
+    install(world)
+    assert not (world.clone / ".git/hooks/pre-push").exists()
+    assert_guarded(world)
+    uninstall(world)
+    assert world.json("hooks", "status")["gate"] == "none"
+
+
+def test_a_hooks_path_of_one_worktree_is_given_back_from_any_other(world: World) -> None:
+    linked = world.root / "linked"
+    world.git("worktree", "add", "--quiet", linked)
+    world.git("config", "extensions.worktreeConfig", "true")
+    world.git("config", "--worktree", "core.hooksPath", ".githooks", cwd=linked)
+    install(world)
+    assert world.json("hooks", "status", cwd=linked)["gate"] == "none"
+    install(world, cwd=linked)
+    assert_guarded(world)
+    assert_guarded(world, cwd=linked)
+    uninstall(world)
+    assert world.git("config", "core.hooksPath", cwd=linked) == ".githooks"
+    assert world.run("git", "config", "core.hooksPath", check=False).returncode == 1
+
+
+def test_a_hooks_path_that_cannot_be_overruled_is_refused_and_left_as_it_was(world: World) -> None:
+    (world.root / "more").write_text("[core]\n\thooksPath = .githooks\n")
+    with (world.clone / ".git/config").open("a") as file:
+        file.write(f"[include]\n\tpath = {world.root / 'more'}\n")
+    before = snapshot(world)
+    done = world.homelab("hooks", "install")
+    assert done.returncode == 3
+    assert "homelab: hint: " in done.stderr
+    assert snapshot(world) == before
+    assert not (world.clone / ".git/homelab/hooks").exists()
+
+
+def test_several_values_of_the_hooks_path_come_back(world: World) -> None:
+    world.git("config", "--add", "core.hooksPath", "one")
+    world.git("config", "--add", "core.hooksPath", "two")
+    install(world)
+    assert_guarded(world)
+    uninstall(world)
+    assert world.git("config", "--get-all", "core.hooksPath") == "one\ntwo"
+    assert "homelab" not in (world.clone / ".git/config").read_text()
+
+
+def test_a_hooks_path_that_is_set_after_us_is_taken_again(world: World) -> None:
+    install(world)
+    world.git("config", "core.hooksPath", ".husky/_")
+    assert world.json("hooks", "status")["gate"] == "none"
+    install(world)
+    assert_guarded(world)
+    uninstall(world)
+    assert world.git("config", "core.hooksPath") == ".husky/_"
+    assert not (world.clone / ".git/hooks/pre-push").exists()
+
+
+def test_a_hook_that_another_tool_put_into_our_folder_is_not_removed(world: World) -> None:
+    world.git("config", "core.hooksPath", ".githooks")
+    install(world)
+    theirs = hook(world, "exit 0", ".git/homelab/hooks/post-commit")
+    uninstall(world)
+    assert theirs.exists()
+
+
+def test_a_tool_that_takes_our_folder_for_its_own_goes_on_running(world: World) -> None:
+    world.git("config", "core.hooksPath", ".githooks")
+    install(world)
+    theirs = hook(world, 'touch "$(git rev-parse --git-dir)/theirs"', ".git/homelab/hooks/pre-push")
+    assert world.json("hooks", "status")["gate"] == "none"
+    install(world)
+    assert_guarded(world)
+    assert (world.clone / ".git/theirs").exists()
+    uninstall(world)
+    assert theirs.with_name("pre-push.homelab-next").exists()
+    (world.clone / ".git/theirs").unlink()
+    hook(world, 'touch "$(git rev-parse --git-dir)/former"', ".githooks/pre-push")
+    install(world)
+    assert_guarded(world)
+    assert (world.clone / ".git/former").exists()
+    assert not (world.clone / ".git/theirs").exists()
+
+
+# -- at any moment ----------------------------------------------------------------------------------------------------
+
+
+def test_an_install_that_was_killed_between_its_steps_is_finished_by_the_next(world: World) -> None:
+    path = hook(world, "exit 0")
+    before = snapshot(world)
+    os.link(path, path.with_name("pre-push.homelab-next"))
+    uninstall(world)
+    assert snapshot(world) == before
+    os.link(path, path.with_name("pre-push.homelab-next"))
+    install(world)
+    assert_guarded(world)
+    uninstall(world)
+    assert snapshot(world) == before
+
+
+def test_a_kept_hook_that_lost_its_place_is_set_aside_and_not_overwritten(world: World) -> None:
+    hook(world, "echo one")
+    install(world)
+    hook(world, "echo two")  # over ours
+    install(world)
+    contents = sorted(path.read_text() for path in (world.clone / ".git/hooks").glob("pre-push.homelab-next*"))
+    assert contents == ["#!/bin/sh\necho one\n", "#!/bin/sh\necho two\n"]
+
+
+def test_many_installs_at_once_make_one_chain(world: World) -> None:
+    hook(world, "exit 0")
+    before = snapshot(world)
+    program = Path(sys.executable).parent / "homelab"
+    running = [
+        subprocess.Popen([program, "hooks", "install"], cwd=world.clone, env=world.env, stderr=subprocess.DEVNULL)
+        for _ in range(4)
+    ]
+    assert [child.wait(60) for child in running] == [0] * 4
+    assert_guarded(world)
+    uninstall(world)
+    assert snapshot(world) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hooks_path", [None, ".githooks"])
+def test_killed_at_any_moment_the_hooks_still_run_and_everything_can_be_undone(world: World, hooks_path: str | None) -> None:
+    hook(world, 'touch "$(git rev-parse --show-toplevel)/ran"', f"{hooks_path or '.git/hooks'}/pre-push")
+    if hooks_path:
+        world.git("config", "core.hooksPath", hooks_path)
+    before = snapshot(world)
+    program = Path(sys.executable).parent / "homelab"
+    for round_ in range(40):
+        verb = ("install", "uninstall")[round_ % 2]
+        child = subprocess.Popen([program, "hooks", verb], cwd=world.clone, env=world.env, stderr=subprocess.DEVNULL)
+        time.sleep(0.1 + 0.012 * (round_ % 20))
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        (world.clone / "ran").unlink(missing_ok=True)
+        world.git("push", "--quiet", "--force", "origin", "HEAD:refs/heads/feature")
+        assert (world.clone / "ran").exists()
+        (world.clone / "ran").unlink()
+    install(world)
+    uninstall(world)
+    assert snapshot(world) == before
+
+
+# -- lefthook and husky, as npm brings them ----------------------------------------------------------------------------
+
+
+def npm(world: World, package: str) -> None:
+    """The package is installed in the clone by npm."""
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm here")
+    world.write({"package.json": '{"name": "x", "private": true}\n', ".gitignore": "node_modules\n"})
+    env = {name: value for name, value in os.environ.items() if name.lower().startswith("npm_config_")}
+    argv = ("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", package)
+    done = world.run(*argv, check=False, env={**env, "HOME": os.environ["HOME"]}, timeout=110)
+    if done.returncode:
+        pytest.skip(f"npm cannot install {package}: {done.stderr[-300:]}")
+
+
+def lefthook_runs(world: World) -> bool:
+    """Push a change of a file, since lefthook skips jobs for a push without one."""
+    world.commit({"a-file": "1"})
+    world.git("push", "--quiet", "--force", "origin", "HEAD:refs/heads/a-feature")
+    return (world.clone / "framework-ran").exists()
+
+
+LEFTHOOK = "pre-push:\n  jobs:\n  - run: touch framework-ran\n"
+
+
+@pytest.mark.slow
+def test_lefthook_runs_behind_the_gate(world: World) -> None:
+    npm(world, "lefthook")
+    world.write({"lefthook.yml": LEFTHOOK})
+    world.run("npx", "lefthook", "install")
+    before = snapshot(world)
+    install(world)
+    assert world.json("hooks", "status")["chained"] == ["lefthook"]
+    assert_guarded(world)
+    assert lefthook_runs(world)
+    uninstall(world)
+    assert snapshot(world) == before
+
+
+@pytest.mark.slow
+def test_lefthook_that_is_installed_over_the_gate_is_found_and_chained(world: World) -> None:
+    npm(world, "lefthook")
+    world.write({"lefthook.yml": LEFTHOOK})
+    install(world)
+    world.run("npx", "lefthook", "install")
+    assert world.json("hooks", "status")["gate"] == "none"
+    assert [finding["id"] for finding in world.json("doctor")["findings"] if finding["severity"] == "failure"] == [
+        "overwritten"
+    ]
+    install(world)
+    assert_guarded(world)
+    assert lefthook_runs(world)
+
+
+@pytest.mark.slow
+def test_husky_runs_behind_the_gate_in_every_worktree_that_has_it(world: World) -> None:
+    npm(world, "husky")
+    world.run("npx", "husky")
+    world.write({".husky/pre-push": "touch framework-ran\n", ".husky/commit-msg": 'echo by-husky >>"$1"\n'})
+    before = snapshot(world)
+    tracked = world.git("status", "--porcelain")
+    install(world)
+    assert world.git("status", "--porcelain") == tracked
+    assert_guarded(world)
+    assert (world.clone / "framework-ran").exists()
+    assert "by-husky" in world.git("log", "-1", "--format=%B", world.commit({"a": "1"}))
+    linked = world.root / "linked"
+    world.git("worktree", "add", "--quiet", linked)
+    assert_guarded(world, cwd=linked)  # where husky itself is silent: .husky/_ is ignored
+    world.run("npx", "husky")  # every npm install does it, and moves the path away
+    assert world.json("hooks", "status")["gate"] == "none"
+    install(world)
+    assert_guarded(world)
+    uninstall(world)
+    assert snapshot(world) == before
+    assert world.git("config", "core.hooksPath") == ".husky/_"
+
+
+# -- the receiving side -----------------------------------------------------------------------------------------------
+
+
+def test_a_server_refuses_what_its_program_cannot_judge(world: World) -> None:
+    world.server_hook("pre-receive", "cat >seen")
+    before = (world.remote / "hooks/pre-receive").read_bytes()
+    assert world.homelab("hooks", "install", "--server", world.remote, cwd=world.root).returncode == 0
+    ours = world.remote / "hooks/pre-receive"
+    ours.write_bytes(without_program(ours.read_bytes()))
+    tip = world.tip()
+    world.commit({"a": "1"})
+    done = world.run("git", "push", "--no-verify", "origin", "HEAD:refs/heads/f", "HEAD:refs/heads/master", check=False)
+    assert done.returncode != 0
+    assert world.tip() == tip
+    assert world.tip("refs/heads/f") == ""
+    world.git("push", "--quiet", "--no-verify", "origin", "HEAD:refs/heads/master2")
+    assert "refs/heads/master2" in (world.remote / "seen").read_text()
+    assert world.homelab("hooks", "uninstall", "--server", world.remote).returncode == 0
+    assert ours.read_bytes() == before
+
+
+@pytest.mark.parametrize("where", ["clone", "clone/.git", "nowhere", "remote.git/objects"])
+def test_a_server_is_a_bare_repository(world: World, where: str) -> None:
+    done = world.homelab("hooks", "install", "--server", world.root / where, cwd=world.root)
+    assert done.returncode == 2
+    assert "homelab: hint: " in done.stderr

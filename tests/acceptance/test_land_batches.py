@@ -1,0 +1,363 @@
+"""Many land at once: how often something is verified, who lands, who is told what."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from homelab.git import repository as git
+from homelab.git.objects import Objects
+from homelab.landing import batch, bisect, queue, superseded
+from homelab.landing.publish import Target
+from homelab.landing.queue import Ticket
+from homelab.verify import verification
+from tests.support.world import BIN, World
+
+
+class Crowd:
+    """Worktrees with a change each, landed at once; every run of a suite leaves a line in `count`."""
+
+    def __init__(self, world: World, names: list[str], suite: str = "test ! -e bad", extra: str = "", nap: float = 0.5) -> None:
+        self.world, self.count = world, world.root / "count"
+        self.count.touch()
+        run = f"echo $PWD >> {self.count}; sleep {nap}; {suite}"
+        world.publish({"homelab.toml": f'{extra}\n[[suite]]\nname = "s"\nrun = "{run}"\n'})
+        self.places = {name: Path(world.homelab("work", "start", name).stdout.strip()) for name in names}
+
+    def start(self, name: str, *args: str) -> "subprocess.Popen[bytes]":
+        with (self.world.root / f"{name}.err").open("wb") as narration:
+            return subprocess.Popen(
+                [BIN / "homelab", "work", "land", "--json", *args], cwd=self.places[name], env=self.world.env,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=narration,
+            )  # fmt: skip
+
+    def land(self, *, queued: bool = False) -> dict[str, dict[str, object]]:
+        """Land all at once and return each answer; where `queued`, all of them wait before the first leads."""
+        repository, deadline = git.discover(self.world.clone), time.monotonic() + 60
+        with queue.drawn(repository, "ada", "ahead") if queued else contextlib.nullcontext() as ahead:
+            children = {name: self.start(name) for name in self.places}
+            while ahead and time.monotonic() < deadline:
+                if sum(ticket.head is not None for ticket in queue.waiting(repository)) == len(children):
+                    break
+                time.sleep(0.02)
+        return {name: json.loads(child.communicate(timeout=90)[0]) for name, child in children.items()}
+
+    def runs(self) -> int:
+        return len(self.count.read_text().split())
+
+
+@pytest.mark.slow
+def test_eight_that_wait_land_with_two_verifications(world: World) -> None:
+    crowd = Crowd(world, [f"t{n}" for n in range(8)])
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    answers = crowd.land(queued=True)
+    assert {answer["status"] for answer in answers.values()} == {"landed"}
+    assert crowd.runs() <= 2  # of all, and beside it of the first half
+    line = world.git("rev-list", "--first-parent", "master", cwd=world.remote).split()
+    assert {answer["commit"] for answer in answers.values()} <= set(line)
+    assert len(world.json("work", "log")) == 8
+    assert not list((world.clone / ".git/homelab/queue").glob("*.lock"))
+
+
+def test_a_red_among_greens_is_found_and_the_others_land(world: World) -> None:
+    crowd = Crowd(world, [f"t{n}" for n in range(5)])
+    for name, path in crowd.places.items():
+        world.commit({"bad" if name == "t2" else name: "1"}, cwd=path)
+    answers = crowd.land()
+    assert {name: answer["status"] for name, answer in answers.items()} == {
+        name: "failed" if name == "t2" else "landed" for name in crowd.places
+    }
+    error = answers["t2"]["error"]
+    assert isinstance(error, dict) and "is red" in error["message"]
+    assert "it ended with 1" in (world.root / "t2.err").read_text()
+    assert "bad" not in world.git("ls-tree", "--name-only", "master", cwd=world.remote).split()
+
+
+def test_greens_that_are_red_together_do_not_land_together(world: World) -> None:
+    crowd = Crowd(world, ["a", "b"], "test ! -e a || test ! -e b")
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    assert sorted(str(answer["status"]) for answer in crowd.land().values()) == ["failed", "landed"]
+
+
+@pytest.mark.parametrize(
+    ("rules", "company"),
+    [
+        ({"Makefile": "check:\n\t@echo tested\n"}, 1),  # another suite is detected now
+        ({"homelab.toml": '[[suite]]\nname = "s"\nrun = "true"\n'}, 1),
+        ({"other": "1"}, 2),
+    ],
+)
+def test_a_change_of_the_rules_configured_or_detected_lands_by_itself(
+    world: World, rules: dict[str, str | bytes], company: int
+) -> None:
+    world.git("rm", "--quiet", "homelab.toml")
+    base = world.commit({"Makefile": "test:\n\t@echo tested\n"})
+    first = world.commit(rules)
+    world.git("checkout", "--quiet", base)
+    second = world.commit({"b": "1"})
+    repository = git.discover(world.clone)
+    target = Target(repository, Objects(repository.common_dir), "origin", "master")
+    # Whoever is in front, a change of the rules does not come along.
+    for heads in ((first, second), (second, first)):
+        with contextlib.ExitStack() as stack:
+            places = [stack.enter_context(queue.drawn(repository, "ada", "s")) for _ in heads]
+            for place, head in zip(places, heads, strict=True):
+                place.ready(head, head, alone=False)
+            member = batch.bring(target, places[0].ticket, base, heads[0])
+            assert len(batch.gather(target, member, lambda *_: None)) == company
+
+
+def test_a_batch_waits_for_whoever_comes_and_for_what_they_bring(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = world.tip()
+    heads = [world.commit({name: "1"}) for name in ("a", "b")]
+    repository = git.discover(world.clone)
+    target = Target(repository, Objects(repository.common_dir), "origin", "master")
+    monkeypatch.setattr(batch, "size", lambda _: 2)
+    for name in ("_LINGER", "_SLOWLY", "_PATIENCE"):
+        monkeypatch.setattr(batch, name, 60.0)
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(queue.drawn(repository, "ada", "s"))
+        first.ready("a", heads[0], alone=False)
+
+        def come() -> None:
+            second = stack.enter_context(queue.drawn(repository, "ada", "s"))
+            time.sleep(0.1)
+            second.ready("b", heads[1], alone=False)
+
+        coming = threading.Timer(0.1, come)
+        coming.start()
+        members = batch.gather(target, batch.bring(target, first.ticket, base, heads[0]), lambda *_: None)
+        coming.join()
+    assert [member.merged.head for member in members] == heads
+
+
+@pytest.mark.parametrize(("drawn", "seconds"), [([5.0], 0.12), ([5.0, 5.01], 0.12), ([5.0, 5.1, 5.4], 0.4), ([5.0, 9.0], 0.5)])
+def test_a_batch_lingers_by_the_pace_of_its_tickets(drawn: list[float], seconds: float) -> None:
+    assert batch._linger(drawn) == pytest.approx(seconds)
+
+
+def test_a_red_that_was_taken_out_does_not_make_batches_smaller() -> None:
+    greens = [{"status": "landed"}] * 5
+    assert batch.size([*greens, {"status": "failed"}]) == batch.size(greens)
+    assert batch.size([*greens, {"status": "failed"}, *greens]) < batch.size([*greens, *greens])
+
+
+def test_a_conflict_leaves_the_batch_and_the_others_go_on(world: World) -> None:
+    crowd = Crowd(world, ["a", "b", "c"])
+    for name, path in crowd.places.items():
+        world.commit({"README" if name != "c" else "c": name}, cwd=path)
+    answers = crowd.land()
+    statuses = sorted(str(answer["status"]) for answer in answers.values())
+    assert statuses == ["conflict", "landed", "landed"] and answers["c"]["status"] == "landed"
+    loser = next(name for name, answer in answers.items() if answer["status"] == "conflict")
+    assert world.git("diff", "--name-only", "--diff-filter=U", cwd=crowd.places[loser]) == "README"
+
+
+@pytest.mark.slow
+def test_stacks_are_verified_once_each(world: World) -> None:
+    names = [f"t{n}" for n in range(4)]
+    crowd = Crowd(world, names)
+    world.publish({
+        "homelab.toml": f'[[suite]]\nname = "s"\neach = "stacks/*"\nrun = "echo $PWD >> {crowd.count}; sleep 0.5"\n',
+        **{f"stacks/{name}/f": "0" for name in names},
+    })  # fmt: skip
+    world.git("fetch", "--quiet")
+    for name, path in crowd.places.items():
+        world.git("reset", "--quiet", "--hard", "origin/master", cwd=path)
+        world.commit({f"stacks/{name}/f": "1"}, cwd=path)
+    assert world.homelab("verify", "origin/master").returncode == 0
+    crowd.count.write_text("")
+    assert {answer["status"] for answer in crowd.land(queued=True).values()} == {"landed"}
+    assert sorted(Path(row).name for row in crowd.count.read_text().split()) == names
+
+
+@pytest.mark.slow
+def test_ones_own_way_of_verifying_lands_alone(world: World) -> None:
+    crowd = Crowd(world, ["a", "b", "c"])
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    children = [crowd.start("a"), crowd.start("b", "--verify-cmd", "test ! -e never"), crowd.start("c", "--no-verify")]
+    answers = [json.loads(child.communicate(timeout=60)[0]) for child in children]
+    assert [answer["status"] for answer in answers] == ["landed"] * 3
+    verified = {entry["branch"]: entry["verified"] for entry in world.json("work", "log")}
+    assert verified == {"ada/a": True, "ada/b": True, "ada/c": False}
+
+
+@pytest.mark.slow
+def test_each_commit_lands_one_by_one(world: World) -> None:
+    crowd = Crowd(world, ["a", "b", "c"], extra="[land]\neach_commit = true")
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    assert {answer["status"] for answer in crowd.land().values()} == {"landed"}
+    assert crowd.runs() == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_leader_or_member_loses_nobody_else_a_place(world: World, victim: int) -> None:
+    crowd = Crowd(world, ["a", "b", "c", "d"], nap=4)
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    children = []
+    for name in crowd.places:
+        children.append(crowd.start(name))
+        deadline = time.monotonic() + 20
+        while len(world.json("work", "queue")) < len(children) and children[0].poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+    os.kill(children[victim].pid, signal.SIGKILL)
+    answers = [json.loads(child.communicate(timeout=60)[0] or b"{}") for child in children]
+    assert [answer.get("status") for n, answer in enumerate(answers) if n != victim] == ["landed"] * 3
+    name = list(crowd.places)[victim]
+    assert world.homelab("work", "land", cwd=crowd.places[name]).returncode == 0
+    files = world.git("ls-tree", "--name-only", "master", cwd=world.remote).split()
+    assert {"a", "b", "c", "d"} <= set(files)
+    assert world.json("work", "queue") == [] and not world.git("for-each-ref", "refs/homelab/landing/")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_one_that_is_gone_when_its_answer_comes_leaves_nothing_behind(world: World, how: signal.Signals) -> None:
+    crowd = Crowd(world, ["a", "b"], nap=2)
+    for name, path in crowd.places.items():
+        world.commit({"bad" if name == "b" else name: "1"}, cwd=path)
+    leader = crowd.start("a")
+    while not world.json("work", "queue"):
+        time.sleep(0.02)
+    member = crowd.start("b")
+    while crowd.runs() < 2:
+        time.sleep(0.02)
+    member.send_signal(how)
+    member.communicate(timeout=60)
+    assert json.loads(leader.communicate(timeout=60)[0])["status"] == "landed"
+    assert [row["status"] for row in world.json("work", "log")] == ["failed", "landed"]
+    for _ in range(2):
+        assert world.homelab("work", "land", cwd=crowd.places["b"]).returncode == 1
+    assert [path.name for path in (world.clone / ".git/homelab/queue").iterdir()] == ["last"]
+
+
+def test_an_answer_to_an_earlier_ticket_of_the_same_number_is_not_ours(world: World) -> None:
+    repository = git.discover(world.clone)
+    with queue.drawn(repository, "ada", "s") as place:
+        queue.answer(repository, place.ticket, {"status": "landed"})
+        left = place.ticket.number
+    queue.answer(repository, place.ticket, {"status": "landed"})
+    (repository.state / "queue/last").write_text(str(left - 1))  # as after a loss of power
+    with queue.drawn(repository, "ada", "s") as place:
+        assert place.ticket.number == left and place.wait(lambda _: None) is None
+
+
+@pytest.mark.slow
+def test_the_queue_shows_who_waits(world: World) -> None:
+    crowd = Crowd(world, ["a", "b"], "sleep 2", extra="[land]\neach_commit = true")
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    children = [crowd.start(name) for name in crowd.places]
+    deadline = time.monotonic() + 20
+    rows: list[dict[str, object]] = []
+    while (len(rows) < 2 or not all(row["branch"] for row in rows)) and time.monotonic() < deadline:
+        rows = world.json("work", "queue")
+    assert {row["branch"] for row in rows} == {"ada/a", "ada/b"} and [row["position"] for row in rows] == [0, 1]
+    for child in children:
+        child.communicate(timeout=60)
+
+
+@pytest.mark.slow
+def test_hosts_that_share_a_claim_store_take_turns(world: World) -> None:
+    crowd = Crowd(world, ["a"], extra="[land]\nmutex = true")
+    world.commit({"a": "1"}, cwd=crowd.places["a"])
+    elsewhere = {"HOMELAB_SESSION": "another-host"}
+    claim = ["claim", "infra:land/origin/master", "--purpose", "landing there", "--for", "1h"]
+    assert world.homelab(*claim, env=elsewhere).returncode == 0
+    child = crowd.start("a")
+    time.sleep(2)
+    assert child.poll() is None and crowd.runs() == 0
+    assert world.homelab("release", "infra:land/origin/master", env=elsewhere).returncode == 0
+    assert json.loads(child.communicate(timeout=60)[0])["status"] == "landed"
+    assert world.json("claims") == []
+
+
+@pytest.mark.parametrize(
+    ("pushed", "why"),
+    [
+        ({"stacks/c/f": "1"}, ""),  # nothing that is being verified reads it
+        ({"stacks/a/other": "1"}, "moved"),
+        ({"stacks/a/f": "theirs"}, "moved"),  # a conflict: the run is for nothing
+    ],
+)
+def test_a_run_is_given_up_when_its_inputs_have_moved(
+    world: World, monkeypatch: pytest.MonkeyPatch, pushed: dict[str, str | bytes], why: str
+) -> None:
+    world.publish(
+        {"homelab.toml": '[[suite]]\nname = "s"\neach = "stacks/*"\nrun = "true"\n', "stacks/a/f": "0", "stacks/b/f": "0"}
+    )
+    base = world.tip()
+    world.git("fetch", "--quiet")
+    repository = git.discover(world.clone)
+    target = Target(repository, Objects(repository.common_dir), "origin", "master")
+    members: list[batch.Member] = []
+    for number, name in enumerate(("a", "b")):
+        world.git("checkout", "--quiet", base)
+        head = world.commit({f"stacks/{name}/f": "1"})
+        on = members[-1].commit if members else base
+        members.append(batch.bring(target, Ticket(number, "ada", "here", "s", 1, "now", "w", name, head), on, head))
+    seen = superseded.Watch(target, members, 0, may_grow=False)
+    seen.begin(members[-1].commit, members[-1].demand)
+    monkeypatch.setattr(superseded, "_REMOTE", -1.0)
+    assert not seen()
+    world.publish(pushed)
+    assert (seen(), seen.why) == (bool(why), why)
+
+
+def test_a_guess_that_was_given_up_turns_nobody_away(world: World) -> None:
+    world.publish({"homelab.toml": '[[suite]]\nname = "s"\neach = "stacks/*"\nrun = "! grep -r bad . && sleep $(cat nap)"\n'})
+    base = world.tip()
+    world.git("fetch", "--quiet")
+    repository = git.discover(world.clone)
+    target = Target(repository, Objects(repository.common_dir), "origin", "master")
+    members: list[batch.Member] = []
+    for number, files in enumerate(("a", "b", "c", "d", "e", "c")):
+        world.git("checkout", "--quiet", members[-1].commit if members else base)
+        head = world.commit(
+            {f"stacks/{files}/f": "bad" if number == 5 else str(number), f"stacks/{files}/nap": "5" if number == 2 else "0"}
+        )
+        on = members[-1].commit if members else base
+        members.append(batch.bring(target, Ticket(number, "ada", "here", "s", 1, "now", "w", f"t{number}", head), on, head))
+    for member in members[:2]:
+        verification.ensure(repository, member.commit, member.demand)
+    given_up = threading.Event()
+
+    def ensure(member: batch.Member) -> verification.Verified:
+        try:
+            return verification.ensure(repository, member.commit, member.demand, abandoned=given_up.is_set)
+        except verification.Red:
+            if given_up.is_set():
+                raise KeyboardInterrupt from None  # all begins anew
+            given_up.set()
+            raise
+
+    with pytest.raises(KeyboardInterrupt):
+        bisect.prove(members, ensure, bisect.aside(repository, members[-1], given_up.is_set))
+
+
+@pytest.mark.slow
+def test_only_a_moved_target_counts_as_an_attempt_in_vain(world: World) -> None:
+    crowd = Crowd(world, ["a", "b"], extra="[land]\nattempts = 1", nap=2)
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    leader = crowd.start("a")
+    while crowd.runs() < 1:
+        time.sleep(0.02)
+    member = crowd.start("b")  # the queue has grown: all begins anew
+    while crowd.runs() < 2:
+        time.sleep(0.02)
+    member.send_signal(signal.SIGINT)  # it has left: all begins anew
+    member.communicate(timeout=60)
+    assert json.loads(leader.communicate(timeout=60)[0])["status"] == "landed"

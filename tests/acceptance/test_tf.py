@@ -1,0 +1,224 @@
+"""Stacks: found, run by the runner with its own words, and applied under their claim."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.claimants import Claimants, eventually, is_alive
+
+RECORD = """
+printf '%s\\0' "$PWD" "$@" >> "$RECORDED"
+[ -z "$SLOW" ] || { echo $$ > "$SLOW.pid"; while [ ! -e "$SLOW" ]; do sleep 0.05; done; }
+exit ${TG_EXIT:-0}
+"""
+
+
+@pytest.fixture
+def stacks(on_files: Claimants) -> Claimants:
+    """Sessions in a repository with the stacks `vault` and `dbaas`, whose runner records how it is called."""
+    top = on_files.root / "infra"
+    for name in ("vault", "dbaas"):
+        (top / "stacks" / name).mkdir(parents=True)
+    (top / "terragrunt.hcl").touch()
+    (top / "scripts").mkdir()
+    runner = top / "scripts/tg"
+    runner.write_text(f"#!/bin/bash\n{RECORD}")
+    runner.chmod(0o755)
+    on_files.env["RECORDED"] = str(on_files.root / "recorded")
+    on_files.root = top
+    return on_files
+
+
+def recorded(stacks: Claimants) -> list[str]:
+    path = Path(stacks.env["RECORDED"])
+    return path.read_text().split("\0")[:-1] if path.exists() else []
+
+
+@pytest.mark.parametrize(
+    ("args", "called"),
+    [
+        (["plan", "vault", "-out", "x", "--json", "--help"], ["plan", "-out", "x", "--json", "--help"]),
+        (["validate", "vault", "--", "-q", ""], ["validate", "--", "-q", ""]),
+        (["fmt", "vault", "-check"], ["fmt", "-recursive", "-check"]),
+        (
+            ["apply", "vault", "-target=a.b", "--wait", "--help"],
+            ["apply", "--non-interactive", "-target=a.b", "--wait", "--help"],
+        ),
+        (["apply", "--wait", "5s", "vault"], ["apply", "--non-interactive"]),
+        (["force-unlock", "vault", "some-id"], ["force-unlock", "-force", "some-id"]),
+    ],
+)
+def test_the_runner_gets_its_verb_and_all_that_follows_the_stack(stacks: Claimants, args: list[str], called: list[str]) -> None:
+    below = stacks.root / "stacks/dbaas"
+    done = stacks.run("tf", *args, cwd=below)
+    assert recorded(stacks) == [str(stacks.root / "stacks/vault"), *called]
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize("verb", ["plan", "apply"])
+@pytest.mark.parametrize("code", [1, 2, 42])
+def test_the_exit_code_is_the_runners(stacks: Claimants, verb: str, code: int) -> None:
+    assert stacks.run("tf", verb, "vault", env={"TG_EXIT": str(code)}).returncode == code
+    assert stacks.board() == []
+
+
+def test_an_unknown_stack_is_wrong_usage_and_names_the_nearest(stacks: Claimants) -> None:
+    for verb in ("plan", "apply"):
+        done = stacks.run("tf", verb, "vautl")
+        assert done.returncode == 2 and "vault" in done.stderr
+    for name in ("../x", ".", "", "/etc", "-x"):
+        assert stacks.run("tf", "plan", name).returncode == 2
+    assert stacks.run("tf", "plan", "vault", cwd=stacks.root.parent).returncode == 2
+    assert recorded(stacks) == [] and stacks.board() == []
+
+
+def test_a_stacks_folder_without_a_mark_is_passed_by(stacks: Claimants) -> None:
+    (stacks.root / "stacks/vault/stacks/other").mkdir(parents=True)
+    stacks.ok("tf", "plan", "dbaas", cwd=stacks.root / "stacks/vault/stacks/other")
+    assert recorded(stacks)[0] == str(stacks.root / "stacks/dbaas")
+
+
+def test_apply_holds_the_stack_while_it_runs_and_says_that_it_is_out_of_band(stacks: Claimants) -> None:
+    slow = stacks.root / "slow"
+    child = stacks.start("tf", "apply", "vault", env={"SLOW": str(slow)}, stderr=subprocess.PIPE)
+    (claim,) = eventually(stacks.board)
+    assert (claim["label"], claim["binding"], claim["holder"]["pid"]) == ("stack:vault", "process", child.pid)
+    eventually(lambda: recorded(stacks))
+    assert stacks.run("tf", "apply", "vault").returncode == 4
+    assert stacks.run("tf", "apply", "vault", session="b").returncode == 4
+    assert len(recorded(stacks)) == 3
+    slow.touch()
+    assert "CI applies" in child.communicate()[1].decode()
+    assert child.returncode == 0 and stacks.board() == []
+
+
+def test_apply_goes_through_under_the_sessions_lease_and_leaves_it(stacks: Claimants) -> None:
+    stacks.ok("claim", "stack:vault", "--purpose", "maintenance")
+    before = stacks.board()
+    stacks.ok("tf", "apply", "vault")
+    assert [claim["fence"] for claim in stacks.board()] == [before[0]["fence"]]
+    assert stacks.run("tf", "apply", "vault", session="b").returncode == 4
+    assert len(recorded(stacks)) == 3
+
+
+def test_apply_goes_through_inside_a_claim_of_the_stack(stacks: Claimants) -> None:
+    stacks.ok("claim", "stack:vault", "--purpose", "outer", "--", "homelab", "tf", "apply", "vault")
+    assert recorded(stacks)[1:] == ["apply", "--non-interactive"]
+
+
+def test_apply_waits_its_turn(stacks: Claimants) -> None:
+    stacks.ok("claim", "stack:vault", "--purpose", "first", session="b")
+    child = stacks.start("tf", "apply", "--wait", "30s", "vault")
+    eventually(lambda: stacks.board()[0]["waiting"])
+    assert recorded(stacks) == []
+    stacks.ok("release", "stack:vault", session="b")
+    assert child.wait(10) == 0 and recorded(stacks)
+
+
+def test_apply_without_a_claim_runs_and_the_history_keeps_the_reason(stacks: Claimants) -> None:
+    stacks.ok("claim", "stack:vault", "--purpose", "first", session="b")
+    done = stacks.run("tf", "apply", "--no-claim", "the store burns", "vault")
+    assert done.returncode == 0 and "the store burns" in done.stderr and recorded(stacks)
+    (_, event) = json.loads(stacks.ok("claims", "history", "stack:vault", "--json"))
+    assert (event["event"], event["reason"], event["by"]["session"]) == ("overridden", "the store burns", "a")
+    assert stacks.run("tf", "apply", "--no-claim", "", "vault").returncode == 2
+
+
+def test_apply_without_a_store_starts_nothing_but_with_a_reason(stacks: Claimants) -> None:
+    place = stacks.root / "file"
+    place.write_text("")
+    env = {"HOMELAB_CLAIMS": f"file://{place}/store"}
+    done = stacks.run("tf", "apply", "vault", env=env)
+    assert done.returncode in (3, 7) and recorded(stacks) == [] and str(place) in done.stderr
+    assert stacks.run("tf", "apply", "--no-claim", "burns", "vault", env=env).returncode == 0
+    assert recorded(stacks)
+
+
+def test_sigkill_of_homelab_leaves_the_apply_and_its_claim(stacks: Claimants) -> None:
+    slow = stacks.root / "slow"
+    child = stacks.start("tf", "apply", "vault", env={"SLOW": str(slow)})
+    pid = int(eventually(lambda: (stacks.root / "slow.pid").exists() and (stacks.root / "slow.pid").read_text()))
+    child.kill()
+    child.wait()
+    assert [claim["state"] for claim in stacks.board()] == ["orphaned"]
+    assert is_alive(pid) and stacks.run("tf", "apply", "vault", session="b").returncode == 4
+    slow.touch()
+    eventually(lambda: stacks.board() == [])
+    stacks.ok("tf", "apply", "vault", session="b")
+
+
+def test_a_runner_that_cannot_run_leaves_no_claim(stacks: Claimants) -> None:
+    (stacks.root / "scripts/tg").chmod(0o644)
+    assert stacks.run("tf", "apply", "vault").returncode == 126
+    (stacks.root / "scripts/tg").unlink()
+    bare = {"PATH": str(stacks.root / "nothing")}
+    done = subprocess.run(
+        [os.path.join(stacks.env["PATH"].split(":")[0], "homelab"), "tf", "apply", "vault"],  # noqa: PTH118
+        cwd=stacks.root, env={**stacks.env, **bare}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 127
+    assert stacks.board() == [] and stacks.events() == []
+
+
+def test_a_linked_worktree_of_a_git_crypt_repository_names_the_main_one(stacks: Claimants) -> None:
+    def git(*args: str | Path) -> None:
+        subprocess.run(["git", *map(str, args)], cwd=stacks.root, env=stacks.env, check=True, capture_output=True)
+
+    linked = stacks.root.parent / "linked"
+    (stacks.root / "stacks/vault/main.tf").touch()
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "begin")
+    git("worktree", "add", "-q", linked)
+    assert stacks.run("tf", "plan", "vault", cwd=linked).returncode == 0
+    (stacks.root / ".gitattributes").write_text("secrets/** filter=git-crypt diff=git-crypt\n")
+    git("add", ".gitattributes")
+    git("commit", "-qm", "seal")
+    subprocess.run(["git", "merge", "-q", "master"], cwd=linked, env=stacks.env, check=False, capture_output=True)
+    subprocess.run(["git", "merge", "-q", "main"], cwd=linked, env=stacks.env, check=False, capture_output=True)
+    before = recorded(stacks)
+    for verb in ("plan", "apply"):
+        done = stacks.run("tf", verb, "vault", cwd=linked)
+        assert done.returncode == 3 and str(stacks.root) in done.stderr
+    assert recorded(stacks) == before and stacks.board() == []
+    assert stacks.run("tf", "validate", "vault", cwd=linked).returncode == 0
+    assert stacks.run("tf", "plan", "vault").returncode == 0
+
+
+MAIN = """
+resource "terraform_data" "one" {
+  input = "x"
+  provisioner "local-exec" { command = "echo begun > ${path.module}/begun; sleep 1; echo done > ${path.module}/done" }
+}
+"""
+
+
+@pytest.mark.slow
+def test_real_terraform_ends_its_apply_under_the_claim_after_sigkill(stacks: Claimants) -> None:
+    (stacks.root / "scripts/tg").unlink()
+    folder = stacks.root / "stacks/vault"
+    (folder / "main.tf").write_text(MAIN)
+    env = {"PATH": ":".join(p for p in stacks.env["PATH"].split(":"))}
+    done = subprocess.run(["terraform", "init"], cwd=folder, env={**stacks.env, **env}, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    child = stacks.start("tf", "apply", "vault")
+    eventually((folder / "begun").exists, 30)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    assert stacks.run("tf", "apply", "vault", session="b").returncode == 4
+    eventually((folder / "done").exists, 30)
+    eventually(lambda: stacks.board() == [], 30)
+    stacks.ok("tf", "apply", "vault", session="b")
+    assert stacks.ok("tf", "fmt", "vault") is not None
+    stacks.ok("tf", "validate", "vault")
+
+
+def test_a_runner_without_a_first_line_is_run_by_sh(stacks: Claimants) -> None:
+    (stacks.root / "scripts/tg").write_text('echo "$@" > ../../said\n')
+    for verb, said in (("plan", "plan x\n"), ("apply", "apply --non-interactive x\n")):
+        assert stacks.run("tf", verb, "vault", "x").returncode == 0
+        assert (stacks.root / "said").read_text() == said

@@ -1,0 +1,63 @@
+"""What documents name is there: files, headings, commands, decisions in one form."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from homelab.commands.app import VERBS
+
+ROOT = Path(__file__).parent.parent.parent
+DOCUMENTS = [path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))]
+DECISIONS = sorted((ROOT / "docs/adr").glob("0*.md"))
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors of a document's headings, as forges make them."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("name", DOCUMENTS, ids=str)
+def test_every_link_leads_somewhere(name: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", (ROOT / name).read_text()):
+        if "://" in target:
+            continue
+        file, _, anchor = target.partition("#")
+        path = (ROOT / name).parent / file if file else ROOT / name
+        assert path.exists(), target
+        assert not anchor or anchor in anchors(path), target
+
+
+@pytest.mark.parametrize("name", DOCUMENTS, ids=str)
+def test_every_command_that_is_named_exists(name: Path) -> None:
+    text = (ROOT / name).read_text()
+    code = re.findall(r"`([^`\n]+)`", text) + re.findall(r"^```\w+\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    named = [words for part in code for words in re.findall(r"(?<![\w/.:-])homelab ([a-z-]+)(?: ([a-z-]+))?", part)]
+    groups = {verb.split()[0] for verb in VERBS if " " in verb}
+    unknown = [
+        f"{first} {second}".strip()
+        for first, second in named
+        if first not in VERBS and not (first in groups and (f"{first} {second}" in VERBS or not second))
+    ]
+    assert unknown == []
+
+
+def test_the_page_for_agents_stays_short() -> None:
+    assert len((ROOT / "AGENTS.md").read_text().splitlines()) <= 80
+
+
+@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.name)
+def test_a_decision_is_one_page_with_its_reasons(path: Path) -> None:
+    text = path.read_text()
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Rejected", "Consequences"]
+    assert text.startswith(f"# {int(path.name[:4])}. ")
+    assert "\nStatus: " in text
+    assert "We would notice that this is wrong when" in text
+    assert len(text.splitlines()) <= 60
+
+
+def test_every_decision_stands_in_the_list() -> None:
+    listed = (ROOT / "docs/adr/README.md").read_text()
+    assert all(path.name in listed for path in DECISIONS)
+    assert [int(path.name[:4]) for path in DECISIONS] == list(range(1, len(DECISIONS) + 1))

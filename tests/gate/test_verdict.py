@@ -1,0 +1,38 @@
+"""The verdict alone: cases in, refusals out."""
+
+import pytest
+
+from homelab.gate.updates import Create, Delete, Update
+from homelab.gate.verdict import Case, History, Verdict, judge
+
+A, B = "a" * 40, "b" * 40
+
+
+def refused(case: Case) -> str:
+    return "; ".join(refusal.message for refusal in judge([case]))
+
+
+@pytest.mark.parametrize("verdict", [Verdict.GREEN, Verdict.GRANTED])
+def test_a_verified_update_passes(verdict: Verdict) -> None:
+    assert judge([Case(Update("refs/heads/master", A, B), "master", verdict=verdict)]) == ()
+
+
+@pytest.mark.parametrize("verdict", [Verdict.MISSING, Verdict.RED, Verdict.UNVERIFIABLE, Verdict.UNREADABLE])
+def test_anything_but_green_is_refused_with_a_hint(verdict: Verdict) -> None:
+    [refusal] = judge([Case(Create("refs/heads/master", B), "master", verdict=verdict)])
+    assert refusal.branch == "master" and refusal.message and refusal.hint
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_a_deletion_is_refused_whatever_is_known(verdict: Verdict) -> None:
+    assert "deleted" in refused(Case(Delete("refs/heads/master", A), "master", verdict=verdict))
+
+
+@pytest.mark.parametrize("history", [History.DROPS, History.UNKNOWN, History.NO_COMMIT])
+def test_a_green_tree_does_not_excuse_dropped_commits(history: History) -> None:
+    assert refused(Case(Update("refs/heads/master", A, B), "master", history, Verdict.GREEN))
+
+
+def test_every_bad_update_has_its_own_refusal() -> None:
+    good = Case(Update("refs/heads/master", A, B), "master", verdict=Verdict.GREEN)
+    assert len(judge([good, Case(Delete("refs/heads/release/1", A), "release/1"), good])) == 1

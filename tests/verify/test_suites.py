@@ -1,0 +1,118 @@
+"""Keys: what changes them, and what does not."""
+
+from collections.abc import Callable
+
+import pytest
+
+from homelab.git import repository as git
+from homelab.git.objects import Objects
+from homelab.policy import config
+from homelab.policy.config import Config, Suite, Verify
+from homelab.policy.policy import Policy
+from homelab.verify import suites
+from tests.support.world import World
+
+
+def keys(world: World, suite: Suite, verify: Verify | None = None, rev: str = "HEAD") -> list[str]:
+    repository = git.discover(world.clone)
+    tree = world.git("rev-parse", f"{rev}^{{tree}}")
+    found = Policy(Config(verify=verify or Verify(), suites=(suite,)), "test", None)
+    return [run.key for run in suites.demand(Objects(repository.common_dir), tree, [found], "").runs]
+
+
+@pytest.fixture
+def stacks(world: World) -> World:
+    world.commit({"stacks/a/main.tf": "a", "stacks/b/main.tf": "b", "modules/m": "m", "docs/d": "d", "stacks/.hidden/f": "h"})
+    return world
+
+
+SCOPED = Suite("s", "true", inputs=("modules",))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Suite("s", "true ", inputs=("modules",)),
+        Suite("s", "true", dir="modules", inputs=("modules",)),
+        Suite("s", "true", inputs=("modules", "docs")),
+        Suite("s", "true", inputs=("modules",), env=("SOME",)),
+        Suite("s", "true"),
+    ],
+)
+def test_another_command_folder_input_or_variable_is_another_key(stacks: World, other: Suite) -> None:
+    assert keys(stacks, SCOPED) != keys(stacks, other)
+
+
+def test_a_name_a_timeout_and_retries_decide_nothing(stacks: World) -> None:
+    assert keys(stacks, SCOPED) == keys(stacks, Suite("t", "true", inputs=("modules",), timeout=1, retries=3))
+
+
+def test_the_value_of_a_variable_is_part_of_the_key(stacks: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    suite = Suite("s", "true", env=("SOME",))
+    monkeypatch.setenv("SOME", "1")
+    one = keys(stacks, suite)
+    monkeypatch.setenv("SOME", "2")
+    assert one != keys(stacks, suite) != keys(stacks, Suite("s", "true"))
+
+
+def test_what_prepares_the_checkout_is_part_of_the_key(stacks: World) -> None:
+    one = keys(stacks, SCOPED, Verify(prepare="true", prepare_inputs=("docs",)))
+    assert one != keys(stacks, SCOPED)
+    stacks.commit({"docs/d": "changed"})
+    assert one != keys(stacks, SCOPED, Verify(prepare="true", prepare_inputs=("docs",)))
+
+
+@pytest.mark.parametrize(
+    ("change", "same"),
+    [
+        (lambda w: w.commit({"docs/d": "2"}), True),
+        (lambda w: w.git("commit", "--quiet", "--amend", "-m", "other words"), True),
+        (lambda w: w.commit({"modules/m": "2"}), False),
+        (lambda w: w.commit({".gitattributes": "* text\n"}), False),
+        (lambda w: w.commit({"stacks/.gitattributes": "* text\n"}), True),
+    ],
+)
+def test_only_what_decides_the_result_changes_the_key(stacks: World, change: Callable[[World], object], same: bool) -> None:
+    before = keys(stacks, SCOPED)
+    change(stacks)
+    assert (keys(stacks, SCOPED) == before) is same
+
+
+def test_a_mode_is_content(stacks: World) -> None:
+    before = keys(stacks, SCOPED)
+    stacks.git("update-index", "--chmod=+x", "modules/m")
+    stacks.git("commit", "--quiet", "-m", "mode")
+    assert keys(stacks, SCOPED) != before
+
+
+def test_each_matching_folder_is_a_run_of_its_own(stacks: World) -> None:
+    suite = Suite("s", "true", each="stacks/*", inputs=("modules",))
+    a, b = keys(stacks, suite)
+    stacks.commit({"stacks/b/main.tf": "changed"})
+    a2, b2 = keys(stacks, suite)
+    assert a == a2 and b != b2
+    stacks.commit({"modules/m": "changed"})
+    assert {a2, b2}.isdisjoint(keys(stacks, suite))
+    assert keys(stacks, Suite("s", "true", each="nothing/*")) == []
+
+
+def test_an_input_that_is_missing_is_named_and_its_coming_changes_the_key(stacks: World) -> None:
+    repository = git.discover(stacks.clone)
+    suite = Suite("s", "true", inputs=("modlues",))
+    found = Policy(Config(suites=(suite,)), "test", None)
+    tree = stacks.git("rev-parse", "HEAD^{tree}")
+    [run] = suites.demand(Objects(repository.common_dir), tree, [found], "").runs
+    assert run.missing == ("modlues",)
+    stacks.commit({"modlues": "now"})
+    assert keys(stacks, suite) != [run.key]
+
+
+@pytest.mark.parametrize("pattern", ["stacks/*/", "./stacks/*", "stacks//*"])
+def test_a_pattern_of_folders_may_be_written_in_any_way(stacks: World, pattern: str) -> None:
+    suite = config.parse(f'[[suite]]\nname = "s"\nrun = "true"\neach = "{pattern}"\n'.encode()).suites[0]
+    assert len(keys(stacks, suite)) == 2
+
+
+def test_a_branch_may_be_named_as_a_whole_ref() -> None:
+    gate = config.parse(b'[gate]\ntarget = "refs/heads/main"\nprotect = ["refs/heads/release/*"]\n').gate
+    assert gate.target == "main" and gate.protect == ("release/*",)
