@@ -53,15 +53,35 @@ def root(cwd: Path | None = None) -> Path:
 
 
 def stack(name: str, cwd: Path | None = None) -> Stack:
-    """Return the stack of that name. Raises `Usage` with the nearest names."""
-    top = root(cwd)
-    name = name.removeprefix("stacks/").rstrip("/")
-    known = sorted(e.name for e in os.scandir(top / "stacks") if e.is_dir() and not e.name.startswith("."))
-    if name.startswith(("/", ".", "-")) or ".." in name or not name or not (top / "stacks" / name).is_dir():
+    """Return the stack of that name, or of a path such as ``./stacks/NAME``. Raises `Usage` with the nearest names."""
+    here = cwd or Path.cwd()
+    top = root(here)
+    folder = here / name if name.split("/")[0] in (".", "..") else top / "stacks" / name.removeprefix("stacks/")
+    found = _listed(top / "stacks", folder)
+    if found is None or name.startswith("-"):
+        known = sorted(e.name for e in os.scandir(top / "stacks") if e.is_dir() and not e.name.startswith("."))
         near = difflib.get_close_matches(name, known, 3, 0.5) or known[:10]
         hint = f"did you mean {', '.join(near)}?" if near else f"{top / 'stacks'} is empty"
         raise Usage(f"there is no stack {name!r} in {top / 'stacks'}", hint=hint)
-    return Stack(top, name)
+    return Stack(top, found)
+
+
+def _listed(stacks: Path, folder: Path) -> str | None:
+    """Return the name of a folder below `stacks` as the folders list it; None where it is not below.
+
+    One folder, one claim: a link, ``a//b``, ``a/.`` and, where case does not count, ``A`` are other spellings of it.
+    """
+    try:
+        parts = folder.resolve(strict=True).relative_to(stacks.resolve()).parts
+    except (OSError, ValueError):
+        return None
+    place, name = stacks.resolve(), []
+    for part in parts:
+        entries = {entry.name for entry in place.iterdir()}
+        name.append(part if part in entries else next((e for e in entries if (place / e).samefile(place / part)), part))
+        place /= part
+    hidden = any(part.startswith(".") for part in name)
+    return "/".join(name) if name and not hidden and place.is_dir() else None
 
 
 def runner(stack: Stack) -> str:
@@ -109,7 +129,13 @@ def apply(stack: Stack, args: tuple[str, ...], *, wait: int | None, no_claim: st
     bound.findable(command)
     output.say(f"applying {stack.label} out of band: CI applies what is pushed to the target; push it too, or CI undoes it")
     request = model.Request(
-        identity.new_id(), (stack.label,), model.EXCLUSIVE, model.PROCESS, f"tf apply {stack.name}", identity.holder()
+        identity.new_id(),
+        (stack.label,),
+        model.EXCLUSIVE,
+        model.PROCESS,
+        f"tf apply {stack.name}",
+        identity.holder(),
+        nested=True,
     )
     if no_claim is not None:
         _tell_history(request, no_claim)

@@ -32,9 +32,17 @@ def label(text: str) -> str:
         near = difflib.get_close_matches(kind, KINDS, 1)
         hint = f"did you mean `{near[0]}:{name or 'NAME'}`?" if near else f"kinds are {', '.join(KINDS)}"
         raise Usage(f"{text!r} is not a label: it is written KIND:NAME", hint=hint)
-    if not _NAME.fullmatch(name) or ".." in name:
-        raise Usage(f"{text!r} is not a label", hint="a name is 1 to 200 of A-Z a-z 0-9 . _ / @ -, without `..`")
+    # One resource, one spelling: `a//b`, `a/./b` and `a/` would be labels of their own beside `a/b` and `a`.
+    if not _NAME.fullmatch(name) or ".." in name or {"", "."} & set(name.split("/")):
+        hint = "a name is 1 to 200 of A-Z a-z 0-9 . _ / @ -, without `..`, empty or `.` parts, or a `/` at its end"
+        raise Usage(f"{text!r} is not a label", hint=hint)
     return text
+
+
+def around(label: str) -> tuple[str, ...]:
+    """Return the labels of all that is around a resource: ``stack:a/b`` lies in ``stack:a``."""
+    parts = label.split("/")
+    return tuple("/".join(parts[:end]) for end in range(1, len(parts)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,13 @@ class Request:
     #: What `--for` says.
     duration: int | None = None
     inside: frozenset[str] = frozenset()
+    #: Claims of what is around and below the labels are in the way too.
+    nested: bool = False
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """Return the labels around those asked for, where they count."""
+        return tuple(outer for each in self.labels for outer in around(each)) if self.nested else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +201,19 @@ def decide(request: Request, standing: Sequence[Claim], ahead: Sequence[Ticket])
         return Renew(own) if renews else Grant()
     before = tuple(ticket for ticket in ahead if not _may_share(ticket.mode, request.mode))
     return Blocked(tickets=before) if before else Grant()
+
+
+def nearby(request: Request, standing: Iterable[Claim]) -> list[Claim]:
+    """Return the claims that block a nested request from around or below its labels."""
+    outer = set(request.around)
+    inner = tuple(f"{label}/" for label in request.labels)
+    return [
+        claim
+        for claim in standing
+        if (claim.label in outer or claim.label.startswith(inner))
+        and claim.id not in request.inside
+        and not _is_own_lease(claim, request)
+    ]
 
 
 def _is_own_lease(claim: Claim, request: Request) -> bool:

@@ -139,7 +139,24 @@ def test_several_labels_are_taken_together_or_not_at_all(claimants: Claimants) -
 
 @pytest.mark.parametrize(
     "label",
-    ["disk:x", "stack:", ":x", "stack", "stack:a b", "stack:../../etc", f"stack:{'x' * 201}", "stack:a\x1b", "stack:a\n", ""],
+    [
+        "disk:x",
+        "stack:",
+        ":x",
+        "stack",
+        "stack:a b",
+        "stack:../../etc",
+        f"stack:{'x' * 201}",
+        "stack:a\x1b",
+        "stack:a\n",
+        "",
+        "stack:a/",
+        "stack:a//b",
+        "stack:/a",
+        "stack:a/./b",
+        "stack:.",
+        "stack:a/.",
+    ],
 )
 def test_a_bad_label_is_wrong_usage_and_nothing_is_stored(claimants: Claimants, label: str) -> None:
     done = claimants.run("claim", label, "--purpose", "x")

@@ -110,6 +110,57 @@ def test_apply_goes_through_inside_a_claim_of_the_stack(stacks: Claimants) -> No
     assert recorded(stacks)[1:] == ["apply", "--non-interactive"]
 
 
+@pytest.mark.parametrize(
+    "spelling", ["prod//dns", "prod/./dns", "prod/dns/.", "prod/dns/", "link", "./stacks/prod/dns", "stacks/link"]
+)
+def test_a_stack_has_one_label_however_it_is_spelled(stacks: Claimants, spelling: str) -> None:
+    (stacks.root / "stacks/prod/dns").mkdir(parents=True)
+    (stacks.root / "stacks/link").symlink_to("prod/dns")
+    stacks.ok("claim", "stack:prod/dns", "--purpose", "first", session="b")
+    assert stacks.run("tf", "apply", spelling).returncode == 4
+    stacks.ok("tf", "plan", spelling)
+    assert recorded(stacks) == [str(stacks.root / "stacks/prod/dns"), "plan"]
+
+
+def test_a_link_out_of_the_stacks_is_none(stacks: Claimants) -> None:
+    (stacks.root / "stacks/out").symlink_to("../scripts")
+    assert stacks.run("tf", "apply", "out").returncode == 2
+    assert recorded(stacks) == []
+
+
+def test_the_stack_one_stands_in_is_a_dot(stacks: Claimants) -> None:
+    stacks.ok("tf", "plan", ".", cwd=stacks.root / "stacks/vault")
+    assert recorded(stacks) == [str(stacks.root / "stacks/vault"), "plan"]
+
+
+@pytest.mark.parametrize(
+    ("held", "applied"), [("stack:prod", "prod/dns"), ("stack:prod/dns", "prod"), ("stack:prod/dns/a", "prod")]
+)
+def test_an_apply_heeds_the_stacks_around_and_below_it(stacks: Claimants, held: str, applied: str) -> None:
+    (stacks.root / "stacks/prod/dns").mkdir(parents=True)
+    (stacks.root / "stacks/production").mkdir()
+    stacks.ok("claim", held, "stack:production/x", "--purpose", "first", session="b")
+    done = stacks.run("tf", "apply", applied)
+    assert done.returncode == 4 and f"{held} is held by" in done.stderr and recorded(stacks) == []
+    waiting = stacks.start("tf", "apply", "--wait", "30s", applied)
+    stacks.ok("release", held, session="b")
+    assert waiting.wait(10) == 0 and recorded(stacks)
+    stacks.ok("claim", held, "--purpose", "own")
+    stacks.ok("tf", "apply", applied)
+
+
+def test_of_two_applies_one_inside_the_other_one_runs(stacks: Claimants) -> None:
+    (stacks.root / "stacks/prod/dns").mkdir(parents=True)
+    slow = stacks.root / "slow"
+    first = stacks.start("tf", "apply", "prod", env={"SLOW": str(slow)})
+    eventually(lambda: recorded(stacks))
+    for session in ("a", "b"):
+        assert stacks.run("tf", "apply", "prod/dns", session=session).returncode == 4
+    slow.touch()
+    assert first.wait(10) == 0 and len(recorded(stacks)) == 3
+    stacks.ok("claim", "stack:prod", "--purpose", "outer", "--", "homelab", "tf", "apply", "prod/dns")
+
+
 def test_apply_waits_its_turn(stacks: Claimants) -> None:
     stacks.ok("claim", "stack:vault", "--purpose", "first", session="b")
     child = stacks.start("tf", "apply", "--wait", "30s", "vault")

@@ -75,13 +75,18 @@ class Store(abc.ABC):
 
     def attempt(self, request: Request) -> Taken | Blocked:
         """Take all labels of a request, or none."""
-        with self.transaction(request.labels) as ledger:
+        with self._at(request) as ledger:
             return self._attempt(ledger, request, None)
+
+    def _at(self, request: Request) -> AbstractContextManager[Ledger]:
+        # Who asks for `stack:a` and who asks for `stack:a/b` meet at `stack:a`, so neither overlooks the other.
+        return self.transaction({*request.labels, *request.around})
 
     def _attempt(self, ledger: Ledger, request: Request, place: int | None) -> Taken | Blocked:
         """Take the labels; `place` is the number of the ticket with which the request has waited."""
         plan: list[tuple[str, Grant | Renew | Covered]] = []
-        blocked = []
+        near = model.nearby(request, self.board()) if request.nested else []
+        blocked = [Blocked(tuple(near))] if near else []
         for label in request.labels:
             ahead = [ticket for ticket in ledger.tickets(label) if place is None or ticket.number < place]
             decision = model.decide(request, ledger.claims(label), ahead)
@@ -142,7 +147,7 @@ class Store(abc.ABC):
     def wait(self, request: Request, seconds: float) -> Taken | Blocked:
         """Take the labels when it is our turn: first come, first served. After `seconds`, return what is in the way."""
         until = time.monotonic() + seconds
-        with self.transaction(request.labels) as ledger:
+        with self._at(request) as ledger:
             found = self._attempt(ledger, request, None)
             if isinstance(found, Taken):
                 return found
@@ -154,7 +159,7 @@ class Store(abc.ABC):
         try:
             while time.monotonic() < until:
                 self._pause(found, ticket, request.labels, until)
-                with self.transaction(request.labels) as ledger:
+                with self._at(request) as ledger:
                     found = self._attempt(ledger, request, place)
                 if isinstance(found, Taken):
                     break

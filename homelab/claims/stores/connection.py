@@ -40,7 +40,8 @@ def open(url: str) -> "psycopg.Connection[Any]":
         "target_session_attrs": "read-write",
         "tcp_user_timeout": "4000",
     }
-    text = make_conninfo(**{**ours, **given})
+    # Above what the URL, a service file or PGCLIENTENCODING say: under SQL_ASCII psycopg hands out bytes, no text.
+    text = make_conninfo(**{**ours, **given, "client_encoding": "utf8"})
     found: list[Any] = []
 
     def connect() -> None:
@@ -59,6 +60,9 @@ def open(url: str) -> "psycopg.Connection[Any]":
         raise found[0]
     connection: psycopg.Connection[Any] = found[0]
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    if connection.info.parameter_status("client_encoding") != "UTF8":  # a pooler may have dropped it
+        connection.close()
+        raise Refused("the claim store does not speak UTF-8 with us", hint="let the pooler pass on `client_encoding`")
     return connection
 
 

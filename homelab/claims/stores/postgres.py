@@ -8,7 +8,7 @@ import contextlib
 import json
 import select
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from homelab.claims.model import LEASED, PROCESS, Blocked, Claim, Ticket, with_q
 from homelab.claims.stores import connection as server
 from homelab.claims.stores import records
 from homelab.claims.stores.base import Store
-from homelab.errors import Refused
+from homelab.errors import Refused, Unreachable
 
 if TYPE_CHECKING:
     import psycopg
@@ -47,6 +47,10 @@ def prepare(url: str, grant: str | None) -> str:
     with store.session() as connection, connection.transaction():
         from psycopg import sql
 
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":  # only there does a purpose or a path in any script fit
+            hint = "create one with `createdb --template=template0 --encoding=UTF8 NAME` and name it"
+            raise Refused(f"the database {connection.info.dbname} has the encoding {encoding}, claims need UTF8", hint=hint)
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('homelab.schema', 0))")
         connection.execute(schema.encode())
         if grant is not None:
@@ -103,8 +107,7 @@ class PostgresStore(Store):
         """Return all live claims with their queues."""
         with self.session() as connection:
             rows = connection.execute("SELECT kind, record, ends, seconds FROM homelab.board()").fetchall()
-        claims = [_claim(record, ends, seconds) for kind, record, ends, seconds in rows if kind == "claim"]
-        return with_queue(claims, [records.ticket(record) for kind, record, _, _ in rows if kind == "ticket"])
+        return with_queue(*_sort(rows))
 
     def history(self, label: str | None) -> list[dict[str, Any]]:
         """Return the events, oldest first."""
@@ -150,8 +153,7 @@ class _Rows:
     def __init__(self, connection: "psycopg.Connection[Any]", labels: Collection[str]) -> None:
         self._connection = connection
         rows = connection.execute("SELECT * FROM homelab.enter(%s)", [list(labels)]).fetchall()
-        self._claims = [_claim(record, ends, seconds) for kind, record, ends, seconds, _ in rows if kind == "claim"]
-        tickets = [records.ticket(record) for kind, record, _, _, _ in rows if kind == "ticket"]
+        self._claims, tickets = _sort(row[:4] for row in rows)
         self._tickets = sorted(tickets, key=lambda ticket: ticket.number)
         self._moment = str(rows[-1][-1])
 
@@ -196,6 +198,27 @@ class _Rows:
     def now(self) -> str:
         """Return the server's moment when the labels became ours."""
         return self._moment
+
+
+def _sort(rows: Iterable[tuple[Any, ...]]) -> tuple[list[Claim], list[Ticket]]:
+    """Return the claims and the tickets that rows hold. Raises `Unreachable` on any other row.
+
+    A row that nobody understands may be somebody's claim, so it must not be passed over.
+    """
+    claims, tickets = [], []
+    for kind, record, ends, seconds in rows:
+        match kind:
+            case "claim":
+                claims.append(_claim(record, ends, seconds))
+            case "ticket":
+                tickets.append(records.ticket(record))
+            case "moment":
+                pass
+            case _:
+                raise Unreachable(
+                    f"the claim store answers with a row of kind {kind!r}", hint="run `homelab claims init-store`"
+                )
+    return claims, tickets
 
 
 def _claim(record: dict[str, Any], ends: str, seconds: float) -> Claim:

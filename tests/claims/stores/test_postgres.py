@@ -67,6 +67,50 @@ def test_a_store_that_does_not_answer_is_told_in_five_seconds_and_nothing_starts
 
 
 @pytest.mark.slow
+def test_claims_exclude_whatever_encoding_the_client_asks_for(server: Server, on_server: Claimants) -> None:
+    service = on_server.root / "service.conf"
+    service.write_text("[other]\nclient_encoding=SQL_ASCII\n")
+    askers: list[dict[str, str]] = [
+        {"PGCLIENTENCODING": "SQL_ASCII"},
+        {"HOMELAB_CLAIMS": f"{on_server.url}?client_encoding=SQL_ASCII"},
+        {"HOMELAB_CLAIMS": f"{on_server.url}?options=-c%20client_encoding%3DSQL_ASCII"},
+        {"HOMELAB_CLAIMS": f"{on_server.url}?service=other", "PGSERVICEFILE": str(service)},
+        {"PGCLIENTENCODING": "LATIN1"},
+    ]
+    for number, env in enumerate(askers):
+        label = f"stack:a{number}"
+        on_server.ok("claim", label, "--purpose", "caf\u00e9", env=env)
+        assert on_server.run("claim", label, "--purpose", "y", session="b", env=env).returncode == 4
+        assert on_server.run("claim", label, "--purpose", "y", session="b").returncode == 4
+    assert len(on_server.board()) == len(askers)
+
+
+@pytest.mark.slow
+def test_a_database_that_cannot_hold_every_purpose_is_refused(server: Server, on_files: Claimants) -> None:
+    for encoding in ("SQL_ASCII", "LATIN1"):
+        name = f"enc_{encoding.lower()}"
+        server.execute(
+            "postgres", f"CREATE DATABASE {name} TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+        )
+        done = on_files.run("claims", "init-store", env={"HOMELAB_CLAIMS": server.url(name)})
+        assert done.returncode == 3 and encoding in done.stderr
+        assert not server.execute(name, "SELECT 1 FROM pg_namespace WHERE nspname = 'homelab'")
+
+
+@pytest.mark.slow
+def test_a_row_that_nobody_understands_closes_the_store(server: Server, on_server: Claimants) -> None:
+    name = on_server.url.rpartition("/")[2]
+    on_server.ok("claim", "stack:a", "--purpose", "x")
+    source = server.execute(
+        name, "SELECT pg_get_functiondef('homelab.board'::regproc), pg_get_functiondef('homelab.enter'::regproc)"
+    )
+    for definition in source[0]:
+        server.execute(name, definition.replace("'claim', ", "'lease', "))
+    assert on_server.run("claims").returncode == 7
+    assert on_server.run("claim", "stack:a", "--purpose", "y", session="b").returncode == 7
+
+
+@pytest.mark.slow
 def test_a_database_without_the_schema_names_the_command_that_makes_it(server: Server, tmp_path: Path) -> None:
     with claimants(tmp_path, database(server)) as made:
         done = made.run("claim", "stack:a", "--purpose", "x")
