@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import claims, landings, plot, programs, pushes
+from bench import claims, landings, objects, plot, programs, pushes
 from bench.timing import Rows, Table, machine
 
 README = Path(__file__).with_name("README.md")
 PARTS: dict[str, Callable[[Path, bool], Sequence[Table | Rows]]] = {
     "pushes": pushes.measure,
     "programs": programs.measure,
+    "objects": objects.measure,
     "landings": landings.measure,
     "claims": claims.measure,
 }

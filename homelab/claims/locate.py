@@ -26,7 +26,6 @@ def _configured() -> str | None:
     # Most claims are made outside of clones or where nothing is configured: git is asked only in a clone.
     if not any((folder / ".git").exists() for folder in (here, *here.parents)):
         return None
-    from homelab.git import objects
     from homelab.git import repository as git
     from homelab.policy import policy
 
@@ -34,7 +33,7 @@ def _configured() -> str | None:
         repository = git.discover()
     except Usage:
         return None
-    return policy.aim(repository, objects.Objects(repository.common_dir), ask=False).config.claims.store
+    return policy.aim(repository, ask=False).config.claims.store
 
 
 def open(url: str | None) -> Store:

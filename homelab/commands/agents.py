@@ -14,7 +14,6 @@ from homelab import agents, output
 from homelab.commands.app import VERBS
 from homelab.errors import Refused, Usage
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.policy import policy
 from homelab.worktrees import registry
 
@@ -61,7 +60,7 @@ def _create(payload: dict[str, Any]) -> None:
     from homelab.worktrees import start
 
     name, repository = _text(payload, "name", "worktree_name"), _repository(payload)
-    output.answer(str(start.start(repository, Objects(repository.common_dir), name).path))
+    output.answer(str(start.start(repository, name).path))
 
 
 def _remove(payload: dict[str, Any]) -> None:
@@ -69,8 +68,8 @@ def _remove(payload: dict[str, Any]) -> None:
     from homelab.worktrees import remove as removal
 
     path, repository = Path(_text(payload, "worktree_path")), _repository(payload)
-    os.chdir(registry.layout(repository, policy.aim(repository, Objects(repository.common_dir), ask=False).config.work).root)
-    clean.clean(git.discover(), Objects(repository.common_dir), [str(path.resolve())])
+    os.chdir(registry.layout(repository, policy.aim(repository, ask=False).config.work).root)
+    clean.clean(git.discover(), [str(path.resolve())])
     removal.empty_trash(repository)
 
 
@@ -91,7 +90,7 @@ def _permit(payload: dict[str, Any]) -> None:
 
 def _is_ours(repository: git.Repository, path: Path) -> bool:
     """Tell whether a path is a worktree that stands where `work start` would make it."""
-    aim = policy.aim(repository, Objects(repository.common_dir), ask=False)
+    aim = policy.aim(repository, ask=False)
     plan = registry.layout(repository, aim.config.work)
     linked = [entry for entry in registry.registered(repository) if not entry.is_main and not entry.missing]
     return any(entry.path == path.resolve() and plan.path(plan.topic(entry) or "") == entry.path for entry in linked)

@@ -14,7 +14,6 @@ from click.shell_completion import CompletionItem
 from homelab.claims import model
 from homelab.errors import HomelabError
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.policy import config, policy
 from homelab.worktrees import registry
 
@@ -27,7 +26,7 @@ else:
 def topics() -> Iterable[str]:
     """Return the topics of the worktrees."""
     repository = git.discover()
-    aim = policy.aim(repository, Objects(repository.common_dir), ask=False)
+    aim = policy.aim(repository, ask=False)
     plan = registry.layout(repository, aim.config.work)
     return [name for entry in registry.registered(repository) if (name := plan.topic(entry))]
 

@@ -10,7 +10,6 @@ from homelab.commands.app import json_option
 from homelab.errors import HomelabError, Usage
 from homelab.gate import admission
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.policy import config, policy
 from homelab.policy.policy import Policy
 from homelab.verify import reporter as progress
@@ -29,11 +28,10 @@ def verify(rev: str, fresh: bool, as_json: bool) -> None:
         raise Usage(f"{output.line(rev)} names no commit", hint="`git log --oneline` lists some")
     named = os.environ.get("HOMELAB_CONFIG")
     door = None if named else admission.open_door(repository, "")
-    objects = door.objects if door else Objects(repository.common_dir)
-    tree = objects.commit(commit).tree
+    tree = repository.objects.commit(commit).tree
     answer = {"commit": commit, "tree": tree}
-    policies = policy.policies(objects, admission.fetched(door), tree) if door else _named(named or "")
-    demand = verification.demanded(repository, objects, tree, policies)
+    policies = policy.policies(repository.objects, admission.fetched(door), tree) if door else _named(named or "")
+    demand = verification.demanded(repository, tree, policies)
     try:
         verified = verification.ensure(repository, commit, demand, fresh=fresh, reporter=progress.reporter())
     except HomelabError as error:

@@ -8,7 +8,6 @@ import click
 from homelab import output
 from homelab.commands.app import json_option
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 
 if TYPE_CHECKING:
     from homelab.worktrees.status import Row
@@ -26,7 +25,7 @@ def start(topic: str, revision: str | None, as_json: bool) -> None:
     from homelab.worktrees import start as starting
 
     repository = git.discover()
-    made = starting.start(repository, Objects(repository.common_dir, piped={}), topic, revision=revision)
+    made = starting.start(repository, topic, revision=revision)
     if as_json:
         output.answer_json(
             {
@@ -49,7 +48,7 @@ def list_(as_json: bool) -> None:
     from homelab.worktrees import status
 
     repository = git.discover()
-    rows = status.rows(repository, Objects(repository.common_dir, piped={}))
+    rows = status.rows(repository)
     if as_json:
         output.answer_json([{**dataclasses.asdict(row), "path": str(row.path)} for row in rows])
         return
@@ -98,7 +97,7 @@ def clean(topics: tuple[str, ...], landed: bool, force: bool, as_json: bool) -> 
     from homelab.worktrees import remove
 
     repository = git.discover()
-    done = cleaning.clean(repository, Objects(repository.common_dir), topics, sweep=landed, force=force)
+    done = cleaning.clean(repository, topics, sweep=landed, force=force)
     for one in done.kept:
         output.say(f"{one.work.name} stays: " + "; ".join(one.reasons))
     if as_json:

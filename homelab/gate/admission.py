@@ -15,7 +15,6 @@ from homelab.gate import verdict as gate
 from homelab.gate.updates import Create, Delete, RefUpdate, Update
 from homelab.gate.verdict import Case, History, Verdict
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.gitcrypt import plaintext
 from homelab.policy import policy
@@ -26,10 +25,9 @@ from homelab.verify.suites import Demand
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Where a push comes in: the clone, its objects, where work lands, and what was pushed to."""
+    """Where a push comes in: the clone, where work lands, and what was pushed to."""
 
     repository: Repository
-    objects: Objects
     aim: Aim
     #: The remote's name or URL as git gave it.
     remote: str
@@ -39,14 +37,12 @@ class Door:
 
 def open_door(repository: Repository, remote: str) -> Door:
     """Return the door for a push from this clone."""
-    objects = Objects(repository.common_dir, piped=dict(repository.quarantine))
-    return Door(repository, objects, policy.aim(repository, objects), remote)
+    return Door(repository, policy.aim(repository), remote)
 
 
 def open_server_door(repository: Repository) -> Door:
-    """Return the door of a repository that receives a push, whose new objects git alone can see."""
-    objects = Objects(repository.common_dir, piped=dict(repository.quarantine))
-    return Door(repository, objects, policy.aim_of_server(repository, objects), "the server", received=True)
+    """Return the door of a repository that receives a push."""
+    return Door(repository, policy.aim_of_server(repository), "the server", received=True)
 
 
 def admit(door: Door, updates: Sequence[RefUpdate], *, run: bool = True) -> None:
@@ -129,26 +125,26 @@ def _case(door: Door, update: RefUpdate, branch: str, *, run: bool) -> tuple[Cas
 
 
 def _history(door: Door, update: Create | Update) -> History:
-    if door.objects.peel(update.new) != update.new:
+    if door.repository.objects.peel(update.new) != update.new:
         return History.NO_COMMIT
     if isinstance(update, Create):
         return History.KEEPS
-    if not door.objects.has(update.old):
+    if not door.repository.objects.has(update.old):
         return History.UNKNOWN
-    is_next = update.old in door.objects.commit(update.new).parents
+    is_next = update.old in door.repository.objects.commit(update.new).parents
     return History.KEEPS if is_next or door.repository.is_ancestor(update.old, update.new) else History.DROPS
 
 
 def _judged(door: Door, case: Case, update: Create | Update, *, granted: bool, run: bool) -> tuple[Case, bool]:
-    tree = door.objects.commit(update.new).tree
+    tree = door.repository.objects.commit(update.new).tree
     try:
-        policies = policy.policies(door.objects, _base(door, update, case.branch), tree)
+        policies = policy.policies(door.repository.objects, _base(door, update, case.branch), tree)
     except (Usage, Refused) as error:
         return replace(case, verdict=Verdict.UNREADABLE, reason=error.message), False
     filters = suites.filters(door.repository)
     if receipts.load(door.repository, suites.whole_key(tree, policies, filters)):
         return replace(case, verdict=Verdict.GREEN), not suites.uses_environment(policies)
-    demand = suites.demand(door.objects, tree, policies, filters)
+    demand = suites.demand(door.repository.objects, tree, policies, filters)
     if not demand.verifiable:
         return replace(case, verdict=Verdict.GRANTED if granted else Verdict.UNVERIFIABLE), False
     return _verified(door, case, update, demand, run=run)
@@ -186,7 +182,7 @@ def _base(door: Door, update: Create | Update, branch: str) -> str | None:
         answer = git.ask_remote(door.repository, aim.remote, ref, timeout=10).get(ref)
     except HomelabError:
         answer = None
-    if answer and door.objects.has(answer):
+    if answer and door.repository.objects.has(answer):
         return answer
     return door.repository.oid(f"refs/remotes/{aim.remote}/{aim.target}")
 

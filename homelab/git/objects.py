@@ -1,12 +1,13 @@
-"""Questions to objects: commits, trees, blobs. The only importer of dulwich; never writes.
+"""Questions to objects: commits, trees, blobs. Never writes.
 
-dulwich reads every format (SHA-256, alternates, packs), is blind to ``refs/replace`` and grafts, and starts no process.
-What it does not find may yet come: a partial clone fetches it, and a receiving hook's quarantine shows it to git alone.
-Either way one answers: the walk through trees is ours, so no question costs more than the objects on its path.
+A process of git's answers, in every format (SHA-256, alternates, packs), blind to ``refs/replace``: it fetches what a
+partial clone lacks, and it sees the quarantine of a receiving hook. The walk through trees is ours, so no question costs more
+than the objects on its path.
 """
 
 import contextlib
 import os
+import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from homelab.errors import Failed
 from homelab.system import process
 
 FOLDER, LINK, GITLINK = 0o040000, 0o120000, 0o160000
-_TYPES = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Entry:
 
     @property
     def is_folder(self) -> bool:
-        """Tell whether it is a folder."""
+        """Return whether it is a folder."""
         return self.mode == FOLDER
 
 
@@ -53,34 +53,19 @@ def _parse_tree(content: bytes, width: int) -> dict[str, Entry]:
     return found
 
 
-class _Pipe:
-    """One ``git cat-file --batch``, started at the first question; it ends with us."""
-
-    def __init__(self, git_dir: Path, env: Mapping[str, str]) -> None:
-        self._argv = ["git", f"--git-dir={git_dir}", "--no-replace-objects", "cat-file", "--batch"]
-        self._env = process.environment(env)
-        self._child: process.Child | None = None
-
-    def ask(self, oid: str) -> tuple[str, bytes] | None:
-        """Return an object's type and content, or None where git does not have it."""
-        child = self._child = self._child or self._start()
-        assert child.stdin is not None and child.stdout is not None
-        with contextlib.suppress(BrokenPipeError):
-            child.stdin.write(f"{oid}\n".encode())
-            child.stdin.flush()
-        header = child.stdout.readline()
-        words = header.decode(errors="replace").split()
-        if not header.endswith(b"\n"):  # it died over a broken object; the next question gets another
-            self._child = None
-        if len(words) != 3:
-            return None
-        content = child.stdout.read(int(words[2]) + 1)
-        return (words[1], content[:-1]) if len(content) == int(words[2]) + 1 else None
-
-    def _start(self) -> process.Child:
-        child = process.start(self._argv, env=self._env, stdin=process.PIPE, stdout=process.PIPE, stderr=process.DEVNULL)
-        weakref.finalize(self, _end, child)
-        return child
+def _ask(child: process.Child, oid: str) -> tuple[tuple[str, bytes] | None, bool]:
+    """Return an object's type and content, None where git does not have it, and whether the process can go on."""
+    assert child.stdin is not None and child.stdout is not None
+    with contextlib.suppress(BrokenPipeError):
+        child.stdin.write(f"{oid}\n".encode())
+        child.stdin.flush()
+    header = child.stdout.readline()
+    words = header.decode(errors="replace").split()
+    if len(words) != 3:
+        return None, header.endswith(b"\n")  # git ends over a broken object
+    content = child.stdout.read(int(words[2]) + 1)
+    whole = len(content) == int(words[2]) + 1
+    return ((words[1], content[:-1]) if whole else None), whole
 
 
 def _end(child: process.Child) -> None:
@@ -92,54 +77,44 @@ def _end(child: process.Child) -> None:
 
 
 class Objects:
-    """The objects of one clone, read with dulwich; with `piped` through one git process, which gets those variables.
+    """The objects of one clone, each read by the same ``git cat-file --batch``, which starts at the first question.
 
-    Importing dulwich takes ten times as long as starting git, so what reads a handful and ends goes through the pipe. A
-    receiving hook has to: git alone sees what a push has just brought.
+    One reader for all: a process in git's own C is ahead of a library in ours for one object (3 ms against 30) as for five
+    thousand (170 ms against 280), see bench/objects.py and docs/adr/0014. Threads share it, one question at a time.
     """
 
-    def __init__(self, common_dir: Path, *, piped: Mapping[str, str] | None = None) -> None:
+    def __init__(self, common_dir: Path, env: Mapping[str, str] | None = None) -> None:
+        """Read the clone at `common_dir`; `env` shows git where a receiving hook's new objects are."""
         self._common_dir = common_dir
-        self._is_piped = piped is not None
-        self._pipe = _Pipe(common_dir, piped or {})
-        self._store: object = None
+        self._env = env or {}
+        self._child: process.Child | None = None
+        self._lock = threading.Lock()
         self._trees: dict[str, dict[str, Entry]] = {}
-
-    def close(self) -> None:
-        """No pack is open; the next question opens what it needs."""
-        if self._store is not None:
-            self._store.close()  # type: ignore[attr-defined]
-            self._store = None
 
     def _raw(self, oid: str) -> tuple[str, bytes]:
         """Return an object's type and content. Raises `Failed` when the clone does not have it."""
-        found = None if self._is_piped else self._read(oid)
-        found = found or self._pipe.ask(oid)
+        with self._lock:
+            child = self._child or self._start()
+            self._child = None  # a question that is cut off (a signal, a broken object) leaves no half answer to the next
+            found, whole = _ask(child, oid)
+            if whole:
+                self._child = child
         if found is None:
             raise Failed(f"the object {oid[:12]} is not in this clone", hint="`git fetch`, then run it again")
         return found
 
-    def _read(self, oid: str) -> tuple[str, bytes] | None:
-        """Return what dulwich finds; for the rest git is asked, it fetches what a partial clone lacks."""
-        from dulwich.errors import ObjectFormatException
-        from dulwich.object_format import SHA1, SHA256
-        from dulwich.object_store import DiskObjectStore
-        from dulwich.objects import ObjectID
-
-        if self._store is None:
-            wide = len(oid) == 64
-            path = self._common_dir / "objects"
-            store = self._store = DiskObjectStore(os.fspath(path), object_format=SHA256 if wide else SHA1)
-            weakref.finalize(self, store.close)
-        assert isinstance(self._store, DiskObjectStore)
-        try:
-            number, content = self._store.get_raw(ObjectID(oid.encode()))
-            return _TYPES[number], content
-        except (KeyError, OSError, AssertionError, ValueError, ObjectFormatException):
-            return None
+    def _start(self) -> process.Child:
+        argv = ["git", f"--git-dir={self._common_dir}", "--no-replace-objects", "cat-file", "--batch"]
+        # Not in the caller's folder: `work clean` would find a process of ours in the worktree that it takes away.
+        child = process.start(
+            argv, cwd=self._common_dir, env=process.environment(self._env),
+            stdin=process.PIPE, stdout=process.PIPE, stderr=process.DEVNULL,
+        )  # fmt: skip
+        weakref.finalize(self, _end, child)
+        return child
 
     def has(self, oid: str) -> bool:
-        """Tell whether the clone has this object."""
+        """Return whether the clone has this object."""
         try:
             self._raw(oid)
         except Failed:

@@ -1,7 +1,7 @@
-"""The git program: which repository this is, and everything that changes one, merges, or talks to a remote.
+"""One repository, as everything else has it: where it is, its objects, and the git program run on it.
 
-Questions to objects are `homelab.git.objects`'s. No rule is decided here. Replacements and grafts never count: what is pushed
-is the real object, so the real object is what we look at.
+No rule is decided here. Replacements and grafts never count: what is pushed is the real object, so the real object is what
+we look at.
 """
 
 import os
@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
 from homelab.errors import Failed, Refused, Unreachable, Usage
+from homelab.git.objects import Objects
 from homelab.system import files, process
 
 MINIMUM = (2, 38)
@@ -37,7 +39,7 @@ def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**env, **(extra or {})}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: `objects` is kept beside the fields
 class Repository:
     """One worktree's view of a repository; all worktrees of a clone share `common_dir`."""
 
@@ -46,6 +48,11 @@ class Repository:
     worktree: Path | None
     #: Where a receiving hook's new objects are until it has said yes; empty elsewhere.
     quarantine: tuple[tuple[str, str], ...] = ()
+
+    @cached_property
+    def objects(self) -> Objects:
+        """What reads the clone's commits, trees and blobs."""
+        return Objects(self.common_dir, dict(self.quarantine))
 
     @property
     def state(self) -> Path:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homelab.errors import Failed, Refused
-from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.policy import policy
 from homelab.policy.policy import Aim
@@ -93,8 +92,7 @@ def run(repository: Repository) -> tuple[Outcome, ...]:
 
 @contextmanager
 def _range(repository: Repository) -> Iterator[_Range]:
-    objects = Objects(repository.common_dir)
-    aim = policy.aim(repository, objects, ask=False)
+    aim = policy.aim(repository, ask=False)
     target = aim.target or "master"
     base = repository.oid(f"refs/remotes/{aim.remote}/{target}^{{commit}}") or repository.oid("HEAD^{commit}")
     if base is None:

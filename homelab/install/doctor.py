@@ -15,7 +15,6 @@ from homelab.claims.stores import folder
 from homelab.errors import HomelabError
 from homelab.gate import markers
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
 from homelab.install import hooks_path, install, shim
@@ -170,9 +169,8 @@ def _checkout(repository: Repository) -> Iterator[Finding]:
 
 
 def _rules(repository: Repository, status: Status) -> Iterator[Finding]:
-    objects = Objects(repository.common_dir)
     try:
-        aim = policy.aim(repository, objects, ask=False)
+        aim = policy.aim(repository, ask=False)
     except HomelabError as error:
         yield Finding("rules", FAILURE, error.message, error.hint)
         return
@@ -187,7 +185,7 @@ def _rules(repository: Repository, status: Status) -> Iterator[Finding]:
         return
     if status.ours is not None:
         yield from _stale(repository, aim, status.ours)
-    yield from _suites(repository, aim, objects)
+    yield from _suites(repository, aim)
 
 
 def _stale(repository: Repository, aim: Aim, hook: Path) -> Iterator[Finding]:
@@ -203,12 +201,12 @@ def _stale(repository: Repository, aim: Aim, hook: Path) -> Iterator[Finding]:
         yield Finding("names-changed", WARNING, message, _INSTALL)
 
 
-def _suites(repository: Repository, aim: Aim, objects: Objects) -> Iterator[Finding]:
+def _suites(repository: Repository, aim: Aim) -> Iterator[Finding]:
     tip = repository.oid(f"refs/remotes/{aim.remote}/{aim.target}")
     if tip is None:
         return
     try:
-        if policy.read(objects, objects.commit(tip).tree).suites:
+        if policy.read(repository.objects, repository.objects.commit(tip).tree).suites:
             return
     except HomelabError as error:
         yield Finding("rules", FAILURE, error.message, error.hint)

@@ -16,7 +16,6 @@ from homelab import output
 from homelab.errors import HomelabError, Refused, Usage
 from homelab.gate import markers
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
 from homelab.install import chain, hooks_path, shim
@@ -83,7 +82,7 @@ def install(repository: Repository) -> Status:
 def _aim(repository: Repository) -> tuple[str, ...]:
     """Return the protected branches; the shim knows them from now on."""
     try:
-        aim = policy.aim(repository, Objects(repository.common_dir))
+        aim = policy.aim(repository)
     except HomelabError as error:
         output.warn(f"until it can be read which branches are protected, main and master are: {output.line(error.message)}")
         return ()

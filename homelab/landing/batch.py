@@ -49,7 +49,7 @@ def bring(
     target: Target, ticket: Ticket, base: str | None, head: str, trailers: Callable[[Demand], list[str]] | None = None
 ) -> Member:
     """Return a landing built on `base`. Raises `Conflict`, and what else keeps it from being built."""
-    merged = candidate.merge(target.repository, target.objects, base, head)
+    merged = candidate.merge(target.repository, base, head)
     demand = demanded(target, base, merged.tree)
     rows = trailers(demand) if trailers else verified_by(target, demand, base)
     commit = candidate.commit(target.repository, merged, f"Merge branch '{ticket.branch}'", rows)
@@ -58,15 +58,15 @@ def bring(
 
 def demanded(target: Target, base: str | None, tree: str) -> Demand:
     """Return what the rules on `base`, and those of the tree where it changes them, demand of a tree."""
-    policies = policy.policies(target.objects, base, tree)
-    return verification.demanded(target.repository, target.objects, tree, policies)
+    policies = policy.policies(target.repository.objects, base, tree)
+    return verification.demanded(target.repository, tree, policies)
 
 
 def verified_by(target: Target, demand: Demand, base: str | None) -> list[str]:
     """Return what a merge commit says of its verification: each suite whose result is new with this change."""
     runs = demand.runs
     if any(run.suite.each for run in runs) and base is not None:
-        before = {run.key for run in demanded(target, base, target.objects.commit(base).tree).runs}
+        before = {run.key for run in demanded(target, base, target.repository.objects.commit(base).tree).runs}
         runs = tuple(run for run in runs if not run.suite.each or run.key not in before)
     return [f"Homelab-Verified: {run.label} {run.key}" for run in runs]
 
@@ -143,7 +143,7 @@ def landing(target: Target, member: Member, documents: list[dict[str, Any]], *, 
 
 def _rules(target: Target, commit: str | None) -> Config | None:
     """Return the rules that a commit states, by its file or by what it shows where no suite is named."""
-    return policy.read(target.objects, target.objects.commit(commit).tree).config if commit else None
+    return policy.read(target.repository.objects, target.repository.objects.commit(commit).tree).config if commit else None
 
 
 def size(landings: Sequence[dict[str, Any]]) -> int:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from homelab import output
 from homelab.errors import Conflict, Failed, Refused
-from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.system.process import Completed
 
@@ -29,14 +28,14 @@ class Merged:
     is_head: bool
 
 
-def merge(repository: Repository, objects: Objects, base: str | None, head: str) -> Merged:
+def merge(repository: Repository, base: str | None, head: str) -> Merged:
     """Return what landing `head` on `base` makes of the target. Raises `Conflict` with the files, `Refused` when unrelated."""
-    tree = objects.commit(head).tree
+    tree = repository.objects.commit(head).tree
     if base is None:
         return Merged(base, head, tree, True)
     if repository.line("merge-base", base, head) == base:
         return Merged(base, head, tree, _extends(repository, base, head))
-    with _attributes(repository, objects, base) as folder:
+    with _attributes(repository, base) as folder:
         done = repository.run(
             "-c", "merge.renormalize=false", "-c", "core.attributesFile=/dev/null",
             "merge-tree", "--write-tree", "--name-only", "-z", "--no-messages", base, head,
@@ -69,7 +68,7 @@ def _extends(repository: Repository, base: str, head: str) -> bool:
 
 
 @contextlib.contextmanager
-def _attributes(repository: Repository, objects: Objects, base: str) -> Iterator[Path]:
+def _attributes(repository: Repository, base: str) -> Iterator[Path]:
     """Yield a folder that holds the target's attribute files alone.
 
     git before 2.43 reads them from the worktree it stands in, so that one merge would come out differently on two branches.
@@ -83,7 +82,7 @@ def _attributes(repository: Repository, objects: Objects, base: str) -> Iterator
                 if path.rpartition(b"/")[2] == b".gitattributes":
                     target = folder / os.fsdecode(path)
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    target.write_bytes(objects.blob(about.split(b" ")[2].decode()))
+                    target.write_bytes(repository.objects.blob(about.split(b" ")[2].decode()))
         yield folder
 
 

@@ -15,7 +15,6 @@ from typing import Any
 from homelab import output
 from homelab.errors import Failed, HomelabError
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.landing import preconditions, queue
 from homelab.policy import policy
@@ -62,8 +61,7 @@ def _land(repository: Repository, report: Report, verify_cmd: str | None, no_ver
     # Drawn before anything is looked at, so that a leader sees who is about to come.
     with queue.drawn(repository, output.user(), session) as place:
         report.branch, head = preconditions.branch(repository)
-        objects = Objects(repository.common_dir, piped={})
-        aim = policy.aim(repository, objects)
+        aim = policy.aim(repository)
         report.remote = aim.require_remote()
         if aim.target is None:
             git.ask_remote_head(repository, report.remote)  # unreachable is another answer than not to say
@@ -76,7 +74,7 @@ def _land(repository: Repository, report: Report, verify_cmd: str | None, no_ver
         else:
             from homelab.landing import leader
 
-            leader.lead(repository, objects, aim, report, place, verify_cmd=verify_cmd, no_verify=no_verify)
+            leader.lead(repository, aim, report, place, verify_cmd=verify_cmd, no_verify=no_verify)
 
 
 def _take(report: Report, told: dict[str, Any]) -> None:

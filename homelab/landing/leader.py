@@ -17,7 +17,6 @@ from homelab.errors import Conflict, Failed, HomelabError, Refused, Unreachable,
 from homelab.gate import admission, updates
 from homelab.gate import markers as memo
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.landing import batch, bisect, candidate, journal, preconditions, publish, queue
 from homelab.landing import override as wish
@@ -52,15 +51,13 @@ class _GivenUp(Exception):
     """The run has become pointless; all begins anew."""
 
 
-def lead(
-    repository: Repository, objects: Objects, aim: Aim, report: Report, place: Place, *, verify_cmd: str | None, no_verify: bool
-) -> None:
+def lead(repository: Repository, aim: Aim, report: Report, place: Place, *, verify_cmd: str | None, no_verify: bool) -> None:
     """The work of our ticket, whose turn it is, has landed on the target of `aim`. Raises what kept it from that."""
     git.require_version()
     preconditions.check_hook(repository)
     assert aim.remote is not None and aim.target is not None and report.branch is not None
-    target = Target(repository, objects, aim.remote, aim.target, not aim.protects(report.branch))
-    door = admission.Door(repository, objects, aim, aim.remote)
+    target = Target(repository, aim.remote, aim.target, not aim.protects(report.branch))
+    door = admission.Door(repository, aim, aim.remote)
     leader = Leader(
         target,
         aim.config.land,
@@ -125,7 +122,7 @@ class Leader:
                 preconditions.check_gone(self._repository, self.target.remote, self.target.branch)
             elif self._repository.is_ancestor(self._head, base):
                 self.report.status, self.report.commit = "already-landed", self._head
-                self.report.tree = self.target.objects.commit(self._head).tree
+                self.report.tree = self._repository.objects.commit(self._head).tree
                 return
             name, gone = f"{self.target.remote}/{self.target.branch}", preconditions.removed(self._repository)
             preconditions.check_rewound(self._repository, self._head, base, name, gone)
@@ -189,7 +186,7 @@ class Leader:
 
     def _waived(self, base: str | None) -> Member:
         """Return our own landing though the rules for it cannot be read: a person waives what they would say."""
-        merged = candidate.merge(self._repository, self.target.objects, base, self._head)
+        merged = candidate.merge(self._repository, base, self._head)
         demand = Demand(merged.tree, "", (), False, False)
         commit = candidate.commit(self._repository, merged, f"Merge branch '{self.report.branch}'", self._trailers(demand))
         return Member(self.place.ticket, base, merged, commit, demand)

@@ -24,7 +24,7 @@ class Wish:
 
 def own_run(target: Target, command: str, tree: str) -> Demand:
     """Return the demand of --verify-cmd: one suite on the whole tree."""
-    keys = suites.Keys(target.objects, tree, suites.filters(target.repository))
+    keys = suites.Keys(target.repository.objects, tree, suites.filters(target.repository))
     run = keys.run(Suite("verify-cmd", command), ".", Verify())
     return Demand(tree, run.key, (run,), True, False)
 

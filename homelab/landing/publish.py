@@ -14,7 +14,6 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import Failed, HomelabError, Refused, Review, Unreachable
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.landing import journal, push_result
 from homelab.landing.journal import Landing
@@ -38,7 +37,6 @@ class Target:
     """A branch of a remote, seen from one clone."""
 
     repository: Repository
-    objects: Objects
     remote: str
     branch: str
     #: Whether the branch that lands may be pushed for a review; not where it takes verified commits only, itself.
@@ -108,7 +106,8 @@ def push(target: Target, commit: str, base: str | None, fds: Sequence[int] = ())
 
 def _plainly(target: Target, commit: str) -> list[str]:
     """Return what keeps the user's configuration from pushing more than one ref, or, with submodules `only`, nothing."""
-    modules = target.objects.entry(target.objects.commit(commit).tree, ".gitmodules")
+    objects = target.repository.objects
+    modules = objects.entry(objects.commit(commit).tree, ".gitmodules")
     return ["--no-follow-tags", f"--recurse-submodules={'check' if modules else 'no'}"]
 
 

@@ -9,7 +9,6 @@ import time
 
 from homelab.errors import Conflict, HomelabError
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.landing import batch, candidate, journal, queue
 from homelab.landing.batch import Member
 from homelab.landing.publish import Target
@@ -78,10 +77,8 @@ class Watch:
             if tip in (None, self._members[0].base) or self._commit is None:
                 return False
             base = git.fetch_branch(target.repository, target.remote, target.branch)
-            # Of its own: the workers that ask do not share a pipe.
-            apart = Target(target.repository, Objects(target.repository.common_dir), target.remote, target.branch)
-            merged = candidate.merge(target.repository, apart.objects, base, self._commit)
-            return not self._needed <= {run.key for run in batch.demanded(apart, base, merged.tree).runs}
+            merged = candidate.merge(target.repository, base, self._commit)
+            return not self._needed <= {run.key for run in batch.demanded(target, base, merged.tree).runs}
         except Conflict:
             return True
         except HomelabError:

@@ -11,7 +11,6 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from homelab.errors import Usage
-from homelab.git.objects import Objects
 from homelab.git.repository import Repository, remotes
 from homelab.policy import config
 from homelab.policy.config import Gate, Suite, Verify
@@ -58,7 +57,7 @@ def propose(repository: Repository, *, remote: str | None, branch: str | None, c
     remote = remote or default_remote(names)
     target = branch or (_target(repository, remote) if remote else None)
     is_known = repository.oid(f"refs/remotes/{remote}/{target}") is not None
-    objects = Objects(repository.common_dir)
+    objects = repository.objects
     head = repository.oid("HEAD^{commit}")
     if head is None:
         return Proposal(remote, target, _said(command), Verify(), False, is_known)

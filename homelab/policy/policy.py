@@ -82,31 +82,31 @@ def head_branch(repository: Repository, remote: str, *, ask: bool) -> str | None
     return answer
 
 
-def aim(repository: Repository, objects: Objects, *, ask: bool = True) -> Aim:
+def aim(repository: Repository, *, ask: bool = True) -> Aim:
     """Return where work lands. `ask` allows one question to a remote whose HEAD is not known here."""
     names = remotes(repository)
     remote = default_remote(names)
     if remote is None:
         # No remote, or several of equal standing: their HEADs cannot be told apart, so both usual names are protected.
         return Aim(None, None, _UNKNOWN_HEAD, Config())
-    found = _aim_at(repository, objects, remote, ask=ask)
+    found = _aim_at(repository, remote, ask=ask)
     wanted = found.config.gate.remote
     if wanted is not None and wanted != remote:
         if wanted not in names:
             return replace(found, problem=f"[gate] remote names {wanted!r}, which is no remote of this clone")
-        found = _aim_at(repository, objects, wanted, ask=ask)
+        found = _aim_at(repository, wanted, ask=ask)
     return found
 
 
-def aim_of_server(repository: Repository, objects: Objects) -> Aim:
+def aim_of_server(repository: Repository) -> Aim:
     """Return what a receiving repository protects: its own HEAD branch is the target, and its file states the rules."""
     head = (repository.line("symbolic-ref", "--quiet", "HEAD") or "").removeprefix("refs/heads/")
     known = refs(repository, *(f"refs/heads/{name}" for name in filter(None, (head, *_UNKNOWN_HEAD))))
     tips = {name.removeprefix("refs/heads/"): oid for name, (oid, _) in known.items()}
-    return _stated(objects, None, head or None, tips)
+    return _stated(repository.objects, None, head or None, tips)
 
 
-def _aim_at(repository: Repository, objects: Objects, remote: str, *, ask: bool) -> Aim:
+def _aim_at(repository: Repository, remote: str, *, ask: bool) -> Aim:
     prefix = f"refs/remotes/{remote}/"
     known = refs(repository, *(f"{prefix}{name}" for name in ("HEAD", *_UNKNOWN_HEAD)))
     tips = {name.removeprefix(prefix): oid for name, (oid, _) in known.items()}
@@ -116,7 +116,7 @@ def _aim_at(repository: Repository, objects: Objects, remote: str, *, ask: bool)
         tips[symbolic.removeprefix(prefix)] = tips["HEAD"]
     elif (head := head_branch(repository, remote, ask=ask)) and (tip := repository.oid(f"{prefix}{head}")):
         tips[head] = tip
-    return _stated(objects, remote, head, tips, [] if tips else _cloned_from(repository, remote))
+    return _stated(repository.objects, remote, head, tips, [] if tips else _cloned_from(repository, remote))
 
 
 def _stated(objects: Objects, remote: str | None, head: str | None, tips: Mapping[str, str], cloned: Sequence[str] = ()) -> Aim:

@@ -14,7 +14,6 @@ from typing import Any
 
 from homelab import output
 from homelab.errors import Failed, HomelabError, Refused
-from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.policy.policy import Policy
 from homelab.verify import receipts, runner, suites
@@ -71,9 +70,9 @@ def documents(results: Sequence[Result]) -> list[dict[str, Any]]:
     return [result.document() for result in results]
 
 
-def demanded(repository: Repository, objects: Objects, tree: str, policies: Sequence[Policy]) -> Demand:
+def demanded(repository: Repository, tree: str, policies: Sequence[Policy]) -> Demand:
     """Return what a tree needs by its policies."""
-    return suites.demand(objects, tree, policies, suites.filters(repository))
+    return suites.demand(repository.objects, tree, policies, suites.filters(repository))
 
 
 def lookup(repository: Repository, demand: Demand) -> tuple[list[Result], list[Run]]:

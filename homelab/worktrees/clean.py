@@ -15,7 +15,6 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import Failed, Refused, Unreachable, Usage
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.policy import policy
 from homelab.policy.policy import Aim
@@ -50,9 +49,7 @@ class Outcome:
     kept: tuple[Judged, ...]
 
 
-def clean(
-    repository: Repository, objects: Objects, names: Sequence[str], *, sweep: bool = False, force: bool = False
-) -> Outcome:
+def clean(repository: Repository, names: Sequence[str], *, sweep: bool = False, force: bool = False) -> Outcome:
     """The named work is gone, all of it or none; with `sweep` whatever has landed is gone (among the named, if any).
 
     Raises `Usage` for an unknown name, `Refused` with every reason, `Unreachable` when what has landed cannot be told.
@@ -60,7 +57,7 @@ def clean(
     if not names and not sweep:
         raise Usage("nothing is named to clean", hint="`homelab work clean TOPIC`, or --landed for all that has landed")
     remove.empty_trash(repository)
-    aim = policy.aim(repository, objects)
+    aim = policy.aim(repository)
     plan = registry.layout(repository, aim.config.work)
     found = _found(plan, names)
     target = _target(repository, aim, force=force and not sweep)

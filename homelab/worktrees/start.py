@@ -10,7 +10,6 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import Failed, Refused, Unreachable, Usage
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
 from homelab.policy import policy
@@ -20,13 +19,13 @@ from homelab.worktrees.create import Started
 from homelab.worktrees.registry import Layout, Worktree
 
 
-def start(repository: Repository, objects: Objects, name: str, *, revision: str | None = None) -> Started:
+def start(repository: Repository, name: str, *, revision: str | None = None) -> Started:
     """The topic has a worktree and a branch; both were there, or were made off `revision`, else off the fetched target.
 
     Raises `Usage` for a bad topic or revision, `Refused` where something stands in the way, `Unreachable`, `Failed`.
     """
     names.check(name)
-    aim = policy.aim(repository, objects)
+    aim = policy.aim(repository)
     plan = registry.layout(repository, aim.config.work)
     with create.alone(plan, name) as fd:
         if (record := create.interrupted(plan, name)) and (finished := create.finish(plan, name, record, aim, fd)):
@@ -40,7 +39,7 @@ def start(repository: Repository, objects: Objects, name: str, *, revision: str 
         wanted = _revision(repository, revision)
         tips = _ask(repository, aim, plan.branch(name), optional=wanted is not None)
         _fetch(repository, aim, tips, plan.branch(name), target=wanted is None)
-        aim = policy.aim(repository, objects, ask=False)
+        aim = policy.aim(repository, ask=False)
         plan = registry.layout(repository, aim.config.work)
         return _make(plan, name, aim, tips, wanted, fd)
 

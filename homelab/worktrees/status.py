@@ -10,7 +10,6 @@ from pathlib import Path
 
 from homelab.claims import stacks
 from homelab.errors import HomelabError
-from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.policy import policy
 from homelab.verify import verification
@@ -39,22 +38,22 @@ class Row:
     missing: bool
 
 
-def rows(repository: Repository, objects: Objects) -> tuple[Row, ...]:
+def rows(repository: Repository) -> tuple[Row, ...]:
     """Return every worktree as it stands against the target as last fetched."""
-    aim = policy.aim(repository, objects, ask=False)
+    aim = policy.aim(repository, ask=False)
     plan = registry.layout(repository, aim.config.work)
     target = repository.oid(f"refs/remotes/{aim.remote}/{aim.target}") if aim.target else None
     entries = registry.registered(repository)
-    verified = {head: _verified(repository, objects, target, head) for head in {entry.head for entry in entries} if head}
+    verified = {head: _verified(repository, target, head) for head in {entry.head for entry in entries} if head}
     with ThreadPoolExecutor(4) as pool:
         return tuple(pool.map(lambda entry: _row(plan, target, entry, verified), entries))
 
 
-def _verified(repository: Repository, objects: Objects, target: str | None, head: str) -> bool | None:
+def _verified(repository: Repository, target: str | None, head: str) -> bool | None:
     """Tell whether all that the target demands of a commit is remembered as green; None where that cannot be told."""
     try:
-        tree = objects.commit(head).tree
-        demand = verification.demanded(repository, objects, tree, policy.policies(objects, target, tree))
+        tree = repository.objects.commit(head).tree
+        demand = verification.demanded(repository, tree, policy.policies(repository.objects, target, tree))
     except HomelabError:
         return None
     return demand.verifiable and not verification.lookup(repository, demand)[1]

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.landing import batch, bisect, queue, superseded
 from homelab.landing.publish import Target
 from homelab.landing.queue import Ticket
@@ -104,7 +103,7 @@ def test_a_change_of_the_rules_configured_or_detected_lands_by_itself(
     world.git("checkout", "--quiet", base)
     second = world.commit({"b": "1"})
     repository = git.discover(world.clone)
-    target = Target(repository, Objects(repository.common_dir), "origin", "master")
+    target = Target(repository, "origin", "master")
     # Whoever is in front, a change of the rules does not come along.
     for heads in ((first, second), (second, first)):
         with contextlib.ExitStack() as stack:
@@ -119,7 +118,7 @@ def test_a_batch_waits_for_whoever_comes_and_for_what_they_bring(world: World, m
     base = world.tip()
     heads = [world.commit({name: "1"}) for name in ("a", "b")]
     repository = git.discover(world.clone)
-    target = Target(repository, Objects(repository.common_dir), "origin", "master")
+    target = Target(repository, "origin", "master")
     monkeypatch.setattr(batch, "size", lambda _: 2)
     for name in ("_LINGER", "_SLOWLY", "_PATIENCE"):
         monkeypatch.setattr(batch, name, 60.0)
@@ -301,7 +300,7 @@ def test_a_run_is_given_up_when_its_inputs_have_moved(
     base = world.tip()
     world.git("fetch", "--quiet")
     repository = git.discover(world.clone)
-    target = Target(repository, Objects(repository.common_dir), "origin", "master")
+    target = Target(repository, "origin", "master")
     members: list[batch.Member] = []
     for number, name in enumerate(("a", "b")):
         world.git("checkout", "--quiet", base)
@@ -321,7 +320,7 @@ def test_a_guess_that_was_given_up_turns_nobody_away(world: World) -> None:
     base = world.tip()
     world.git("fetch", "--quiet")
     repository = git.discover(world.clone)
-    target = Target(repository, Objects(repository.common_dir), "origin", "master")
+    target = Target(repository, "origin", "master")
     members: list[batch.Member] = []
     for number, files in enumerate(("a", "b", "c", "d", "e", "c")):
         world.git("checkout", "--quiet", members[-1].commit if members else base)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 import pytest
 
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.landing import publish
 from homelab.landing.publish import Target
 from homelab.landing.push_result import Outcome, Pushed, Seen, classify, review_url, words
@@ -34,14 +33,11 @@ class Scene:
     base: str | None = ""
     commit: str = ""
     http: Callable[[], tuple[str, Faults]] = field(default=lambda: ("", Faults()))
-    opened: list[Objects] = field(default_factory=list)
 
     @property
     def target(self) -> Target:
         """The branch as publishing sees it."""
-        repository = git.discover(self.world.clone)
-        self.opened.append(Objects(repository.common_dir))
-        return Target(repository, self.opened[-1], "origin", self.branch)
+        return Target(git.discover(self.world.clone), "origin", self.branch)
 
     def push(self) -> Pushed:
         """Push as publishing does."""
@@ -134,8 +130,6 @@ def scene(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 
     made = Scene(world, base=base, commit=world.commit({"x": "1"}), http=http)
     yield made
-    for objects in made.opened:
-        objects.close()
     for server in opened:
         server.__exit__(None, None, None)
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import pytest
 
 from homelab.git import repository as git
-from homelab.git.objects import Objects
 from homelab.policy import config
 from homelab.policy.config import Config, Suite, Verify
 from homelab.policy.policy import Policy
@@ -17,7 +16,7 @@ def keys(world: World, suite: Suite, verify: Verify | None = None, rev: str = "H
     repository = git.discover(world.clone)
     tree = world.git("rev-parse", f"{rev}^{{tree}}")
     found = Policy(Config(verify=verify or Verify(), suites=(suite,)), "test", None)
-    return [run.key for run in suites.demand(Objects(repository.common_dir), tree, [found], "").runs]
+    return [run.key for run in suites.demand(repository.objects, tree, [found], "").runs]
 
 
 @pytest.fixture
@@ -101,7 +100,7 @@ def test_an_input_that_is_missing_is_named_and_its_coming_changes_the_key(stacks
     suite = Suite("s", "true", inputs=("modlues",))
     found = Policy(Config(suites=(suite,)), "test", None)
     tree = stacks.git("rev-parse", "HEAD^{tree}")
-    [run] = suites.demand(Objects(repository.common_dir), tree, [found], "").runs
+    [run] = suites.demand(repository.objects, tree, [found], "").runs
     assert run.missing == ("modlues",)
     stacks.commit({"modlues": "now"})
     assert keys(stacks, suite) != [run.key]
