@@ -1,6 +1,7 @@
 """Fixtures: every test gets a world of its own, copied from one that is built once a session."""
 
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,13 @@ from tests.support.claimants import Claimants
 from tests.support.claimants import claimants as claimants_on
 from tests.support.postgres import Server, database, discard, launch
 from tests.support.world import World, build, sealed
+
+
+def pytest_configure() -> None:
+    """Give children the signals as a terminal does: nohup and a shell's `&` leave some ignored, and that is inherited."""
+    for ignored in (signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
+        signal.signal(ignored, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -302,6 +302,5 @@ def test_a_pipe_of_the_commands_ends_with_the_command(claimants: Claimants) -> N
     child = claimants.start("claim", "stack:a", "--purpose", "x", "--", script, stdout=subprocess.PIPE)
     assert child.stdout.readline() == b"out\n"
     child.terminate()
-    begun = time.monotonic()
-    assert child.communicate()[0] == b"" and time.monotonic() - begun < 5
-    assert claimants.held() == ["stack:a"]
+    assert child.communicate()[0] == b""
+    assert claimants.held() == ["stack:a"]  # so the command's tree still ran when the pipe ended

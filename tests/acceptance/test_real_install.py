@@ -15,9 +15,11 @@ ROOT = Path(__file__).parent.parent.parent
 def offered(tmp_path: Path) -> tuple[Path, str]:
     """This working tree as a repository of one commit, as `rev:` would name it."""
     target = tmp_path / "offered"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
-    )
+    # An sdist has no repository, so git looks at the files with one that is empty.
+    subprocess.run(["git", "init", "--quiet", "--bare", tmp_path / "none.git"], check=True)
+    empty = ["git", f"--git-dir={tmp_path}/none.git", f"--work-tree={ROOT}"]
+    listing = [*empty, "ls-files", "-z", "--others", "--exclude-standard"]
+    listed = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True)
     for name in filter(None, os.fsdecode(listed.stdout).split("\0")):
         if (ROOT / name).is_file():
             (target / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
 """What `.worktreeinclude` brings into a started worktree, and that its copies are no loss."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -104,9 +103,7 @@ def test_copies_are_no_loss_and_what_differs_is(local: World) -> None:
 
 def test_a_pipe_and_a_file_that_cannot_be_read_stop_nothing(local: World) -> None:
     os.mkfifo(local.clone / "local/pipe")
-    begin = time.monotonic()
-    path = started(local)
-    assert time.monotonic() - begin < 20 and not (path / "local/pipe").exists()
+    assert not (started(local) / "local/pipe").exists()  # opening a pipe for reading waits for ever
 
 
 @pytest.mark.parametrize("content", ["", "\0\xff\n", "[\n***\n"])

@@ -254,13 +254,11 @@ def test_when_only_the_warden_is_killed_we_say_so_and_end_the_command(tmp_path: 
 
 @pytest.mark.slow
 def test_what_ignores_term_is_killed(tmp_path: Path, nap: str) -> None:
-    began = time.monotonic()
     command = (
         f"trap '' TERM; {daemon(tmp_path, nap)}; for i in 1 2 3 4 5 6 7 8; do sh -c \"sleep {nap}; :\" & done; sleep {nap}; :"
     )
     assert run(command, tmp_path, timeout=0.5).timed_out
     assert alive(nap) == []
-    assert time.monotonic() - began < 6
 
 
 @pytest.mark.slow
