@@ -62,7 +62,7 @@ def clean(repository: Repository, names: Sequence[str], *, sweep: bool = False, 
     found = _found(plan, names)
     target = _target(repository, aim, force=force and not sweep)
     with registry.exclusive(repository):
-        found = _found(plan, names)
+        found = [work for work in _found(plan, names) if names or _is_swept(plan, aim, work)]
         judged = [_judge(plan, aim, target, work, found) for work in found]
         going, kept = _decide(plan, judged, sweep=sweep, force=force)
         # The innermost first: a worktree may stand in another that goes with it.
@@ -71,11 +71,20 @@ def clean(repository: Repository, names: Sequence[str], *, sweep: bool = False, 
 
 
 def _found(plan: Layout, names: Sequence[str]) -> list[Work]:
-    """Return the named work, each once, or all worktrees but the main one."""
+    """Return the named work, each once, or every linked worktree."""
     entries = registry.registered(plan.repository)
     if not names:
         return [_of(plan, entry) for entry in entries if not entry.is_main]
     return list({work.name: work for work in (_named(plan, entries, name) for name in names)}.values())
+
+
+def _is_swept(plan: Layout, aim: Aim, work: Work) -> bool:
+    """Tell whether a sweep may take a worktree that nobody has named.
+
+    A worktree of the target or of a protected branch is permanent: what is committed there has always landed.
+    """
+    entry = work.worktree
+    return entry is not None and plan.started(entry) and not (entry.branch and aim.protects(entry.branch))
 
 
 def _of(plan: Layout, entry: Worktree) -> Work:

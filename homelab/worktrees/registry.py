@@ -98,6 +98,17 @@ class Layout:
             return str(worktree.path.relative_to(self.directory))
         return topic.of_branch(self.pattern, worktree.branch) if worktree.branch else None
 
+    def started(self, worktree: Worktree) -> bool:
+        """Tell whether `start` made a worktree: it is in the folder of started ones, or on a branch of their pattern.
+
+        Neither tells anything where the folder holds the whole clone (``..``), or the pattern takes every name.
+        """
+        if worktree.is_main:
+            return False
+        inside = worktree.path != self.directory and worktree.path.is_relative_to(self.directory)
+        named = worktree.branch is not None and topic.of_branch(self.pattern, worktree.branch) is not None
+        return (inside and not self.root.is_relative_to(self.directory)) or (named and self.pattern != "{topic}")
+
 
 def layout(repository: Repository, work: Work) -> Layout:
     """Return where worktrees stand. Raises `Refused` when the main worktree cannot be told from here."""

@@ -6,8 +6,9 @@ was told not to look at, and what a submodule alone has are as lost. When in dou
 
 import fnmatch
 import os
+import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from homelab import output
@@ -39,6 +40,9 @@ _REBUILDABLE_FILES = (
 _REBUILDABLE_FOLDERS = ("*.egg-info", "bazel-*")
 #: A stack with a local backend keeps its state in its cache: nothing makes that again.
 _STATEFUL = (".terragrunt-cache",)
+
+#: What a reflog says where nobody has committed: of a clone, a fetch, a checkout of what was fetched.
+_FETCHED = re.compile(r"clone:|fetch|checkout:|storing |branch: Created|reset: moving|update by push|remote set-head|$")
 
 _OPERATIONS = {
     "MERGE_HEAD": "a merge",
@@ -75,8 +79,9 @@ def leftovers(path: Path, common_dir: Path, main: Path | None = None) -> list[st
 
 
 def _files(made: Repository, prefix: str = "", main: Path | None = None) -> list[str]:
-    """Return the reasons of one work tree and of the submodules in it."""
+    """Return the reasons of one work tree, of the submodules in it and of the clones below what is rebuildable."""
     assert made.worktree is not None
+    clones: list[str] = []
     done = made.run(
         "--no-optional-locks", "-c", "core.fsmonitor=false", "-c", "core.untrackedCache=false", "status", "--porcelain",
         "-z", "--untracked-files=all", "--ignored=matching", "--ignore-submodules=none",
@@ -90,13 +95,15 @@ def _files(made: Repository, prefix: str = "", main: Path | None = None) -> list
         if state[:1] in ("R", "C"):
             next(fields, None)
         if state == "!!":
-            if not (_rebuildable(made.worktree, name) or (main and include.is_copy(main, made.worktree, name))):
+            if _rebuildable(made.worktree, name):
+                clones += _clones(made.worktree, name, prefix)
+            elif not (main and include.is_copy(main, made.worktree, name)):
                 kinds["ignored"].append(prefix + name)
         elif name:
             kinds["untracked" if state == "??" else "uncommitted"].append(prefix + name)
     hidden, inner = _index(made, prefix)
     kinds["uncommitted"] += hidden
-    return [*(f"{kind}: {_shown(names)}" for kind, names in kinds.items() if names), *inner]
+    return [*(f"{kind}: {_shown(names)}" for kind, names in kinds.items() if names), *inner, *sorted(clones)]
 
 
 def _shown(names: Sequence[str]) -> str:
@@ -115,6 +122,47 @@ def _rebuildable(root: Path, name: str) -> bool:
     if any(part in _STATEFUL for part in folders) and _has_state(path):
         return False
     return any(part in REBUILDABLE or any(fnmatch.fnmatchcase(part, p) for p in _REBUILDABLE_FOLDERS) for part in folders)
+
+
+def _clones(root: Path, name: str, prefix: str) -> Iterator[str]:
+    """Yield a reason for each repository below a rebuildable folder that holds what nothing makes again.
+
+    Dependencies are cloned into such folders (CMake, terraform, pip), and people work in them. `git clean` spares them too.
+    """
+    for place, folders, files in os.walk(root / name):
+        folder = Path(place)
+        is_bare = "HEAD" in files and {"objects", "refs"} <= {*folders}
+        if not is_bare and ".git" not in folders and ".git" not in files:
+            continue
+        folders[:] = [] if is_bare else [inner for inner in folders if inner != ".git"]
+        shown = prefix + os.fspath(folder.relative_to(root))
+        try:
+            clone = Repository(folder, folder, None) if is_bare else git.discover(folder)
+        except HomelabError as error:
+            yield f"unreadable: the clone {output.line(shown)}: {error.message}"
+            continue
+        if not is_bare and (clone.worktree is None or clone.worktree.resolve() != folder.resolve()):
+            if (folder / ".git/objects").is_dir():
+                yield f"unreadable: the clone {output.line(shown)}: git does not take it for a repository"
+            continue  # git found the repository around it: some packages ship an empty `.git`
+        if count := _own_commits(clone):
+            yield f"clone {output.line(shown)}: {count} commits that its remote does not have"
+        if not is_bare:
+            yield from _files(clone, f"{shown}/")
+            yield from _submodule_commits(clone)
+
+
+def _own_commits(clone: Repository) -> str | None:
+    """Return how many commits of a clone no remote has, None where it has none or all were fetched.
+
+    A tool's clone at a tag is on no remote branch either, but nobody has committed there: its reflogs tell.
+    """
+    count = clone.line("rev-list", "--count", "--all", "--not", "--remotes")
+    if count == "0":
+        return None
+    words = clone.line("log", "--walk-reflogs", "--all", "--format=%gs") or ""
+    fetched = words and all(_FETCHED.match(line) for line in words.splitlines())
+    return None if fetched else count or "unreadable"
 
 
 def _has_state(path: Path) -> bool:

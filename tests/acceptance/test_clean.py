@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.test_start import branches, worktrees
-from tests.support.world import BIN, World
+from tests.support.world import BIN, SUITE, World
 
 
 def started(world: World, name: str = "x") -> Path:
@@ -33,7 +33,7 @@ def kept(world: World, path: Path, done: "subprocess.CompletedProcess[str]", *re
     assert done.returncode == 3, done.stderr
     assert path.exists() and str(path) in worktrees(world) and "ada/x" in branches(world).split()
     for reason in reasons:
-        assert reason in done.stderr
+        assert reason in done.stderr, done.stderr
 
 
 def test_landed_work_is_removed_and_can_be_undone(world: World) -> None:
@@ -169,6 +169,37 @@ def test_a_local_state_in_a_cache_keeps_a_worktree(world: World) -> None:
     kept(world, path, world.homelab("work", "clean", "x"), "ignored: .terragrunt-cache/")
 
 
+def test_what_only_a_clone_in_a_rebuildable_folder_has_keeps_a_worktree(world: World) -> None:
+    """The kind: a repository below a folder that tools make again, with a commit, a stash or a file that is nowhere else."""
+    path = started(world)
+    world.commit({".gitignore": "build/\n.terraform/\n"}, cwd=path)
+    land(world, path)
+    fetched = path / ".terraform/modules/vpc"
+    world.git("clone", "--quiet", world.remote, fetched, cwd=path)
+    world.git("tag", "v1", world.git("commit-tree", "HEAD^{tree}", "-m", "beside", cwd=path), cwd=path)
+    world.git("push", "--quiet", "--no-verify", "origin", "v1", cwd=path)
+    world.git("clone", "--quiet", "--depth=1", "--branch=v1", f"file://{world.remote}", path / "build/tagged", cwd=path)
+    (path / "build/package/.git").mkdir(parents=True)
+    assert world.homelab("work", "clean", "x").returncode == 0, "what tools have cloned keeps nothing"
+    gone(world, path)
+
+    path = started(world)
+    committed, stashed, edited, bare = (path / "build" / name for name in ("deep/committed", "stashed", "edited", "bare.git"))
+    for clone in (committed, stashed, edited):
+        world.git("clone", "--quiet", world.remote, clone, cwd=path)
+    world.commit({"own": "x"}, cwd=committed)
+    world.write({"README": "mine"}, cwd=stashed)
+    world.git("stash", "--quiet", cwd=stashed)
+    world.write({"notes": "mine"}, cwd=edited)
+    world.git("clone", "--quiet", "--bare", committed, bare, cwd=path)
+    kept(
+        world, path, world.homelab("work", "clean", "x"),
+        "clone build/deep/committed:", "clone build/stashed:", "untracked: build/edited/notes", "clone build/bare.git:",
+    )  # fmt: skip
+    assert world.homelab("work", "clean", "x", "--force").returncode == 0
+    gone(world, path)
+
+
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
 def test_a_change_that_git_was_told_not_to_see_is_seen(world: World, flag: str) -> None:
     path = started(world)
@@ -200,6 +231,38 @@ def test_the_sweep_takes_what_has_landed_and_leaves_the_rest(world: World) -> No
     assert [one["topic"] for one in answer["removed"]] == ["done"]
     assert {one["topic"] for one in answer["kept"]} == {"dirty", "open"}
     assert dirty.exists() and open_.exists() and not done.exists()
+
+
+def test_the_sweep_leaves_permanent_worktrees_and_what_it_did_not_make(world: World) -> None:
+    """The target's, a protected branch's, and any other that `work start` did not make: they go by name alone."""
+    world.publish({"homelab.toml": SUITE + '[gate]\nprotect = ["release/*"]\n'})
+    world.git("fetch", "--quiet")
+    world.git("switch", "--quiet", "-c", "aside", "origin/master")
+    made = {"master": "master", "staging": "staging", ".worktrees/r": "release/1", "old": "ada/old", ".worktrees/in": "in"}
+    for place, branch in made.items():
+        world.git("worktree", "add", "--quiet", "-B", branch, world.clone / place, "origin/master")
+        world.commit({f"of-{branch.replace('/', '-')}": "x"}, cwd=world.clone / place)
+        world.git("push", "--quiet", "--no-verify", "origin", f"+HEAD:{branch}", cwd=world.clone / place)
+        world.git("merge", "--quiet", "--no-edit", branch)
+    world.git("push", "--quiet", "--no-verify", "origin", "HEAD:master")
+    done = world.json("work", "clean", "--landed")
+    assert {one["branch"] for one in done["removed"]} == {"ada/old", "in"}, "in the folder, or of the pattern"
+    assert {"master", "staging", "release/1"} <= set(branches(world).split())
+    assert world.homelab("work", "clean", "staging").returncode == 0
+    assert "staging" not in branches(world).split()
+
+
+@pytest.mark.parametrize(("directory", "pattern"), [("..", "{user}/{topic}"), (".", "{topic}"), ("..", "{topic}")])
+def test_the_sweep_is_not_misled_by_a_folder_or_a_pattern_that_holds_everything(
+    world: World, directory: str, pattern: str
+) -> None:
+    world.publish({"homelab.toml": SUITE + f'[work]\ndirectory = "{directory}"\nbranch = "{pattern}"\n'})
+    world.git("fetch", "--quiet")
+    world.git("worktree", "add", "--quiet", "-B", "develop", world.root / "develop", "origin/master")
+    world.commit({"mine": "x"}, cwd=world.root / "develop")
+    land(world, world.root / "develop")
+    assert world.json("work", "clean", "--landed")["removed"] == []
+    assert (world.root / "develop/mine").exists()
 
 
 def test_named_work_goes_all_or_none(world: World) -> None:
