@@ -5,7 +5,8 @@ BIN := .venv/bin
 help: ## print this menu
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
-.venv/ready: setup.cfg pyproject.toml
+.venv/ready: setup.cfg setup.py pyproject.toml
+	@[ -e homelab_hooks ] || ln -s hooks homelab_hooks # an sdist has no links
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip 'setuptools>=77'
 	PYTHONWARNINGS='ignore:Compat editable' $(BIN)/python -m pip install --quiet --editable '.[dev]' --config-settings editable_mode=compat

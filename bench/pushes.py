@@ -141,5 +141,5 @@ def _judge(world: World, *, whole: bool = True) -> Case:
                     path.unlink()
 
     line = f"refs/heads/master {new} refs/heads/master {old}\n".encode()
-    hook: list[str | Path] = [BIN / "python", "-I", "-m", "hooks.verified_push", "--native", "origin", "url"]
+    hook: list[str | Path] = [BIN / "python", "-I", "-m", "homelab_hooks.verified_push", "--native", "origin", "url"]
     return Case(hook, world.clone, world.env, forget, line)

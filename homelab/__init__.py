@@ -1,3 +1,3 @@
 """Verified pushes, exact landings and honest claims for a shared infrastructure repository."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -163,11 +163,11 @@ if [ -n "$memo" ] && [ -s "$memo/protected" ] && [ -r "$memo/protected" ]; then
 fi
 
 [ -x "$python" ] || gone "$@"
-feed "$python" -I -m hooks.verified_push --native "$@" >&2
+feed "$python" -I -m homelab_hooks.verified_push --native "$@" >&2
 code=$?
 case $code in
   0) pass "$@" ;;
   # Python ends with 1 as well when the module is not there (a newer Python took this one's place).
-  1 | 126 | 127) "$python" -I -c 'import hooks.verified_push' </dev/null >/dev/null 2>&1 || gone "$@" ;;
+  1 | 126 | 127) "$python" -I -c 'import homelab_hooks.verified_push' </dev/null >/dev/null 2>&1 || gone "$@" ;;
 esac
 exit "$code"

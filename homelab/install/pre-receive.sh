@@ -42,12 +42,12 @@ EOF
 }
 
 if [ -x "$python" ]; then
-  feed "$python" -I -m hooks.verified_push --server >&2
+  feed "$python" -I -m homelab_hooks.verified_push --server >&2
   code=$?
   case $code in
     0) ;;
     1 | 126 | 127)
-      "$python" -I -c 'import hooks.verified_push' </dev/null >/dev/null 2>&1 && exit "$code"
+      "$python" -I -c 'import homelab_hooks.verified_push' </dev/null >/dev/null 2>&1 && exit "$code"
       gone
       ;;
     *) exit "$code" ;;

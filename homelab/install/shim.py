@@ -79,7 +79,15 @@ def program(path: Path) -> str | None:
     return "".join(shlex.split(os.fsdecode(found[1]))) if found else None
 
 
+def is_own_program(path: Path) -> bool:
+    """Tell whether one of our hooks starts this installation, or one that is gone."""
+    python = program(path)
+    return python is None or Path(python).parent == Path(sys.executable).parent or not os.access(python, os.X_OK)
+
+
 def is_current(path: Path) -> bool:
-    """Tell whether one of our pre-push hooks is as this version writes it, whatever it was given."""
-    template = (Path(__file__).parent / "pre-push.sh").read_bytes()
-    return path.read_bytes().endswith(template.partition(b"next=@NEXT@\n")[2])
+    """Tell whether one of our hooks is as this version writes it, whatever it was given."""
+    content = path.read_bytes()
+    name = "pre-receive.sh" if b": pre-receive." in content.split(b"\n", 2)[1] else "pre-push.sh"
+    template = (Path(__file__).parent / name).read_bytes()
+    return content.endswith(template.partition(b"next=@NEXT@\n")[2])

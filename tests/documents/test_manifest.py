@@ -27,7 +27,7 @@ def programs() -> dict[str, str]:
 
 
 def test_every_hook_has_its_program_and_there_is_no_other() -> None:
-    wanted = {f"homelab-{hook_id}": f"hooks.{module(hook_id)}:main" for hook_id in HOOKS}
+    wanted = {f"homelab-{hook_id}": f"homelab_hooks.{module(hook_id)}:main" for hook_id in HOOKS}
     assert programs() == {"homelab": "homelab.cli:main", **wanted}
     assert {hook["entry"].split()[0] for hook in HOOKS.values()} == set(wanted)
 

@@ -20,7 +20,7 @@ ZERO = "0" * 40
 A, B = "a8c6eba1fa35825e7666c6c40627cca3c1917891", "eff60b377f247462a80d836bc21dcb0f25048913"
 
 FAKE = """#!/bin/sh
-case "$*" in *'-c import hooks.verified_push'*) exit {importable} ;; esac
+case "$*" in *'-c import homelab_hooks.verified_push'*) exit {importable} ;; esac
 printf '%s\\n' "$@" >"{here}/args"
 cat >"{here}/stdin"
 echo said-by-python
@@ -138,7 +138,7 @@ def test_a_protected_ref_starts_python_with_the_very_bytes_and_arguments(stage: 
     assert (stage.here / "args").read_text().split("\n") == [
         "-I",
         "-m",
-        "hooks.verified_push",
+        "homelab_hooks.verified_push",
         "--native",
         "origin",
         "url of it",
