@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from bench.timing import Case, Table, progress
-from homelab.claims import identity, locate
+from homelab.claims import locate
 from homelab.claims.model import EXCLUSIVE, LEASED, PROCESS, Holder, Request
 from homelab.claims.stores.ledger import Taken
+from homelab.system.identity import new_id
 from tests.support.postgres import Server, database, discard, launch
 
 BIN = Path(sys.executable).parent
@@ -65,7 +66,7 @@ def _programs(root: Path, url: str, rounds: int) -> Table:
 
 
 def _request(label: str, session: str, binding: str = PROCESS) -> Request:
-    return Request(identity.new_id(), (label,), EXCLUSIVE, binding, "bench", Holder("ada", "here", session, os.getpid()))
+    return Request(new_id(), (label,), EXCLUSIVE, binding, "bench", Holder("ada", "here", session, os.getpid()))
 
 
 def _calls(urls: dict[str, str], rounds: int) -> Table:

@@ -6,12 +6,11 @@ character reaches a terminal raw.
 
 import json
 import os
-import pwd
 import re
 import sys
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -186,36 +185,34 @@ def _bug() -> int:
     import traceback
 
     text = traceback.format_exc()
-    place = f"homelab-bug-{os.getpid()}.log"
-    for folder in (os.environ.get("XDG_STATE_HOME"), "~/.local/state", os.environ.get("TMPDIR"), "/tmp"):  # noqa: S108
-        if not folder:
-            continue
-        try:
-            path = Path(folder).expanduser() / "homelab" / place
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{sys.argv!r}\n{text}", encoding="utf-8", errors="backslashreplace")
-            break
-        except OSError:
-            continue
-    else:
+    content = f"{sys.argv!r}\n{text}".encode(errors="backslashreplace")
+    place = _written(content)
+    if place is None:
         sys.stderr.write(clean(text))
-        path = Path("the lines above")
-    error = Bug("this is a fault of homelab itself", hint=f"the traceback is in {path}; please report it")
+        place = "the lines above"
+    error = Bug("this is a fault of homelab itself", hint=f"the traceback is in {place}; please report it")
     show(error)
     return error.exit_code
 
 
-def user() -> str:
-    """Return who is asking: ``$USER``, else the name of the account."""
-    try:
-        return os.environ.get("USER", "").strip() or pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container may run under a number that nobody has named
-        return f"uid {os.getuid()}"
+def _written(content: bytes) -> str | None:
+    """Return the new file that holds a bug report, or None where nothing can be written. Never fails."""
+    import tempfile
 
+    from homelab.system import folders
 
-def now() -> str:
-    """Return the present moment as ISO 8601 in UTC, to the second."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for folder in (folders.state, tempfile.gettempdir):
+        # A name that nobody can know before, so that no link waits there in a folder that others can write.
+        try:
+            base = Path(folder())
+            base.mkdir(parents=True, exist_ok=True, mode=0o700)
+            fd, name = tempfile.mkstemp(prefix="homelab-bug-", suffix=".log", dir=base)
+            with os.fdopen(fd, "wb") as file:
+                file.write(content)
+            return name
+        except (OSError, HomelabError):
+            continue
+    return None
 
 
 def ago(moment: str) -> str:

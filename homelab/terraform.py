@@ -17,6 +17,7 @@ from homelab.claims import identity, model, operations
 from homelab.errors import HomelabError, Refused, Usage
 from homelab.git import repository as git
 from homelab.system import process
+from homelab.system.identity import new_id
 
 _MARKS = ("terragrunt.hcl", "root.hcl")
 _BARE = ("tofu", "terraform")
@@ -129,7 +130,7 @@ def apply(stack: Stack, args: tuple[str, ...], *, wait: int | None, no_claim: st
     bound.findable(command)
     output.say(f"applying {stack.label} out of band: CI applies what is pushed to the target; push it too, or CI undoes it")
     request = model.Request(
-        identity.new_id(),
+        new_id(),
         (stack.label,),
         model.EXCLUSIVE,
         model.PROCESS,

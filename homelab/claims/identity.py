@@ -4,27 +4,11 @@ Identity is cooperative: it keeps honest sessions apart and stops no one who lie
 """
 
 import os
-import pwd
 from pathlib import Path
 
 from homelab.claims.model import Claim, Holder
 from homelab.system import proc
-
-
-def user() -> str:
-    """Return ``$USER``, else the name of the account."""
-    named = plain(os.environ.get("USER", "")).strip()
-    if named:
-        return named
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
-def host() -> str:
-    """Return this machine's name."""
-    return os.uname().nodename
+from homelab.system.identity import host, plain, user
 
 
 def holder() -> Holder:
@@ -40,11 +24,6 @@ def session() -> str:
     here = f"{user()}@{host()}"
     linked = linked_worktree()
     return plain(f"{here}:{linked}") if linked else here
-
-
-def plain(text: str) -> str:
-    """Return `text` as every store can keep it: bytes that are no UTF-8 are replaced."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def linked_worktree(cwd: Path | None = None) -> Path | None:
@@ -65,11 +44,6 @@ def linked_worktree(cwd: Path | None = None) -> Path | None:
         names = text.removeprefix("gitdir:").strip().split("/")
         return folder if names[-2:-1] == ["worktrees"] else None
     return None
-
-
-def new_id() -> str:
-    """Return a name for a claim that nobody else will think of."""
-    return os.urandom(8).hex()
 
 
 def claim_id() -> str | None:

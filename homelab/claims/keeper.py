@@ -12,7 +12,6 @@ It is started by `homelab.claims.command` with a JSON argument, the command's ow
 """
 
 import contextlib
-import errno
 import json
 import os
 import select
@@ -23,6 +22,7 @@ import time
 from typing import Any, NoReturn
 
 from homelab.system import signals
+from homelab.system.execution import execute
 
 # How long after homelab the sentinel may hear what was sent to the whole process group, in seconds.
 _ECHO = 0.05
@@ -99,7 +99,7 @@ class Keeper:
             signal.pthread_sigmask(signal.SIG_SETMASK, [])
             if task["cwd"] is not None:
                 os.chdir(task["cwd"])
-            self._execute()
+            execute(self.argv, os.environ)
         except OSError as error:
             os.write(failure, b"%d" % (error.errno or 1))
         finally:
@@ -117,15 +117,6 @@ class Keeper:
         from homelab.system import proc
 
         return sorted(set(proc.descendants(os.getpid())) - {self.sentinel.pid})
-
-    def _execute(self) -> None:
-        try:
-            os.execvp(self.argv[0], self.argv)  # noqa: S606
-        except OSError as error:
-            # A script without a first line that says how is run by sh, as shells do it.
-            if error.errno != errno.ENOEXEC or "/" not in self.argv[0]:
-                raise
-            os.execv("/bin/sh", ["sh", *self.argv])  # noqa: S606
 
     def _attend(self) -> bool:
         """Return whether the claim is ours to keep: homelab is gone, and did not release it."""

@@ -10,6 +10,7 @@ from homelab.claims.model import EXCLUSIVE, LEASED, PROCESS, Blocked, Claim, Hol
 from homelab.claims.stores.base import Store
 from homelab.claims.stores.ledger import Taken
 from homelab.errors import Busy, Refused
+from homelab.system.identity import new_id
 
 
 def store() -> Store:
@@ -49,7 +50,7 @@ def _in_the_way(found: Blocked, *, waited: bool) -> Refused | Busy:
 @contextlib.contextmanager
 def holding(labels: Sequence[str], purpose: str, wait: float | None) -> Iterator[Taken]:
     """The labels are ours while the block runs, and no longer than this process lives. Raises `Busy`, `Unreachable`."""
-    request = Request(identity.new_id(), tuple(labels), EXCLUSIVE, PROCESS, purpose, identity.holder())
+    request = Request(new_id(), tuple(labels), EXCLUSIVE, PROCESS, purpose, identity.holder())
     with contextlib.closing(store()) as place:
         taken = take(place, request, wait)
         beating = None

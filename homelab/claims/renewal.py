@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homelab.claims.stores import folder
-from homelab.errors import HomelabError
+from homelab.errors import HomelabError, Unreachable
 
 if TYPE_CHECKING:
     from homelab.claims.stores.base import Store
@@ -36,7 +36,7 @@ def note(url: str, claims: Iterable[Any]) -> None:
             "url": url, "label": claim.label, "id": claim.id, "user": claim.holder.user, "session": claim.holder.session,
         }  # fmt: skip
         name = f"{claim.id}={claim.label.replace('/', '+')}"
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, Unreachable):
             files.replace(_folder() / name, json.dumps(document).encode())
 
 
@@ -50,7 +50,7 @@ def by_the_way() -> None:
         return
     try:
         entries = [Path(entry.path) for entry in os.scandir(_folder())]
-    except OSError:
+    except (OSError, Unreachable):  # there is no note, or this user has no home for one
         return
     if not entries:
         return
@@ -76,14 +76,15 @@ def _ours(paths: list[Path]) -> dict[str, dict[Path, dict[str, Any]]]:
     """Return our notes by store; what that takes is not imported where there is no note."""
     if not paths:
         return {}
-    from homelab.claims import identity
+    from homelab.claims.identity import session
+    from homelab.system.identity import user
 
-    user, session = identity.user(), identity.session()
+    asking = (user(), session())
     found: dict[str, dict[Path, dict[str, Any]]] = {}
     for path in paths:
         try:
             document = json.loads(path.read_bytes())
-            if (document["user"], document["session"]) == (user, session) and document.get("retry", 0) < time.time():
+            if (document["user"], document["session"]) == asking and document.get("retry", 0) < time.time():
                 found.setdefault(document["url"], {})[path] = document
         except (OSError, ValueError, KeyError, TypeError):
             continue

@@ -1,9 +1,9 @@
 """Claims in words for people: who holds what, since when, until when, why, and what to do about it."""
 
 from homelab import output
-from homelab.claims import identity
 from homelab.claims.model import ORPHANED, PROCESS, Blocked, Claim, Ticket
 from homelab.system import proc
+from homelab.system.identity import host
 
 
 def person(claim: Claim | Ticket) -> str:
@@ -35,7 +35,7 @@ def held(claim: Claim) -> str:
 
 def pids(claim: Claim) -> str:
     """Return the surviving processes with their commands, where this machine shows them."""
-    here = claim.holder.host == identity.host()
+    here = claim.holder.host == host()
     shown = [f"{pid} {output.line(proc.command(pid))[:60] if here else ''}".strip() for pid in claim.pids[:5]]
     more = f", and {len(claim.pids) - 5} more" if len(claim.pids) > 5 else ""
     return f" (pid {', '.join(shown)}{more})" if shown else ""

@@ -37,9 +37,9 @@ def text(_: click.Context, parameter: click.Parameter, value: str | None) -> str
     """Return a text for others to read. Raises `Usage` when it is blank."""
     if value is not None and not value.strip():
         raise Usage(f"{parameter.opts[0]} is blank", hint="say in a few words what for: others read it")
-    from homelab.claims import identity
+    from homelab.system.identity import plain
 
-    return identity.plain(value).strip() if value else None
+    return plain(value).strip() if value else None
 
 
 def _labels(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -70,6 +70,7 @@ def claim(
     A LABEL is KIND:NAME, for instance stack:vault or node:n1.
     """
     from homelab.claims import identity, model, operations
+    from homelab.system.identity import new_id
 
     command = ctx.meta.get("homelab.command")
     if command == ():
@@ -77,7 +78,7 @@ def claim(
     if command and duration:
         output.say("--for is for leases: a claim with a command lasts as long as the command")
     request = model.Request(
-        identity.new_id(), labels, model.SHARED if shared else model.EXCLUSIVE,
+        new_id(), labels, model.SHARED if shared else model.EXCLUSIVE,
         model.PROCESS if command else model.LEASED, purpose, identity.holder(), duration,
     )  # fmt: skip
     if command:
@@ -206,8 +207,9 @@ def renew(labels: tuple[str, ...], as_json: bool) -> None:
 def steal(labels: tuple[str, ...], reason: str, force: bool, as_json: bool) -> None:
     """Take a claim from its holder. It is yours then, as a lease."""
     from homelab.claims import identity, model, operations, words
+    from homelab.system.identity import new_id
 
-    request = model.Request(identity.new_id(), labels, model.EXCLUSIVE, model.LEASED, reason, identity.holder())
+    request = model.Request(new_id(), labels, model.EXCLUSIVE, model.LEASED, reason, identity.holder())
     claim, gone = operations.steal(operations.store(), request, reason, force=force)
     for each in gone:
         output.say(f"taken from {words.person(each)}: {output.line(each.purpose)}{words.pids(each)}")

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homelab.claims import locate
-from homelab.claims.stores import folder
 from homelab.errors import HomelabError
 from homelab.gate import markers
 from homelab.git import repository as git
@@ -21,12 +20,10 @@ from homelab.install import hooks_path, install, shim
 from homelab.install.install import Status
 from homelab.policy import policy
 from homelab.policy.policy import Aim
-from homelab.system import files, process
+from homelab.system import file_systems, files, process
 
 FAILURE, WARNING, NOTE = "failure", "warning", "note"
 _INSTALL = "homelab hooks install"
-#: File systems that other machines write to as well, or that pass locks on to a program.
-_SHARED = ("nfs", "cifs", "smb", "9p", "fuse", "afs", "ceph", "lustre", "glusterfs", "virtiofs", "vboxsf", "prl_fs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +216,7 @@ def _suites(repository: Repository, aim: Aim) -> Iterator[Finding]:
 
 
 def _file_system(repository: Repository) -> Iterator[Finding]:
-    kind = folder.file_system(repository.common_dir)
-    if kind.startswith(_SHARED):
+    if kind := file_systems.untrusted(repository.common_dir):
         message = f"the receipts are in {repository.state}, on {kind}: locks may not hold there"
         yield Finding("file-system", WARNING, message, "keep the clone on a local disk")
     if why := locate.problem(locate.url()):

@@ -5,7 +5,6 @@ what those landings would have made one by one. Which of them are green is `home
 """
 
 import math
-import platform
 import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
@@ -20,6 +19,7 @@ from homelab.landing.publish import Target
 from homelab.landing.queue import Ticket
 from homelab.policy import policy
 from homelab.policy.config import Config
+from homelab.system import identity
 from homelab.verify import verification
 from homelab.verify.suites import Demand
 
@@ -126,7 +126,7 @@ def landing(target: Target, member: Member, documents: list[dict[str, Any]], *, 
         id=uuid.uuid4().hex,
         started=ticket.since,
         user=ticket.user,
-        host=platform.node(),
+        host=identity.host(),
         session=ticket.session,
         branch=ticket.branch or "",
         remote=target.remote,

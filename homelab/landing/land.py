@@ -18,6 +18,7 @@ from homelab.git import repository as git
 from homelab.git.repository import Repository
 from homelab.landing import preconditions, queue
 from homelab.policy import policy
+from homelab.system import identity
 
 
 @dataclass(slots=True)
@@ -59,7 +60,7 @@ def land(*, verify_cmd: str | None = None, no_verify: bool = False, cwd: Path | 
 def _land(repository: Repository, report: Report, verify_cmd: str | None, no_verify: bool) -> None:
     session = os.environ.get("HOMELAB_SESSION") or os.fspath(repository.worktree or "")
     # Drawn before anything is looked at, so that a leader sees who is about to come.
-    with queue.drawn(repository, output.user(), session) as place:
+    with queue.drawn(repository, identity.user(), session) as place:
         report.branch, head = preconditions.branch(repository)
         aim = policy.aim(repository)
         report.remote = aim.require_remote()

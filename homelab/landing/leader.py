@@ -28,6 +28,7 @@ from homelab.landing.queue import Place
 from homelab.landing.superseded import Watch
 from homelab.policy.config import Land
 from homelab.policy.policy import Aim
+from homelab.system import clock, identity
 from homelab.verify import reporter as progress
 from homelab.verify import verification
 from homelab.verify.suites import Demand
@@ -194,7 +195,7 @@ class Leader:
     def _trailers(self, demand: Demand) -> list[str]:
         """Return what our merge commit says of its verification."""
         if self.wish.no_verify:
-            return [f"Homelab-Unverified: {output.line(output.user())} {output.now()}"]
+            return [f"Homelab-Unverified: {output.line(identity.user())} {clock.now()}"]
         rows = batch.verified_by(self.target, demand, self._base)
         if self.wish.verify_cmd is not None:
             rows.append(f"Homelab-Verified: verify-cmd {wish.own_run(self.target, self.wish.verify_cmd, demand.tree).whole}")
@@ -277,7 +278,7 @@ class Leader:
         """The journal has a red member, and its lander is told what it would have been told alone."""
         documents = verification.documents(red.results)
         landing = self._landing(member, documents, passed=False)
-        journal.close(self._repository, replace(landing, status="failed", reason=red.message, finished=output.now()))
+        journal.close(self._repository, replace(landing, status="failed", reason=red.message, finished=clock.now()))
         if member.ticket != self.place.ticket:
             self._tell(member, {"status": "failed", "suites": documents, "message": red.message, "hint": red.hint})
 

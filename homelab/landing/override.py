@@ -5,9 +5,9 @@ Neither is good for more than the one commit: it is granted by its id. Whether i
 
 from dataclasses import dataclass
 
-from homelab import output
 from homelab.landing.publish import Target
 from homelab.policy.config import Suite, Verify
+from homelab.system import clock, identity
 from homelab.verify import receipts, suites
 from homelab.verify.runner import Reporter
 from homelab.verify.suites import Demand
@@ -37,5 +37,5 @@ def besides(demand: Demand, own: Demand) -> Demand:
 
 def grant(target: Target, commit: str, kind: str, key: str | None = None) -> None:
     """The commit, and no other, may land on the target by this person's word, or by the receipt under `key`."""
-    given = receipts.Grant(commit, target.branch, kind, output.user(), output.now(), key)
+    given = receipts.Grant(commit, target.branch, kind, identity.user(), clock.now(), key)
     receipts.grant(target.repository, given)

@@ -18,6 +18,7 @@ from homelab.git.repository import Repository
 from homelab.landing import journal, push_result
 from homelab.landing.journal import Landing
 from homelab.landing.push_result import Outcome, Pushed, Seen
+from homelab.system import clock
 from homelab.verify import receipts
 from homelab.verify.verification import Verified
 
@@ -63,7 +64,7 @@ def publish(target: Target, verified: Verified, landings: Sequence[Landing]) -> 
     if found in (Outcome.OPEN, Outcome.UNREACHABLE):
         raise _unreachable(target, found, pushed)
     if found is Outcome.LANDED:
-        _landed(target, [replace(landing, status="landed", finished=output.now()) for landing in landings], pushed)
+        _landed(target, [replace(landing, status="landed", finished=clock.now()) for landing in landings], pushed)
         return True
     if found is not Outcome.MOVED and len(landings) == 1:
         raise _not_landed(target, landings[0], found, pushed)
@@ -185,9 +186,9 @@ def _not_landed(target: Target, landing: Landing, found: Outcome, pushed: Pushed
     rows = push_result.server_words(said) or [row for row in said.split("\n") if row.strip()]
     output.quote("\n".join(rows[-_WORDS:]))
     if found is Outcome.DECLINED:
-        return _review(target, replace(landing, status="review", reason=reason, finished=output.now()), reason)
+        return _review(target, replace(landing, status="review", reason=reason, finished=clock.now()), reason)
     status = "failed" if found is Outcome.BUSY else "refused"
-    journal.close(target.repository, replace(landing, status=status, reason=reason, finished=output.now()))
+    journal.close(target.repository, replace(landing, status=status, reason=reason, finished=clock.now()))
     if found is Outcome.BUSY:
         return Failed(
             f"{target.remote} could not update {target.branch}, tried {len(_BACK_OFF) + 1} times: {reason}",
@@ -269,9 +270,7 @@ def settle_earlier(repository: Repository) -> None:
     for landing, lock in list(journal.open_intents(repository)):
         _wait_for(landing, lock)
         if landing.remote not in git.remotes(repository):
-            journal.close(
-                repository, replace(landing, status="unreachable", reason="the remote is gone", finished=output.now())
-            )
+            journal.close(repository, replace(landing, status="unreachable", reason="the remote is gone", finished=clock.now()))
             continue
         try:
             tip = git.fetch_branch(repository, landing.remote, landing.target)
@@ -279,7 +278,7 @@ def settle_earlier(repository: Repository) -> None:
             continue
         if tip is not None and repository.is_ancestor(landing.commit, tip):
             output.say(f"an earlier landing of {landing.branch} did reach {landing.target}")
-            journal.close(repository, replace(landing, status="landed", finished=output.now()))
+            journal.close(repository, replace(landing, status="landed", finished=clock.now()))
         elif not journal.is_in_flight(lock):
             journal.drop(repository, landing.id)
 

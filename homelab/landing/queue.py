@@ -8,16 +8,14 @@ that poll for one lock, which gets it is chance.
 import contextlib
 import json
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from homelab import output
 from homelab.git.repository import Repository
-from homelab.system import files
+from homelab.system import clock, files, identity
 
 #: Seconds between two looks of one who waits: for an answer, and at whether those ahead still live.
 _POLL, _LOOK = 0.03, 0.15
@@ -173,7 +171,7 @@ def drawn(repository: Repository, user: str, session: str) -> Iterator[Place]:
         fd = files.hold(folder / f"{number}.lock")
     assert fd is not None
     where = os.fspath(repository.worktree or repository.git_dir)
-    ticket = Ticket(number, user, platform.node(), session, os.getpid(), output.now(), where, drawn=time.monotonic())
+    ticket = Ticket(number, user, identity.host(), session, os.getpid(), clock.now(), where, drawn=time.monotonic())
     place = Place(repository, ticket)
     try:
         place._write()

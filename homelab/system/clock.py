@@ -1,7 +1,7 @@
-"""The clock that leases are measured with: time since boot, sleep included, which nobody can set.
+"""The present moment for records, and the clock that leases are measured with: time since boot, sleep included.
 
-A wall clock that jumps neither ends nor revives a lease. After a reboot, and for another machine that shares the folder,
-the wall clock is all there is.
+A wall clock that somebody sets neither ends nor revives a lease. After a reboot, and for another machine that shares the
+folder, the wall clock is all there is.
 """
 
 import functools
@@ -25,6 +25,11 @@ def since_boot() -> float:
     """Return the seconds since boot, those asleep included."""
     # CLOCK_MONOTONIC, which `time.monotonic` reads, stands still in suspend.
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+def now() -> str:
+    """Return the present moment as ISO 8601 in UTC, to the second."""
+    return stamp(time.time())
 
 
 def stamp(seconds: float) -> str:

@@ -1,6 +1,7 @@
-"""Which processes belong together: ancestors, descendants, and who has a file open. Read from ``/proc``, nothing is changed.
+"""Processes as ``/proc`` shows them: ancestors, descendants, who has a file open or works in a folder. Nothing is changed.
 
-Where there is no ``/proc`` the answers are empty, and callers decide by what they know otherwise.
+Where there is no ``/proc`` the answers are empty, and callers decide by what they know otherwise; only for the processes in
+a folder `lsof` is asked. `homelab.system.warden` reads ``/proc`` by itself, since it may import nothing.
 """
 
 import contextlib
@@ -111,3 +112,48 @@ def command(pid: int) -> str:
         return (_PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
     except OSError:
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """A process whose working folder is `folder`."""
+
+    pid: int
+    name: str
+    folder: Path
+
+
+def occupants(path: Path) -> list[Occupant]:
+    """Return the processes but ours that work in the folder or below it: removing it would pull the floor from under them."""
+    everyone = _working_folders() if (_PROC / "self" / "cwd").exists() else _ask_lsof()
+    return [one for one in everyone if one.pid != os.getpid() and one.folder.is_relative_to(path)]
+
+
+def _working_folders() -> list[Occupant]:
+    found = []
+    for pid in _pids():
+        with contextlib.suppress(OSError):  # another user's, or gone meanwhile
+            entry = _PROC / str(pid)
+            folder = (entry / "cwd").readlink()
+            found.append(Occupant(pid, (entry / "comm").read_text(errors="replace").strip(), folder))
+    return found
+
+
+def _ask_lsof() -> list[Occupant]:
+    from homelab.errors import Failed
+    from homelab.system import process  # claims read this module and seldom start anything
+
+    try:
+        done = process.run(["lsof", "-w", "-d", "cwd", "-F", "pcn"], timeout=20)
+    except Failed:
+        return []
+    found, pid, name = [], 0, ""
+    for line in os.fsdecode(done.stdout).splitlines():
+        kind, value = line[:1], line[1:]
+        if kind == "p":
+            pid = int(value)
+        elif kind == "c":
+            name = value
+        elif kind == "n":
+            found.append(Occupant(pid, name, Path(value)))
+    return found

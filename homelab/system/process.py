@@ -6,7 +6,6 @@ less still, an allow-list, since variables like ``SKIP`` or ``PYTEST_ADDOPTS`` t
 """
 
 import contextlib
-import errno
 import os
 import select
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from homelab.errors import Failed
+from homelab.system.execution import execute
 
 # What `git rev-parse --local-env-vars` names (git 2.39 to 2.55), but for the GIT_CONFIG_* that carry the user's `git -c`.
 _LOCAL_VARIABLES = frozenset(
@@ -183,16 +183,6 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(patience)
             return
-
-
-def execute(argv: list[str], env: Mapping[str, str]) -> NoReturn:
-    """Instead of us `argv` runs, a script without a first line that says how by ``sh``, as shells do. Raises `OSError`."""
-    try:
-        os.execvpe(argv[0], argv, env)  # noqa: S606
-    except OSError as error:
-        if error.errno != errno.ENOEXEC or "/" not in argv[0]:
-            raise
-        os.execve("/bin/sh", ["sh", *argv], env)  # noqa: S606
 
 
 def become(argv: Sequence[str | Path], *, cwd: Path) -> NoReturn:

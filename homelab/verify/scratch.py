@@ -69,7 +69,7 @@ def _forget(home: Path) -> None:
             if fd is None:
                 return
             stack.callback(os.close, fd)
-        strays.remove(home)
+        files.remove(home)
 
 
 def _take(home: Path) -> tuple[Path, int]:
@@ -147,21 +147,21 @@ class Slot:
         state = self._folder / "state"
         there = _read(state)
         wanted = {"commit": commit, "filters": clone.filters}
-        strays.remove(self.path / ".git")
+        files.remove(self.path / ".git")
         (self._git_dir / "index.lock").unlink(missing_ok=True)
         if there != wanted:
             state.unlink(missing_ok=True)
         if not self._same_attributes(there, wanted):
             for path in self._tracked().files:
                 if path.startswith(tuple(f"{cache}/" for cache in caches)):
-                    strays.remove(self.path / path)
+                    files.remove(self.path / path)
             self._index.unlink(missing_ok=True)
         for path in strays.strays(self.path, self._tracked(), caches):
-            strays.remove(self.path / path)
+            files.remove(self.path / path)
         if there != wanted or not self._index.exists():
             self._read_tree(commit)
         if self._touched():
-            strays.open_up(self.path)
+            files.open_up(self.path)
             self._read_tree(commit)
             if paths := self._differing(self._touched()):
                 raise Failed(f"{paths[0]} in the scratch checkout {self.path} cannot be made the commit's", hint=_HINT)
@@ -179,9 +179,9 @@ class Slot:
             made.write_text(clone.object_format)
         borrowed_git.write(self._git_dir, clone, base=(self._git_dir / "base").read_bytes())
         if self.path.is_symlink() or not self.path.is_dir():
-            strays.remove(self.path)
+            files.remove(self.path)
             self.path.mkdir()
-        strays.allow(os.fspath(self.path))
+        files.allow(os.fspath(self.path))
         return clone
 
     def _same_attributes(self, there: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
@@ -220,7 +220,7 @@ class Slot:
         question = ("diff-files", "--name-only", "-z", "--ignore-submodules=all")
         done = self._git(*question)
         if done.stderr:  # what it may not look at it passes over, and succeeds
-            strays.open_up(self.path)
+            files.open_up(self.path)
         listing = self._require_git(*question) if done.stderr or done.returncode else done.stdout
         return os.fsdecode(listing).split("\0")[:-1]
 
@@ -229,12 +229,12 @@ class Slot:
         if not names:
             return ()
         compare = self._folder / "compare"
-        strays.remove(compare)
+        files.remove(compare)
         try:
             self._require_git("checkout-index", "-q", "-z", "--stdin", f"--prefix={compare}/", input=_joined(names))
             return tuple(sorted(name for name in names if not _same(self.path / name, compare / name)))
         finally:
-            strays.remove(compare)
+            files.remove(compare)
 
     def _give_git(self, commit: str, clone: borrowed_git.Clone) -> None:
         """The checkout has a repository of its own, which a suite may do with as it likes."""
@@ -260,7 +260,7 @@ class Slot:
                 path.rename(self._folder / f"trash-{path.name}-{time.time_ns()}")
         for path in self._folder.glob("trash-*"):
             with contextlib.suppress(OSError):
-                strays.remove(path)
+                files.remove(path)
 
 
 def _joined(names: Sequence[str]) -> bytes:

@@ -1,16 +1,15 @@
-"""What lies in a folder and is not tracked, and its removal.
+"""What lies in a folder and is not tracked.
 
 `git clean` passes over FIFOs and sockets, fails in a folder without write permission, and keeps what an initialised submodule
 has checked out. Here a path is tracked with its kind or it goes. Which paths are tracked is asked of git elsewhere.
 """
 
-import contextlib
 import os
-import shutil
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from homelab.system import files
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +50,7 @@ def strays(root: Path, known: Tracked, kept: Sequence[str] = ()) -> list[str]:
 
 
 def _strays(folder: str, prefix: str, known: Tracked, kept: frozenset[str], kept_above: set[str]) -> Iterator[str]:
-    allow(folder)
+    files.allow(folder)
     with os.scandir(folder) as entries:
         for entry in entries:
             path = prefix + entry.name
@@ -61,43 +60,9 @@ def _strays(folder: str, prefix: str, known: Tracked, kept: frozenset[str], kept
                 if path not in known.files or not (entry.is_symlink() or entry.is_file(follow_symlinks=False)):
                     yield path
             elif path in known.submodules:
-                allow(entry.path)
+                files.allow(entry.path)
                 yield from (f"{path}/{name}" for name in os.listdir(entry.path))
             elif path in known.folders or path in kept_above:
                 yield from _strays(entry.path, f"{path}/", known, kept, kept_above)
             else:
                 yield path
-
-
-def allow(folder: str) -> None:
-    """We may read and write in the folder, where it is ours."""
-    mode = os.lstat(folder).st_mode
-    if mode & stat.S_IRWXU != stat.S_IRWXU:
-        os.chmod(folder, stat.S_IMODE(mode) | stat.S_IRWXU)
-
-
-def remove(path: Path) -> None:
-    """Nothing is at the path, whatever it was; links are not followed. Raises `OSError`."""
-    try:
-        if not stat.S_ISDIR(path.lstat().st_mode):
-            path.unlink()
-            return
-    except FileNotFoundError:
-        return
-    try:
-        shutil.rmtree(path)
-    except OSError:
-        open_up(path)
-        shutil.rmtree(path)
-
-
-def open_up(root: Path) -> None:
-    """Every folder below `root` that is ours can be read and written by us."""
-    with contextlib.suppress(OSError):
-        allow(os.fspath(root))
-    for folder, names, _ in os.walk(root):
-        for name in names:
-            path = os.path.join(folder, name)
-            with contextlib.suppress(OSError):
-                if not os.path.islink(path):
-                    allow(path)

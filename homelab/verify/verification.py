@@ -5,7 +5,6 @@
 """
 
 import contextlib
-import platform
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from homelab import output
 from homelab.errors import Failed, HomelabError, Refused
 from homelab.git.repository import Repository
 from homelab.policy.policy import Policy
+from homelab.system import clock, identity
 from homelab.verify import receipts, runner, suites
 from homelab.verify.runner import CACHED, FAILED, PASSED, SKIPPED, TIMEOUT, Abandoned, Reporter, Result, Silent, tail
 from homelab.verify.suites import Demand, Run
@@ -200,9 +200,9 @@ def _remember(repository: Repository, key: str, name: str, results: Sequence[Res
         dir=run.dir if run else ".",
         run=run.suite.run if run else "",
         seconds=round(sum(result.seconds for result in results), 3),
-        finished=output.now(),
-        user=output.user(),
-        host=platform.node(),
+        finished=clock.now(),
+        user=identity.user(),
+        host=identity.host(),
         commit=commit,
         flaky=any(result.flaky for result in results),
         vacuous=bool(results) and all(result.vacuous for result in results),

@@ -18,7 +18,7 @@ from homelab.git import repository as git
 from homelab.git.repository import Repository
 from homelab.policy import policy
 from homelab.policy.policy import Aim
-from homelab.system.occupants import occupants
+from homelab.system.proc import occupants
 from homelab.worktrees import landed, registry, remove
 from homelab.worktrees import names as topic
 from homelab.worktrees.registry import Layout, Worktree

@@ -9,6 +9,7 @@ import re
 
 from homelab import output
 from homelab.errors import Usage
+from homelab.system import identity
 
 #: With a prefix for the user and git's ``.lock`` suffix it stays below the 255 bytes of a file name.
 MAX_BYTES = 200
@@ -41,7 +42,7 @@ def check(topic: str) -> str:
 
 def user() -> str:
     """Return ``$USER`` (else the system's name for this user) as one part of a branch's name."""
-    return fit(output.user())
+    return fit(identity.user())
 
 
 def fit(name: str) -> str:

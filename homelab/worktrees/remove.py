@@ -7,7 +7,6 @@ import contextlib
 import os
 import secrets
 import shlex
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,15 +116,7 @@ def empty_trash(repository: Repository) -> None:
 
 
 def _delete(path: Path) -> None:
-    if not path.is_dir() or path.is_symlink():
-        path.unlink(missing_ok=True)
-        return
-    shutil.rmtree(path, ignore_errors=True)
-    if not path.exists():
-        return
-    for place, _, _ in os.walk(path):  # read-only folders, as Go's module cache has them
-        with contextlib.suppress(OSError):
-            Path(place).chmod(0o700)
-    shutil.rmtree(path, ignore_errors=True)
+    with contextlib.suppress(OSError):  # what stays is named by the caller
+        files.remove(path)
     if path.exists():
         output.warn(f"{path} cannot be deleted; it is out of the way, and nothing in it is needed")

@@ -7,25 +7,20 @@ umasks of its users.
 import contextlib
 import os
 import stat
-import sys
 import time
 from pathlib import Path
 
 from homelab.errors import Refused, Unreachable
-from homelab.system import files
+from homelab.system import file_systems, files, folders
 
-# Locks on these do not exclude across clients or mounts, or not at all: measured on bindfs, documented for the others.
-_BAD = ("nfs", "cifs", "smb", "9p", "afs", "fuse")
 _FOLDERS = ("alive", "committed", "held", "history", "labels", "queue")
 _DAY = 86400.0
 _ELSEWHERE = "name another with HOMELAB_CLAIMS=file:///PATH, or a postgresql:// store for many machines"
 
 
 def default() -> Path:
-    """Return where this user's claims are kept when nothing names a store."""
-    state = os.environ.get("XDG_STATE_HOME", "")
-    base = Path(state) if state.startswith("/") else Path("~/.local/state").expanduser()
-    return base / "homelab" / "claims"
+    """Return where this user's claims are kept when nothing names a store. Raises `Unreachable` for a user without a home."""
+    return folders.state() / "claims"
 
 
 def problem(folder: Path) -> str | None:
@@ -37,27 +32,9 @@ def problem(folder: Path) -> str | None:
         return f"{found} is not a folder"
     if folder.is_dir() and folder.stat().st_mode & stat.S_ISVTX:
         return f"{folder} is sticky: no user may replace another's record there"
-    kind = file_system(found)
-    if kind.startswith(_BAD):
+    if kind := file_systems.untrusted(found):
         return f"{folder} is on {kind}, whose locks do not exclude everyone"
     return None
-
-
-def file_system(path: Path) -> str:
-    """Return the kind of file system a path is on, empty where the system does not say."""
-    if not sys.platform.startswith("linux"):
-        return ""
-    try:
-        device = path.stat().st_dev
-        rows = Path("/proc/self/mountinfo").read_text("utf-8", errors="surrogateescape").splitlines()
-    except OSError:
-        return ""
-    wanted = f"{os.major(device)}:{os.minor(device)}"
-    for row in reversed(rows):
-        left, _, right = row.partition(" - ")
-        if left.split()[2] == wanted:
-            return right.split()[0]
-    return ""
 
 
 def prepare(folder: Path) -> int:

@@ -15,20 +15,20 @@ import filelock
 import pytest
 
 import homelab
-from homelab.claims import identity, locate
+from homelab.claims import locate
 from homelab.claims.model import EXCLUSIVE, LEASED, PROCESS, Blocked, Holder, Request
-from homelab.claims.stores import folder as place
 from homelab.claims.stores.files import FileStore
 from homelab.claims.stores.ledger import Taken
 from homelab.errors import Refused, Unreachable, Usage
-from homelab.system import clock
+from homelab.system import clock, file_systems
 from homelab.system.clock import Deadline
+from homelab.system.identity import new_id
 from tests.support.claimants import Claimants
 from tests.support.world import World
 
 
 def request(label: str = "stack:a", session: str = "a", binding: str = LEASED) -> Request:
-    return Request(identity.new_id(), (label,), EXCLUSIVE, binding, "test", Holder("ada", "vm", session, os.getpid()))
+    return Request(new_id(), (label,), EXCLUSIVE, binding, "test", Holder("ada", "vm", session, os.getpid()))
 
 
 def records(on_files: Claimants) -> list[Path]:
@@ -151,8 +151,8 @@ def test_a_sticky_folder_and_a_folder_on_nfs_are_refused_with_the_reason(
     done = on_files.run("claim", "stack:a", "--purpose", "x")
     assert done.returncode == 3 and "sticky" in done.stderr
     assert list((on_files.root / "store").iterdir()) == []
-    for kind in ("nfs4", "fuse.sshfs", "cifs", "9p"):
-        monkeypatch.setattr(place, "file_system", lambda _, kind=kind: kind)
+    for kind in ("nfs4", "fuse.sshfs", "cifs", "9p", "ceph", "virtiofs"):
+        monkeypatch.setattr(file_systems, "kind", lambda _, kind=kind: kind)
         with pytest.raises(Refused, match=kind):
             FileStore(tmp_path / "new")
     assert not (tmp_path / "new").exists()
@@ -202,7 +202,7 @@ def test_two_users_of_a_group_share_a_folder_whatever_their_umasks(tmp_path: Pat
     code = """
 import filelock, fcntl, os, sys, tempfile
 sys.path[:0] = sys.argv[5:]
-from homelab.system import clock
+from homelab.system import clock, file_systems
 clock.boot()
 from homelab.claims.stores.files import FileStore
 from homelab.claims.model import *

@@ -17,10 +17,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from homelab.claims import heartbeat, identity, locate
+from homelab.claims import heartbeat, locate
 from homelab.claims.model import EXCLUSIVE, PROCESS, Holder, Request
 from homelab.claims.stores import postgres
 from homelab.claims.stores.ledger import Taken
+from homelab.system.identity import new_id
 from tests.support.claimants import Claimants, claimants, eventually
 from tests.support.postgres import Proxy, Server, database, discard, launch
 
@@ -46,7 +47,7 @@ def own_server(tmp_path: Path) -> Iterator[tuple[Server, Claimants]]:
 
 
 def request(session: str = "a") -> Request:
-    return Request(identity.new_id(), ("stack:a",), EXCLUSIVE, PROCESS, "test", Holder("ada", "vm", session, os.getpid()))
+    return Request(new_id(), ("stack:a",), EXCLUSIVE, PROCESS, "test", Holder("ada", "vm", session, os.getpid()))
 
 
 @pytest.mark.slow

@@ -1,0 +1,31 @@
+"""Where this user's files are kept between runs: the cache, which may be deleted, and the state, which may not.
+
+On Linux these are the folders of the XDG specification, on macOS those of its Library. A user without a home (a bare
+number in a container) has none, which matters only to what needs a file there.
+"""
+
+from pathlib import Path
+
+from homelab.errors import Unreachable
+
+
+def cache() -> Path:
+    """Return the folder for what can be made again. Raises `Unreachable` for a user without a home."""
+    return _folder("user_cache_dir", "XDG_CACHE_HOME")
+
+
+def state() -> Path:
+    """Return the folder for what has to last, such as claims. Raises `Unreachable` for a user without a home."""
+    return _folder("user_state_dir", "XDG_STATE_HOME")
+
+
+def _folder(which: str, variable: str) -> Path:
+    import platformdirs  # 14 ms, which a push never needs
+
+    try:
+        return Path(str(getattr(platformdirs, which)("homelab")))
+    except RuntimeError:  # neither HOME nor the password database knows a home
+        raise Unreachable(
+            "this user has no home folder, so there is no place for files of homelab",
+            hint=f"set HOME, or name a folder with `export {variable}=/PATH`",
+        ) from None
