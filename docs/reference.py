@@ -11,7 +11,8 @@ from pathlib import Path
 import click
 
 from homelab import errors
-from homelab.commands.app import VERBS, load
+from homelab.commands.app import load
+from homelab.commands.verbs import VERBS
 from homelab.policy import config
 from homelab.system import process
 
@@ -59,12 +60,12 @@ def text() -> str:
 def _commands() -> Iterator[str]:
     yield "## Commands\n"
     yield "| command | tier | |\n|---|---|---|"
-    for verb, (_, tier, summary) in VERBS.items():
-        yield f"| `{verb}` | {tier} | {summary} |"
-    for verb in VERBS:
+    for name, verb in VERBS.items():
+        yield f"| `{name}` | {verb.tier} | {verb.summary} |"
+    for name in VERBS:
         # `init --agents` is in the help of `init`.
-        if "--" not in verb:
-            yield f"\n### homelab {verb}\n\n```text\n{_help(verb, load(verb))}\n```"
+        if "--" not in name:
+            yield f"\n### homelab {name}\n\n```text\n{_help(name, load(name))}\n```"
 
 
 def _help(verb: str, command: click.Command) -> str:

@@ -73,10 +73,24 @@ class Review(HomelabError):
 
 
 class Unreachable(HomelabError):
-    """The remote or the claim store cannot be reached."""
+    """The remote, the claim store or the CI cannot be reached."""
 
     kind = "unreachable"
     exit_code = 7
+
+
+class CiRed(HomelabError):
+    """CI is not green, or wants somebody to act."""
+
+    kind = "ci-red"
+    exit_code = 8
+
+
+class CiSilent(HomelabError):
+    """CI says nothing: no pipeline, skipped, superseded without a successor, or time is up."""
+
+    kind = "ci-silent"
+    exit_code = 9
 
 
 class Bug(HomelabError):
@@ -107,4 +121,4 @@ class ChildExit(HomelabError):
 
 
 #: Those with a code of their own in the table of exit codes.
-KINDS = (Failed, Usage, Refused, Busy, Conflict, Review, Unreachable, Bug)
+KINDS = (Failed, Usage, Refused, Busy, Conflict, Review, Unreachable, CiRed, CiSilent, Bug)

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from homelab import agents, output
-from homelab.commands.app import VERBS
+from homelab.commands.verbs import allowed_unasked
 from homelab.errors import Refused, Usage
 from homelab.git import repository as git
 from homelab.policy import policy
@@ -99,23 +99,10 @@ def _is_ours(repository: git.Repository, path: Path) -> bool:
 _ANSWERS = {"WorktreeCreate": _create, "WorktreeRemove": _remove, "SessionStart": _session, "PermissionRequest": _permit}
 
 
-def allowed() -> list[str]:
-    """Return the command lines of reading verbs; one that begins like a writing verb's is allowed as it is alone."""
-    lines = []
-    for verb, (_, tier, _) in VERBS.items():
-        if tier != "read":
-            continue
-        if any(other.startswith(f"{verb} ") and VERBS[other][1] == "write" for other in VERBS):
-            lines += [f"homelab {verb}", f"homelab {verb} --json"]
-        else:
-            lines.append(f"homelab {verb}:*")
-    return lines
-
-
 def enter(*, yes: bool, remove: bool, as_json: bool) -> None:
     """The repository has what agents need, or no longer has it, once the person has seen and confirmed it."""
     root = git.require_worktree(git.discover())
-    wanted = [change for change in agents.changes(root, allowed(), remove=remove) if change.is_needed]
+    wanted = [change for change in agents.changes(root, allowed_unasked(), remove=remove) if change.is_needed]
     for change in wanted:
         _show(change, root)
     if wanted and not yes and not _confirmed():

@@ -13,61 +13,23 @@ from typing import Any, NoReturn
 import click
 
 from homelab import output
+from homelab.commands.verbs import GROUPS, VERBS, following
 from homelab.errors import Interrupted, Usage
-
-#: Every verb: where it lives, its tier, and one line that says what it does.
-VERBS: dict[str, tuple[str, str, str]] = {
-    "agent-hook": ("agents:hook", "write", "answer a coding agent's hook, as `init --agents` sets it up"),
-    "claim": ("claim:claim", "write", "claim resources, for a time or for as long as a command runs"),
-    "claims": ("claim:claims", "read", "show who holds what"),
-    "claims history": ("claim:history", "read", "show what became of claims"),
-    "claims init-store": ("claim:init_store", "write", "prepare a claim store"),
-    "claims renew": ("claim:renew", "write", "renew the leases of this session"),
-    "claims steal": ("claim:steal", "write", "take a claim from its holder, with a reason"),
-    "doctor": ("doctor:doctor", "read", "say whether the gate holds here, and how to repair it"),
-    "doctor --attack": ("doctor:doctor", "write", "push throwaway commits at the gate and report what leaks"),
-    "hooks install": ("hooks:install", "write", "put the gate in front of every push"),
-    "hooks status": ("hooks:status", "read", "say which gate this clone has"),
-    "hooks uninstall": ("hooks:uninstall", "write", "take the gate out and restore what was there"),
-    "init": ("init:init", "write", "write homelab.toml from what is detected and install the hooks"),
-    "init --agents": ("init:init", "write", "give coding agents what they need to use this"),
-    "manifest": ("manifest:manifest", "read", "list every verb with its tier"),
-    "release": ("claim:release", "write", "release claims"),
-    "shell-init": ("shell:shell_init", "read", "print the shell function hw and completion"),
-    "tf apply": ("tf:apply", "write", "apply a stack under its claim"),
-    "tf fmt": ("tf:fmt", "write", "format a stack"),
-    "tf force-unlock": ("tf:force_unlock", "write", "free a stack's state lock"),
-    "tf plan": ("tf:plan", "read", "plan a stack"),
-    "tf validate": ("tf:validate", "read", "validate a stack"),
-    "verify": ("verify:verify", "write", "run what the gate would demand of a commit"),
-    "version": ("manifest:version", "read", "print the version"),
-    "work clean": ("work:clean", "write", "remove worktrees and branches whose work is on the target"),
-    "work land": ("land:land", "write", "merge the target in, verify, and push exactly that"),
-    "work list": ("work:list_", "read", "list the worktrees"),
-    "work log": ("land:log", "read", "show the journal of landings"),
-    "work queue": ("land:queue_", "read", "show who waits to land"),
-    "work start": ("work:start", "write", "make a worktree and a branch off the target, and print the path"),
-}
-
 
 #: click's own variable, set by a shell that completes.
 COMPLETE = "_HOMELAB_COMPLETE"
-
-_GROUP_HELP = {
-    "work": "Worktrees: start one, land what it holds, clean it away.",
-    "hooks": "The gate in front of every push.",
-    "tf": "Terraform stacks, applied under their claim.",
-    "claims": "The board: who holds what, since when and why.",
-}
 
 
 def load(verb: str) -> click.Command:
     """Return the click command of a verb, importing its module alone."""
     import importlib
 
-    module, _, name = VERBS[verb][0].partition(":")
+    module, _, name = VERBS[verb].place.partition(":")
     command = getattr(importlib.import_module(f"homelab.commands.{module}"), name)
     assert isinstance(command, click.Command)
+    if examples := VERBS[verb].examples:
+        # Without \b click would fill the lines into one paragraph.
+        command.epilog = "\b\n" + "\n".join(("Examples:", *(f"  {line}" for line in examples)))
     if COMPLETE in os.environ:
         from homelab.commands import completion
 
@@ -75,29 +37,22 @@ def load(verb: str) -> click.Command:
     return command
 
 
-def _words(prefix: str) -> list[str]:
-    """Return the words that may follow `prefix` (``""`` or ``"work"``)."""
-    start = f"{prefix} " if prefix else ""
-    rest = (verb.removeprefix(start) for verb in VERBS if verb.startswith(start) and "--" not in verb)
-    return sorted({word.split(" ")[0] for word in rest})
-
-
 class Group(click.Group):
     """A group whose commands are imported when they are called, and whose help needs none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the words that may follow."""
-        return _words(self.name or "")
+        return following(self.name or "")
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a verb's command or a group, or None."""
         verb = f"{self.name} {cmd_name}".strip()
-        if verb in VERBS and not (self.name == "" and _words(verb)):
+        if verb in VERBS and not (self.name == "" and following(verb)):
             return load(verb)
-        if _words(verb):
+        if following(verb):
             if verb in VERBS:  # `claims` is a verb and a group
                 return load(verb)
-            return Group(verb, help=_GROUP_HELP.get(verb))
+            return Group(verb, help=GROUPS.get(verb))
         return None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
@@ -116,7 +71,7 @@ class Group(click.Group):
         rows = []
         for word in self.list_commands(ctx):
             verb = f"{self.name} {word}".strip()
-            rows.append((word, VERBS[verb][2] if verb in VERBS else _GROUP_HELP.get(verb, "")))
+            rows.append((word, VERBS[verb].summary if verb in VERBS else GROUPS.get(verb, "")))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
 

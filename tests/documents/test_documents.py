@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from homelab.commands.app import VERBS
+from homelab.commands.verbs import VERBS
 
 ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = [path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))]

@@ -1,12 +1,15 @@
 """One hook id is one module, one program, one README heading and one test; one verb is one command with a tier and a help."""
 
 import configparser
+import re
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
-from homelab.commands.app import VERBS, load
+from homelab.commands.app import load
+from homelab.commands.verbs import VERBS
 from homelab.policy.detect import OWN_HOOKS
 from tests.support.world import World
 
@@ -62,8 +65,8 @@ def test_every_verb_is_a_command_with_a_help(verb: str) -> None:
 
 
 def test_every_verb_has_a_tier_and_one_line() -> None:
-    assert {tier for _, tier, _ in VERBS.values()} <= {"read", "write"}
-    assert all(summary and "\n" not in summary and not summary.endswith(".") for _, _, summary in VERBS.values())
+    assert {verb.tier for verb in VERBS.values()} <= {"read", "write"}
+    assert all(verb.summary and "\n" not in verb.summary and not verb.summary.endswith(".") for verb in VERBS.values())
 
 
 def test_the_manifest_lists_every_verb(world: World) -> None:
@@ -76,6 +79,15 @@ def test_the_manifest_lists_every_verb(world: World) -> None:
     assert next(one for one in land["options"] if "--no-verify" in one["names"])["takes"] is None
     start = next(row for row in answer if row["command"] == "work start")
     assert start["arguments"] == [{"name": "topic", "required": True, "many": False}]
+
+
+@pytest.mark.parametrize("verb", [verb for verb in COMMANDS if verb not in ("agent-hook", "version")])
+def test_every_verb_has_examples_that_can_be_parsed(verb: str) -> None:
+    assert VERBS[verb].examples
+    for example in VERBS[verb].examples:
+        words = shlex.split(re.split(r"\)\"| \| ", example.partition("homelab ")[2])[0])
+        assert words[: len(verb.split())] == verb.split(), example
+        load(verb).make_context(verb, words[len(verb.split()) :])
 
 
 @pytest.mark.parametrize("verb", COMMANDS)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from homelab.commands.app import VERBS
+from homelab.commands.verbs import VERBS
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
