@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from homelab.git.objects import Objects
 from homelab.policy.config import Suite
+from homelab.policy.targets import MAKEFILES, just_recipes, make_rules
 
 #: Hook ids of our own: a pre-commit configuration with nothing else would have the gate verify by the gate.
 OWN_HOOKS = frozenset(("verified-push", "claimed-stacks", "git-crypt-sealed"))
@@ -19,7 +20,6 @@ OWN_HOOKS = frozenset(("verified-push", "claimed-stacks", "git-crypt-sealed"))
 PYTEST = '"$(command -v python || command -v python3)" -m pytest'
 
 _GOALS = ("test", "check")
-_MAKEFILES = ("GNUmakefile", "makefile", "Makefile")  # the first that exists is the one make reads
 _PYTHON = (
     "pyproject.toml", "setup.cfg", "setup.py", "pytest.ini", "conftest.py", "requirements.txt", "Pipfile",
 )  # fmt: skip
@@ -147,7 +147,7 @@ def _is_foreign(hook: dict[str, object]) -> bool:
 
 
 def _make(tree: _Tree) -> Suite | None:
-    name = next((name for name in _MAKEFILES if name in tree.names), None)
+    name = next((name for name in MAKEFILES if name in tree.names), None)
     return _goal("make", make_rules(tree.text(name) or "")) if name else None
 
 
@@ -159,38 +159,3 @@ def _just(tree: _Tree) -> Suite | None:
 def _goal(tool: str, known: frozenset[str]) -> Suite | None:
     goal = next((goal for goal in _GOALS if goal in known), None)
     return _suite(tool, f"{tool} {goal}") if goal else None
-
-
-def make_rules(text: str) -> frozenset[str]:
-    """Return the targets that a makefile has rules for: no variables, no target-specific ones, nothing in a `define`."""
-    found: set[str] = set()
-    inside = False
-    for line in text.replace("\\\r\n", " ").replace("\\\n", " ").splitlines():
-        word = line.split(maxsplit=1)[0] if line.strip() else ""
-        if inside or word == "define":
-            inside = word != "endef"
-        elif not line.startswith("\t"):
-            found.update(_targets(line))
-    return frozenset(found)
-
-
-def _targets(line: str) -> list[str]:
-    """Return the targets of one line of a makefile when it is a rule."""
-    names, colon, rest = line.partition(":")
-    wanted = rest.partition(";")[0].partition("#")[0]
-    if not colon or "=" in names or "#" in names or wanted.lstrip(":").startswith("="):
-        return []
-    # `test: FLAGS = -v` sets a variable and makes no rule; `test: $(SOURCES:.c=.o)` does.
-    before, is_variable, _ = wanted.partition("=")
-    return [] if is_variable and "(" not in before and "{" not in before else names.removesuffix("&").split()
-
-
-def just_recipes(text: str) -> frozenset[str]:
-    """Return the recipes and aliases that `just NAME` runs without an argument."""
-    found = set(re.findall(r"^alias[ \t]+([\w-]+)[ \t]*:=", text, re.MULTILINE))
-    for name, parameters in re.findall(r"^@?([A-Za-z_][\w-]*)([ \t][^:\n#]*)?:(?!=)", text, re.MULTILINE):
-        # A parameter without a default has to be given, `*rest` need not be.
-        bare = re.sub(r"=\s*('[^']*'|\"[^\"]*\"|\S+)", "=", parameters).split()
-        if all("=" in part or part.startswith("*") for part in bare):
-            found.add(name)
-    return frozenset(found)

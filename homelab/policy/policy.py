@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from homelab.errors import Refused, Unreachable, Usage
 from homelab.git.objects import Objects
 from homelab.git.repository import Repository, ask_remote_head, refs, remotes
-from homelab.policy import config, detect
+from homelab.policy import config
 from homelab.policy.config import Config, Suite
 
 _UNKNOWN_HEAD = ("main", "master")
@@ -173,6 +173,8 @@ def read(objects: Objects, tree: str, label: str = "the tree") -> Policy:
             raise Usage(f"{name} is not a plain file", hint="replace it by a file")
         found = config.parse(content, name)
     if not found.suites:
+        from homelab.policy import detect  # only where there is no file: every push reads a policy
+
         found = replace(found, suites=detect.detect(objects, tree))
         name = f"what is detected in {label}"
     return Policy(found, name, entry.oid if entry else None)

@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from homelab.git.objects import Objects
-from homelab.policy.detect import PYTEST, detect, just_recipes, make_rules
+from homelab.policy.detect import PYTEST, detect
+from homelab.policy.targets import just_recipes, make_rules
 from homelab.verify.no_tests import ran_nothing
 from tests.support.world import BIN, World
 
