@@ -54,6 +54,20 @@ class Repository:
         """What reads the clone's commits, trees and blobs."""
         return Objects(self.common_dir, dict(self.quarantine))
 
+    @cached_property
+    def _named(self) -> Mapping[str, str]:
+        """What names this repository to git, where standing in its worktree does not lead there by itself.
+
+        ``GIT_WORK_TREE``, ``core.worktree`` and ``--git-dir=~/.dotfiles`` give any folder as worktree, another repository's
+        too, which would then be asked for rules, refs and history. Not where the way leads back: git hands the two variables
+        on to hooks, and a user's hook that works in a submodule or in another clone would be led astray by them.
+        """
+        if self.worktree is None:  # named as well where `safe.bareRepository=explicit` lets no bare repository be found
+            return {"GIT_DIR": os.fspath(self.git_dir)}
+        if _leads_to(self.worktree) == self.git_dir.resolve():
+            return {}
+        return {"GIT_DIR": os.fspath(self.git_dir), "GIT_WORK_TREE": os.fspath(self.worktree)}
+
     @property
     def state(self) -> Path:
         """Where homelab keeps what it knows of this clone."""
@@ -74,14 +88,10 @@ class Repository:
         pass_fds: Sequence[int] = (),
     ) -> process.Completed:
         """Return how a git command ended, run in the worktree (or `cwd`), or on the git directory where there is none."""
-        argv: list[str | Path] = ["git"]
-        if self.worktree is None:
-            argv.append(f"--git-dir={self.git_dir}")
-        argv.extend(args)
         return process.run(
-            argv,
+            ["git", *args],
             cwd=cwd or self.worktree or self.git_dir,
-            env=_environment({**dict(self.quarantine), **(env or {})}),
+            env=_environment({**self._named, **dict(self.quarantine), **(env or {})}),
             input=input,
             timeout=timeout,
             pass_fds=pass_fds,
@@ -110,6 +120,20 @@ class Repository:
     def config(self, name: str) -> str | None:
         """Return the last value of a configuration variable, or None."""
         return self.line("config", "--get", name)
+
+
+def _leads_to(worktree: Path) -> Path | None:
+    """Return the git directory that git finds from a worktree's top, or None."""
+    place = worktree / ".git"
+    try:
+        if place.is_dir():
+            return place.resolve()
+        text = place.read_bytes()
+    except OSError:
+        return None
+    if not text.startswith(b"gitdir: "):
+        return None
+    return (worktree / os.fsdecode(text.removeprefix(b"gitdir: ").rstrip(b"\r\n"))).resolve()
 
 
 def contents(repository: Repository, oids: Iterable[str], *, first: int | None = None) -> Iterator[tuple[str, bytes]]:
