@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from homelab import agents
+from homelab.agents import given
 from homelab.commands.verbs import VERBS, allowed_unasked
 from tests.support.world import World
 
@@ -176,4 +176,4 @@ def test_no_rule_allows_a_verb_that_writes_or_starts_what_the_tree_brings() -> N
 
 def test_the_section_names_commands_that_are_there() -> None:
     for verb in ("work start", "verify", "work land", "work clean", "manifest", "claim", "claims", "tf apply"):
-        assert f"homelab {verb}" in agents.SECTION and verb in VERBS
+        assert f"homelab {verb}" in given.SECTION and verb in VERBS

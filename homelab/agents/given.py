@@ -1,7 +1,7 @@
-"""What coding agents are given: a section of AGENTS.md, and for Claude Code a part of its project settings.
+"""What coding agents find in a repository: a section of AGENTS.md, and for Claude Code a part of its project settings.
 
-Both are merged into what is there and taken out again without a trace; what somebody else wrote is never changed. What
-the hooks named in the settings do is `homelab.commands.agents`'s.
+Both are merged into what is there and taken out again without a trace; what somebody else wrote is never changed. The hooks
+that the settings name are answered by `homelab.agents.events`.
 """
 
 import json
@@ -37,7 +37,9 @@ homelab work clean TOPIC           # once it has landed, from outside of the wor
   one JSON document on stdout, on failure too; `error.next` is the command to run now.
 - Claim what you change outside of git: `homelab claim stack:NAME --purpose TEXT -- COMMAND`; `homelab claims` shows who has
   what. `homelab tf apply NAME` claims by itself. Identity is `HOMELAB_SESSION`.
-- Secrets of git-crypt are ciphertext in a worktree. Leave them; they are changed in the main worktree.
+- CI applies what lands. `work land` follows it where the repository lets it; else `homelab ci watch` gives its verdict.
+- Secrets of git-crypt are ciphertext in a worktree. Leave them; they are changed in the main worktree. Give git no
+  `-c filter.…` options here: they switch off what keeps plaintext out of a commit.
 - Never use `--no-verify`, `--force` or `claims steal` unless a person told you to.
 
 | exit code | means | do |
@@ -48,7 +50,9 @@ homelab work clean TOPIC           # once it has landed, from outside of the wor
 | 4 | somebody else holds it | wait with `--wait 10m`, or do something else; tell the person who holds it |
 | 5 | a merge conflict in your worktree | resolve the files named, `git add`, `git commit`, then the same command again |
 | 6 | pushed for review instead of landed | done for you: give the URL that was printed to the person |
-| 7 | the remote or the claim store cannot be reached | try again later; nothing is half done |
+| 7 | the remote, the claim store or CI cannot be reached | try again later; nothing is half done |
+| 8 | it landed, but CI is red or waits for a person | look at the URL, mend it with a new commit, or tell the person |
+| 9 | it landed, but CI says nothing | `homelab ci watch` later; tell the person when it stays silent |
 | 70, 128+n | a fault of homelab, a signal | the same command again; it goes on where it was |
 {_END}
 """
@@ -69,7 +73,7 @@ class Change:
 
 
 def changes(root: Path, allowed: Iterable[str], *, remove: bool = False) -> tuple[Change, ...]:
-    """Return what is to be written below `root`, or taken out. Raises `Usage` for a file that cannot be merged into.
+    """Return the files to write below `root`, or to take our parts out of. Raises `Usage` where that cannot be done.
 
     `allowed` are the command lines that an agent may run unasked; one that ends in ``*`` stands for all that begin so.
     """
@@ -81,7 +85,7 @@ def changes(root: Path, allowed: Iterable[str], *, remove: bool = False) -> tupl
 
 
 def write(change: Change) -> None:
-    """The file is as the change wants it, with the permissions that it had."""
+    """Write or delete the file as the change says. A file keeps its permissions."""
     if change.after is None:
         change.path.unlink(missing_ok=True)
         if change.path.parent.name == ".claude" and not any(change.path.parent.iterdir()):
@@ -110,7 +114,7 @@ def _with_section(text: str) -> str:
     if begin >= 0 and end > begin:
         return text[:begin] + SECTION.rstrip("\n") + text[end + len(_END) :]
     if begin >= 0 or end >= 0:
-        raise ValueError("only one of the two lines that mark our section is there")
+        raise ValueError("only one of the two lines that mark homelab's section is there")
     return f"{text.rstrip()}\n\n{SECTION}" if text.strip() else SECTION
 
 
@@ -127,15 +131,15 @@ def _settings(text: str, rules: tuple[str, ...], *, remove: bool) -> str:
     settings = json.loads(text) if text.strip() else {}
     if not isinstance(settings, dict):
         raise ValueError("it is no JSON object")
-    made = _without_ours(settings, rules)
+    made = _without_own(settings, rules)
     if not remove:
-        made = _with_ours(made, rules)
+        made = _with_own(made, rules)
     if made == settings:
         return text
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n" if made else ""
 
 
-def _with_ours(settings: dict[str, Any], rules: tuple[str, ...]) -> dict[str, Any]:
+def _with_own(settings: dict[str, Any], rules: tuple[str, ...]) -> dict[str, Any]:
     hooks = dict(_table(settings, "hooks"))
     for event, matcher in _EVENTS.items():
         entry: dict[str, Any] = {"hooks": [{"type": "command", "command": _COMMAND}]}
@@ -145,7 +149,7 @@ def _with_ours(settings: dict[str, Any], rules: tuple[str, ...]) -> dict[str, An
     return {**settings, "hooks": hooks, "permissions": permissions}
 
 
-def _without_ours(settings: dict[str, Any], rules: tuple[str, ...]) -> dict[str, Any]:
+def _without_own(settings: dict[str, Any], rules: tuple[str, ...]) -> dict[str, Any]:
     hooks, permissions = dict(_table(settings, "hooks")), dict(_table(settings, "permissions"))
     for event in list(hooks):
         kept = [entry for entry in map(_without_command, _list(hooks, event)) if entry is not None]
@@ -170,7 +174,7 @@ def _without_command(entry: Any) -> Any:
 
 
 def _put(table: dict[str, Any], name: str, value: Any) -> None:
-    """The table has the value, or had it empty before; what has become empty is gone."""
+    """Put the value into the table, or delete the key when only our entries had been in it."""
     if value or table[name] == value:
         table[name] = value
     else:
