@@ -12,8 +12,8 @@ from homelab.gate import updates
 from homelab.git import repository as git
 
 
-def judge() -> None:
-    """The commit or the push may go on. Raises `Refused`."""
+def judge_change() -> None:
+    """Let the commit or the push go on that changes no stack of another session. Raises `Refused`."""
     repository = git.discover(from_hook=True)
     told = updates.from_framework(os.environ)
     if told is None:
@@ -24,8 +24,8 @@ def judge() -> None:
 
 
 def main() -> None:
-    """The program ``homelab-claimed-stacks``."""
-    sys.exit(output.report(judge))
+    """Run the program ``homelab-claimed-stacks``."""
+    sys.exit(output.report(judge_change))
 
 
 if __name__ == "__main__":

@@ -12,26 +12,26 @@ from homelab.git import repository as git
 from homelab.gitcrypt import plaintext
 
 
-def staged() -> None:
-    """Nothing plain is staged on a path of git-crypt. Raises `Refused`."""
+def judge_commit() -> None:
+    """Let a commit go on that brings no plaintext on a path of git-crypt. Raises `Refused`."""
     plaintext.require_staged(git.discover(from_hook=True), os.environ.get("GIT_INDEX_FILE"))
 
 
-def pushed(told: updates.Framework) -> None:
-    """Nothing plain is in what the framework says is pushed. Raises `Refused`."""
+def judge_push(told: updates.Framework) -> None:
+    """Let a push go on that brings no plaintext on a path of git-crypt. Raises `Refused`."""
     repository = git.discover(from_hook=True)
     plaintext.require_pushed(repository, [git.require_pushed(repository, told.source)], remote=told.remote)
 
 
 def main() -> None:
-    """The program ``homelab-git-crypt-sealed``."""
+    """Run the program ``homelab-git-crypt-sealed``."""
 
     def entry() -> None:
         told = updates.from_framework(os.environ)
         if told is None:
-            staged()
+            judge_commit()
         else:
-            pushed(told)
+            judge_push(told)
 
     sys.exit(output.report(entry))
 

@@ -9,7 +9,7 @@ import sys
 
 from homelab import output
 from homelab.errors import HomelabError, Refused
-from homelab.gate import updates as push
+from homelab.gate import updates
 
 _PART = "pre-commit and prek show a hook one ref of a push and no deletion"
 #: What hooks start that are older than 0.2; setup.py gives the name an answer.
@@ -17,31 +17,31 @@ _FORMER = "hooks.verified_push"
 _REPAIR = "`homelab hooks install` makes the gate see every push whole"
 
 
-def native(remote: str) -> None:
-    """The push that git describes on stdin may go on. Raises `Refused`."""
-    updates = push.read(sys.stdin.buffer.read())
-    if not updates:
+def judge_push(remote: str) -> None:
+    """Let the push that git describes on stdin go on. Raises `Refused`."""
+    pushed = updates.read(sys.stdin.buffer.read())
+    if not pushed:
         return
-    from homelab.gate import admission
+    from homelab.gate.admission import Admission
     from homelab.git import repository as git
 
     if _FORMER in sys.orig_argv:
-        _renew(received=False)
-    admission.admit(admission.open_door(git.discover(from_hook=True), remote), updates)
+        _renew_hook(received=False)
+    Admission.of_clone(git.discover(from_hook=True), remote).admit(pushed)
 
 
-def server() -> None:
-    """The push that a server is receiving may be accepted. Raises `Refused`."""
-    from homelab.gate import admission
+def judge_received() -> None:
+    """Let the server take the push that it is receiving. Raises `Refused`."""
+    from homelab.gate.admission import Admission
     from homelab.git import repository as git
 
-    updates = push.received(sys.stdin.buffer.read())
+    pushed = updates.received(sys.stdin.buffer.read())
     if _FORMER in sys.orig_argv:
-        _renew(received=True)
-    admission.admit(admission.open_server_door(git.discover(from_hook=True)), updates)
+        _renew_hook(received=True)
+    Admission.of_server(git.discover(from_hook=True)).admit(pushed)
 
 
-def _renew(*, received: bool) -> None:
+def _renew_hook(*, received: bool) -> None:
     """Write the hook anew that started us by our former name; sh goes on reading the file that it opened."""
     from homelab.git import repository as git
     from homelab.install import install
@@ -50,11 +50,11 @@ def _renew(*, received: bool) -> None:
         (install.renew_server if received else install.renew)(git.discover(from_hook=True))
 
 
-def framework(*, whole: bool) -> None:
-    """The one ref that the framework tells of may go on; a clone without the whole gate is told, or refused if `whole`."""
+def judge_told(*, whole: bool) -> None:
+    """Let the one ref go on that the framework tells of. A clone without the whole gate is warned, or refused if `whole`."""
     import os
 
-    from homelab.gate import admission
+    from homelab.gate.admission import Admission
     from homelab.git import repository as git
     from homelab.install import install
 
@@ -65,28 +65,28 @@ def framework(*, whole: bool) -> None:
             raise Refused(f"this clone does not have the whole gate, and {_PART}", hint=_REPAIR)
         output.warn(f"note: this clone has a part of the gate only: {_PART}")
         output.warn(f"hint: {_REPAIR}")
-    told = push.from_framework(os.environ)
+    told = updates.from_framework(os.environ)
     if told is None:
         output.say("no push to judge: this hook belongs to the stage pre-push")
         return
-    door = admission.open_door(repository, told.remote)
+    gate = Admission.of_clone(repository, told.remote)
     branch = told.ref.removeprefix("refs/heads/")
-    if told.ref.startswith("refs/heads/") and door.aim.protects(branch):
+    if branch != told.ref and gate.rules.protects(branch):
         # The whole gate has run before us in this push, so whatever it found green is remembered, and a red is not run twice.
-        admission.admit(door, [admission.framework_update(repository, told)], run=not complete)
+        gate.admit([gate.told(told)], run=not complete)
 
 
 def main() -> None:
-    """The program ``homelab-verified-push``."""
+    """Run the program ``homelab-verified-push``."""
     args = sys.argv[1:]
 
     def entry() -> None:
         if args[:1] == ["--native"]:
-            native(args[1] if len(args) > 1 else "")
+            judge_push(args[1] if len(args) > 1 else "")
         elif args[:1] == ["--server"]:
-            server()
+            judge_received()
         else:
-            framework(whole="--whole" in args)
+            judge_told(whole="--whole" in args)
 
     sys.exit(output.report(entry))
 

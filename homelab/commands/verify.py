@@ -8,7 +8,7 @@ import click
 from homelab import output
 from homelab.commands.app import json_option
 from homelab.errors import HomelabError, Usage
-from homelab.gate import admission
+from homelab.gate.admission import Admission
 from homelab.git import repository as git
 from homelab.policy import config, policy
 from homelab.policy.policy import Policy
@@ -27,18 +27,18 @@ def verify(rev: str, fresh: bool, as_json: bool) -> None:
     if commit is None or commit.startswith("^"):  # git reads ^REV as all but REV
         raise Usage(f"{output.line(rev)} names no commit", hint="`git log --oneline` lists some")
     named = os.environ.get("HOMELAB_CONFIG")
-    door = None if named else admission.open_door(repository, "")
+    gate = None if named else Admission.of_clone(repository, "")
     tree = repository.objects.commit(commit).tree
     answer = {"commit": commit, "tree": tree}
-    policies = policy.policies(repository.objects, admission.fetched(door), tree) if door else _named(named or "")
+    policies = policy.policies(repository.objects, gate.fetched_tip, tree) if gate else _named(named or "")
     demand = verification.demanded(repository, tree, policies)
     try:
         verified = verification.ensure(repository, commit, demand, fresh=fresh, reporter=progress.reporter())
     except HomelabError as error:
         error.fields = {**answer, "suites": [], **error.fields}
         raise
-    if door:
-        admission.foresee(door, commit)
+    if gate:
+        gate.foresee(commit)
     if as_json:
         output.answer_json({"ok": True, **answer, "suites": verification.documents(verified.results)})
         return

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from homelab.errors import Failed
+from homelab.gate.updates import Delete, RefUpdate, old
 from homelab.git.repository import Repository
 from homelab.gitcrypt import rules
 from homelab.policy.policy import Aim
@@ -91,9 +92,11 @@ def _target(repository: Repository) -> str | None:
     return repository.line("symbolic-ref", "--quiet", TARGET)
 
 
-def mark(folder: Path, ref: str, old: str, new: str) -> None:
-    """The very update passes the shell hook from now on."""
-    path = folder / ref / f"{old}-{new}"
+def mark(folder: Path, update: RefUpdate) -> None:
+    """Write the marker that lets the shell hook pass this very update; a deletion has none."""
+    if isinstance(update, Delete):
+        return
+    path = folder / update.ref / f"{old(update) or '0' * len(update.new)}-{update.new}"
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()

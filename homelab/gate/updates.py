@@ -44,6 +44,11 @@ def branch(update: RefUpdate) -> str | None:
     return update.ref.removeprefix(_HEADS) if update.ref.startswith(_HEADS) else None
 
 
+def old(update: RefUpdate) -> str | None:
+    """Return what the remote's ref has before the push, or None where it has no such ref."""
+    return None if isinstance(update, Create) else update.old
+
+
 def _is_oid(field: bytes) -> bool:
     return len(field) in (40, 64) and not field.strip(b"0123456789abcdef")
 

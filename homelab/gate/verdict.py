@@ -1,16 +1,16 @@
-"""May this push happen? Pure: what is known of each ref update goes in, refusals come out.
+"""The verdict on a push, pure: what is known of each ref update goes in, refusals come out.
 
-Whoever asks (the native hook, pre-commit's, a server, `work land`) gets its answer here, so that no two doors differ.
+Git's own hook, pre-commit's, a server and `work land` all get their answer here, so that no two of them differ.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import StrEnum, auto
 
 from homelab.gate.updates import Delete, RefUpdate
 
 
-class Verdict(Enum):
+class Verdict(StrEnum):
     """What is known of a commit's verification."""
 
     GREEN = auto()
@@ -23,7 +23,7 @@ class Verdict(Enum):
     UNREADABLE = auto()
 
 
-class History(Enum):
+class History(StrEnum):
     """What an update does to the commits that the branch has."""
 
     KEEPS = auto()
@@ -47,6 +47,8 @@ class Case:
     remote: str = "origin"
     #: What shows it: each a sentence of ours and the words of somebody else.
     evidence: tuple[tuple[str, str], ...] = ()
+    #: Whether a green holds for these two commits whatever else changes, so that a marker may stand for it.
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 
 from homelab import output
 from homelab.errors import Conflict, Failed, HomelabError, Refused, Unreachable, Usage
-from homelab.gate import admission, updates
 from homelab.gate import markers as memo
+from homelab.gate import updates
+from homelab.gate.admission import Admission
 from homelab.git import repository as git
 from homelab.git.repository import Repository
 from homelab.landing import batch, bisect, candidate, journal, preconditions, publish, queue
@@ -58,12 +59,12 @@ def lead(repository: Repository, aim: Aim, report: Report, place: Place, *, veri
     preconditions.check_hook(repository)
     assert aim.remote is not None and aim.target is not None and report.branch is not None
     target = Target(repository, aim.remote, aim.target, not aim.protects(report.branch))
-    door = admission.Door(repository, aim, aim.remote)
+    gate = Admission(repository, aim, aim.remote)
     leader = Leader(
         target,
         aim.config.land,
         lambda: None if aim.config.gate.claims else memo.refresh(repository, aim),
-        lambda base, commit: admission.guard(door, [updates.moved(target.ref, base, commit)]),
+        lambda base, commit: gate.guard([updates.moved(target.ref, base, commit)]),
         Wish(verify_cmd, no_verify, progress.reporter()),
         report,
         place,
@@ -290,4 +291,4 @@ class Leader:
         named = any(result.run.suite.env or result.run.verify.env for result in verified.results)
         folder = None if named or self.wish.verify_cmd is not None else self.markers()
         if folder is not None:
-            memo.mark(folder, self.target.ref, base or "0" * len(verified.commit), verified.commit)
+            memo.mark(folder, updates.moved(self.target.ref, base, verified.commit))

@@ -5,10 +5,11 @@ Neither is good for more than the one commit: it is granted by its id. Whether i
 
 from dataclasses import dataclass
 
+from homelab.gate import grants
 from homelab.landing.publish import Target
 from homelab.policy.config import Suite, Verify
 from homelab.system import clock, identity
-from homelab.verify import receipts, suites
+from homelab.verify import suites
 from homelab.verify.runner import Reporter
 from homelab.verify.suites import Demand
 
@@ -37,5 +38,4 @@ def besides(demand: Demand, own: Demand) -> Demand:
 
 def grant(target: Target, commit: str, kind: str, key: str | None = None) -> None:
     """The commit, and no other, may land on the target by this person's word, or by the receipt under `key`."""
-    given = receipts.Grant(commit, target.branch, kind, identity.user(), clock.now(), key)
-    receipts.grant(target.repository, given)
+    grants.grant(target.repository, grants.Grant(commit, target.branch, kind, identity.user(), clock.now(), key))

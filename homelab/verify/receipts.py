@@ -1,7 +1,7 @@
 """What is remembered of a green result: one file a key, first writer wins, never changed afterwards.
 
 A receipt stops accidents, not a hostile process of the same user. A file that cannot be read, or that speaks of another
-key, is no receipt. Red results are not remembered. Grants are the exceptions that a person made for one commit.
+key, is no receipt. Red results are not remembered.
 """
 
 import contextlib
@@ -10,7 +10,6 @@ import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from homelab.git.repository import Repository
 from homelab.system import files as storage
@@ -66,52 +65,12 @@ def load(repository: Repository, key: str) -> Receipt | None:
 
 def record(repository: Repository, receipt: Receipt) -> None:
     """The result is remembered; an earlier one under the same key stays."""
-    storage.create(_path(repository, receipt.key), _encode(asdict(receipt)))
+    storage.create(_path(repository, receipt.key), json.dumps({"v": 1, **asdict(receipt)}, indent=1).encode() + b"\n")
 
 
 def forget(repository: Repository, key: str) -> None:
     """No receipt stands under the key."""
     _path(repository, key).unlink(missing_ok=True)
-
-
-def _encode(document: dict[str, Any]) -> bytes:
-    return json.dumps({"v": 1, **document}, indent=1).encode() + b"\n"
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A person's word that one commit may land on one branch: without verification, or on a command of their own."""
-
-    commit: str
-    branch: str
-    #: "no-verify", or "verify-cmd" with the key of the receipt that backs it.
-    kind: str
-    who: str
-    when: str
-    key: str | None = None
-
-
-def grant(repository: Repository, given: Grant) -> None:
-    """The commit may land on the branch by this grant, and no other commit."""
-    storage.replace(_grant_path(repository, given.commit, given.branch), _encode(asdict(given)))
-
-
-def granted(repository: Repository, commit: str, branch: str) -> Grant | None:
-    """Return the grant for a commit on a branch, or None; one that its receipt no longer backs is none."""
-    try:
-        document = json.loads(_grant_path(repository, commit, branch).read_bytes())
-        found = Grant(**{name: document[name] for name in Grant.__dataclass_fields__})
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    if (found.commit, found.branch) != (commit, branch):
-        return None
-    if found.kind == "verify-cmd" and (found.key is None or load(repository, found.key) is None):
-        return None
-    return found
-
-
-def _grant_path(repository: Repository, commit: str, branch: str) -> Path:
-    return repository.state / "grants" / f"{commit}-{branch.encode().hex()[:80]}.json"
 
 
 def collect(repository: Repository) -> None:
