@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homelab.errors import HomelabError
-from homelab.landing import candidate, journal, preconditions, queue
+from homelab.landing import candidate, conflict, journal, preconditions, queue
 from homelab.landing.candidate import Merged
 from homelab.landing.journal import Landing
 from homelab.landing.publish import Target
@@ -108,6 +108,7 @@ def _join(target: Target, members: list[Member], ticket: Ticket, gone: Sequence[
     base = members[-1].commit
     try:
         preconditions.check_rewound(target.repository, ticket.head, members[0].base, target.branch, gone)
+        conflict.check_kept(target.repository, ticket.head, members[0].base, target.branch)
         member = bring(target, ticket, base, ticket.head)
         guard(base, member.commit)
     except HomelabError:

@@ -15,7 +15,6 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import Conflict, Failed, Refused
 from homelab.git.repository import Repository
-from homelab.system.process import Completed
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +34,19 @@ def merge(repository: Repository, base: str | None, head: str) -> Merged:
         return Merged(base, head, tree, True)
     if repository.line("merge-base", base, head) == base:
         return Merged(base, head, tree, _extends(repository, base, head))
+    tree, names = merged_tree(repository, base, head)
+    if names is None:
+        return Merged(base, head, tree, False)
+    raise Conflict(
+        f"merging the target conflicts in {output.names(names) or 'some files'}",
+        hint="resolve them, `git add` and `git commit`, then `homelab work land` again",
+        next="git status",
+        fields={"conflicts": names},
+    )
+
+
+def merged_tree(repository: Repository, base: str, head: str) -> tuple[str, list[str] | None]:
+    """Return the tree of a merge, and the paths in conflict or None where it is clean. Raises `Refused` when unrelated."""
     with _attributes(repository, base) as folder:
         done = repository.run(
             "-c", "merge.renormalize=false", "-c", "core.attributesFile=/dev/null",
@@ -42,16 +54,9 @@ def merge(repository: Repository, base: str | None, head: str) -> Merged:
             env={"GIT_DIR": str(repository.common_dir), "GIT_WORK_TREE": str(folder)}, cwd=folder,
         )  # fmt: skip
     parts = os.fsdecode(done.stdout).split("\0")
-    if done.returncode == 0:
-        return Merged(base, head, parts[0].strip(), False)
-    if done.returncode == 1:
+    if done.returncode in (0, 1):
         names = sorted({name for name in parts[1:] if name})
-        raise Conflict(
-            f"merging the target conflicts in {output.names(names) or 'some files'}",
-            hint="resolve them, `git add` and `git commit`, then `homelab work land` again",
-            next="git status",
-            fields={"conflicts": names},
-        )
+        return parts[0].strip(), names if done.returncode else None
     if "unrelated histories" in done.words:
         raise Refused(
             "the branch and the target share no history",
@@ -97,7 +102,7 @@ def commit(repository: Repository, merged: Merged, subject: str, trailers: list[
         "commit-tree", *sign, merged.tree, "-p", merged.base, "-p", merged.head, "-F", "-", input=os.fsencode(message)
     )
     if done.returncode:
-        raise Failed(f"git cannot make the merge commit: {done.words}", hint=_commit_hint(done.stderr))
+        raise Failed(f"git cannot make the merge commit: {done.words}", hint=commit_hint(done.stderr))
     return os.fsdecode(done.stdout).strip()
 
 
@@ -106,35 +111,10 @@ def _signs(repository: Repository) -> bool:
     return repository.line("config", "--type=bool", "--get", "commit.gpgsign") == "true"
 
 
-def _commit_hint(stderr: bytes) -> str:
+def commit_hint(stderr: bytes) -> str:
+    """Return what to do where git could not make a commit."""
     if b"tell me who you are" in stderr:
         return "git config user.name NAME and git config user.email ADDRESS, then `homelab work land` again"
     if b"sign" in stderr or b"gpg" in stderr:
         return "mend the signing key (git config user.signingkey), or git config commit.gpgsign false"
     return "`git commit` shows the same"
-
-
-def leave_conflict(repository: Repository, base: str, target: str) -> bool:
-    """The worktree stands in the conflicting merge, to be resolved; False when git could merge after all and committed it.
-
-    Raises `Refused` when git cannot begin, as over an untracked file that the target has too.
-    """
-    done = repository.run("merge", "--no-edit", "--no-ff", "-m", f"Merge {target}", base)
-    if done.returncode == 0:
-        return False
-    if not (repository.git_dir / "MERGE_HEAD").exists():
-        raise _not_begun(target, done)
-    return True
-
-
-def _not_begun(target: str, done: Completed) -> Refused:
-    if b"tell me who you are" in done.stderr:
-        return Refused("git does not know who merges here: user.name or user.email is missing", hint=_commit_hint(done.stderr))
-    names = [row[1:] for row in os.fsdecode(done.stderr).split("\n") if row.startswith("\t")]
-    if not names:
-        return Refused(f"git cannot merge the target here: {done.words}", hint=f"git merge {target} shows what is in the way")
-    return Refused(
-        f"the merge conflicts, and to resolve it here it would overwrite {output.names(names)}",
-        hint="move these files away or commit them, then `homelab work land` again",
-        fields={"uncommitted": names},
-    )

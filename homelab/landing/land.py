@@ -39,7 +39,7 @@ class Report:
         return {"ok": self.status in ("landed", "already-landed"), **asdict(self)}
 
 
-_STATUS = {"refused": "refused", "usage": "refused", "conflict": "conflict", "review": "review", "unreachable": "unreachable"}
+_STATUS = {"usage": "refused"} | {kind: kind for kind in ("refused", "busy", "conflict", "review", "unreachable")}
 
 
 def land(*, verify_cmd: str | None = None, no_verify: bool = False, cwd: Path | None = None) -> Report:

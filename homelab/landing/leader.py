@@ -19,7 +19,7 @@ from homelab.gate import updates
 from homelab.gate.admission import Admission
 from homelab.git import repository as git
 from homelab.git.repository import Repository
-from homelab.landing import batch, bisect, candidate, journal, preconditions, publish, queue
+from homelab.landing import batch, bisect, candidate, conflict, journal, preconditions, publish, queue
 from homelab.landing import override as wish
 from homelab.landing.batch import Member
 from homelab.landing.journal import Landing
@@ -128,6 +128,7 @@ class Leader:
                 return
             name, gone = f"{self.target.remote}/{self.target.branch}", preconditions.removed(self._repository)
             preconditions.check_rewound(self._repository, self._head, base, name, gone)
+            conflict.check_kept(self._repository, self._head, base, name)
             self._limit()
             self.report.attempts += 1
             self._base = base
@@ -174,16 +175,16 @@ class Leader:
         except Conflict:
             assert base is not None
             name = f"{self.target.remote}/{self.target.branch}"
-            if candidate.leave_conflict(self._repository, base, name):
+            if conflict.leave(self._repository, base, name):
                 raise
         except (Usage, Refused):
             if not self.wish.no_verify:
                 raise
             return self._waived(base)
         raise Conflict(
-            "git merged the target into the branch itself",
-            hint="look at the merge, then `homelab work land` again",
-            next="homelab work land",
+            "this worktree's own attributes or merge drivers merge the target without a conflict; it is not committed yet",
+            hint="look at the merge, `git commit`, then `homelab work land` again",
+            next="git diff --cached HEAD",
         )
 
     def _waived(self, base: str | None) -> Member:

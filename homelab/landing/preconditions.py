@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from homelab import output
-from homelab.errors import Conflict, Refused
+from homelab.errors import Refused
 from homelab.git import repository as git
 from homelab.git.repository import Repository, require_worktree
+from homelab.landing import conflict
 
 _UNDERWAY = {
     "rebase-merge": ("a rebase", "git rebase --continue"),
     "rebase-apply": ("a rebase", "git rebase --continue"),
     "CHERRY_PICK_HEAD": ("a cherry-pick", "git cherry-pick --continue"),
     "REVERT_HEAD": ("a revert", "git revert --continue"),
+    # Of several picks the first was committed by hand: the two heads are gone, and the rest is still to come.
+    "sequencer/todo": ("a cherry-pick or revert of several commits", "git cherry-pick --continue"),
 }
 
 
@@ -25,7 +28,7 @@ def branch(repository: Repository) -> tuple[str, str]:
     """Return the branch that is checked out, and its commit. Raises `Refused` when there is none, or it has no commit."""
     require_worktree(repository)
     for name, (what, command) in _UNDERWAY.items():
-        if (repository.git_dir / name).exists():
+        if _is_there(repository, name):
             raise Refused(f"{what} is under way in this worktree", hint=f"finish it with `{command}`", next=command)
     ref = repository.line("symbolic-ref", "--quiet", "HEAD")
     if not ref or not ref.startswith("refs/heads/"):
@@ -38,13 +41,16 @@ def branch(repository: Repository) -> tuple[str, str]:
     return ref.removeprefix("refs/heads/"), head
 
 
+def _is_there(repository: Repository, name: str) -> bool:
+    """Return whether git keeps a state under this name: as a file, or, where refs are a reftable, as a ref."""
+    if (repository.git_dir / name).exists():
+        return True
+    return name.endswith("_HEAD") and (repository.common_dir / "reftable").exists() and repository.oid(name) is not None
+
+
 def check(repository: Repository, name: str, target: str) -> None:
     """The worktree has nothing half done. Raises `Conflict` in an unresolved merge, `Refused` otherwise."""
-    if (repository.git_dir / "MERGE_HEAD").exists():
-        unmerged = [row for row in repository.out("diff", "--name-only", "--diff-filter=U", "-z").split("\0") if row]
-        what = f"a merge is unresolved in {output.names(unmerged)}" if unmerged else "a merge is resolved but not committed"
-        hint = "resolve them, `git add` and `git commit`" if unmerged else "git commit"
-        raise Conflict(what, hint=f"{hint}, then `homelab work land` again", next="git status", fields={"conflicts": unmerged})
+    conflict.check_finished(repository)
     if name == target:
         raise Refused(
             f"this is {target} itself; work lands from a branch of its own",

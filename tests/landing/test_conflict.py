@@ -1,0 +1,210 @@
+"""Merges of the target in a worktree: whatever git left half done, nobody's landed files leave the target by it."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.support.world import World
+
+
+@pytest.fixture
+def conflicting(world: World) -> World:
+    """The clone has a branch that conflicts in README; others have landed a file of their own as well."""
+    world.git("switch", "--quiet", "--no-track", "-c", "ada/x", "origin/master")
+    world.commit({"README": "mine\n"})
+    world.publish({"README": "theirs\n", "precious": "1\n"})
+    return world
+
+
+def left(world: World) -> tuple[bool, bool, str]:
+    """Return whether a merge is under way, what is unmerged, and what differs from HEAD."""
+    underway = (world.clone / ".git/MERGE_HEAD").exists()
+    return underway, bool(world.git("ls-files", "--unmerged")), world.git("status", "--porcelain", "--untracked-files=no")
+
+
+def test_a_merge_over_a_locked_index_is_taken_away_again_and_names_the_lock(conflicting: World) -> None:
+    lock = conflicting.clone / ".git/index.lock"
+    lock.touch()
+    for _ in range(2):  # and again: the first left nothing that leads on to a commit
+        answer = conflicting.json("work", "land")
+        assert (answer["status"], answer["error"]["kind"]) == ("busy", "busy")
+        assert str(lock) in answer["error"]["message"] and "git commit" not in answer["error"]["hint"]
+        assert left(conflicting) == (False, False, "")
+    lock.unlink()
+    assert conflicting.homelab("work", "land").returncode == 5
+    assert left(conflicting)[:2] == (True, True)
+    conflicting.commit({"README": "both\n"})
+    assert conflicting.json("work", "land")["status"] == "landed"
+    assert conflicting.git("show", f"{conflicting.tip()}:precious", cwd=conflicting.remote) == "1"
+
+
+def test_a_lock_that_is_freed_meanwhile_only_delays_the_merge(conflicting: World) -> None:
+    lock = conflicting.clone / ".git/index.lock"
+    lock.touch()
+    timer = threading.Timer(0.6, lock.unlink)
+    timer.start()
+    assert conflicting.homelab("work", "land").returncode == 5
+    timer.join()
+    assert left(conflicting)[:2] == (True, True)
+
+
+def test_what_git_left_half_begun_is_never_to_be_committed(conflicting: World) -> None:
+    conflicting.git("fetch", "--quiet")
+    for name, text in (("MERGE_HEAD", conflicting.tip() + "\n"), ("MERGE_MSG", "Merge\n"), ("MERGE_MODE", "no-ff")):
+        (conflicting.clone / ".git" / name).write_text(text)
+    answer = conflicting.json("work", "land")
+    assert answer["status"] == "conflict" and answer["error"]["next"] == "git merge --abort"
+    assert "git commit" not in answer["error"]["hint"]
+    conflicting.git("merge", "--abort")
+    assert conflicting.homelab("work", "land").returncode == 5
+    assert left(conflicting)[:2] == (True, True)
+
+
+#: How somebody gets a merge that has nothing of what it merged.
+DROPPING = {
+    "the strategy ours": ["git merge -q -s ours -m m origin/master"],
+    "an index that git never wrote": [
+        "cp .git/index saved", "git merge -q origin/master; true", "mv saved .git/index", "git checkout -q -f HEAD -- .",
+        "git commit -q -m m",
+    ],
+    "and a resolution of the conflict": [
+        "git merge -q origin/master; true", "git checkout -q HEAD -- . ; git rm -q --cached precious; true",
+        "echo both > README; git add README", "git commit -q -m m",
+    ],
+    "and work on top of it": ["git merge -q -s ours -m m origin/master", "echo 1 > more; git add more; git commit -q -m n"],
+    "the other way round": [
+        "git switch -q -c tmp origin/master", "git merge -q -s ours -m m ada/x; git read-tree -u --reset ada/x",
+        "git commit -q --amend --no-edit", "git switch -q -C ada/x",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", DROPPING)
+@pytest.mark.parametrize("options", [(), ("--no-verify",)])
+def test_a_merge_that_reverts_what_others_landed_is_refused_although_it_was_committed(
+    conflicting: World, how: str, options: tuple[str, ...]
+) -> None:
+    conflicting.git("fetch", "--quiet")
+    for command in DROPPING[how]:
+        conflicting.run("sh", "-c", command)
+    assert conflicting.git("ls-tree", "HEAD", "precious") == ""
+    before = conflicting.refs()
+    answer = conflicting.json("work", "land", *options)
+    assert (answer["status"], answer["reverted"]) == ("refused", ["precious"])
+    assert conflicting.refs() == before
+    (conflicting.clone / "precious").unlink(missing_ok=True)
+    conflicting.run("sh", "-c", answer["error"]["next"])  # takes the merge out, and keeps what is ours
+    assert conflicting.homelab("work", "land").returncode == 5
+
+
+def test_merges_that_keep_others_work_land(conflicting: World) -> None:
+    conflicting.git("fetch", "--quiet")
+    conflicting.git("merge", "--quiet", "-X", "ours", "-m", "m", "origin/master")  # ours where both changed, theirs elsewhere
+    assert conflicting.json("work", "land")["status"] == "landed"
+    conflicting.git("switch", "--quiet", "--no-track", "-C", "ada/y", "origin/master")
+    conflicting.commit({"README": "again mine\n"})
+    conflicting.publish({"README": "again theirs\n"})
+    conflicting.git("fetch", "--quiet")
+    conflicting.git("merge", "--quiet", "-s", "ours", "-m", "m", "origin/master")  # both changed nothing but that file
+    assert conflicting.json("work", "land")["status"] == "landed"
+    conflicting.git("switch", "--quiet", "--no-track", "-C", "ada/z", "origin/master")
+    conflicting.publish({"late": "1\n"})
+    conflicting.git("fetch", "--quiet")
+    conflicting.git("merge", "--quiet", "-s", "ours", "-m", "m", "origin/master")
+    conflicting.git("checkout", "--quiet", "origin/master", "--", "late")  # noticed, and brought back
+    conflicting.commit({"z": "1"})
+    assert conflicting.json("work", "land")["status"] == "landed"
+
+
+def test_a_resolution_that_rerere_remembers_is_left_to_be_committed(conflicting: World) -> None:
+    conflicting.git("config", "rerere.enabled", "true")
+    conflicting.git("config", "rerere.autoUpdate", "true")
+    assert conflicting.homelab("work", "land").returncode == 5
+    conflicting.commit({"README": "both\n"})
+    conflicting.git("reset", "--quiet", "--hard", "HEAD^")
+    assert conflicting.homelab("work", "land").returncode == 5
+    assert left(conflicting)[:2] == (True, False)
+    assert "resolved but not committed" in conflicting.homelab("work", "land").stderr
+    conflicting.git("commit", "--quiet", "--no-edit")
+    assert conflicting.json("work", "land")["status"] == "landed"
+    assert conflicting.git("show", f"{conflicting.tip()}:precious", cwd=conflicting.remote) == "1"
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "pull.twohead=ours",
+        "merge.ff=only",
+        *(f"branch.ada/x.mergeOptions={how}" for how in ("-s ours", "--squash", "--ff-only")),
+    ],
+)
+def test_a_setting_for_merges_does_not_change_how_a_conflict_is_left(conflicting: World, setting: str) -> None:
+    conflicting.git("config", *setting.split("=", 1))
+    assert conflicting.homelab("work", "land").returncode == 5
+    assert left(conflicting)[:2] == (True, True)
+
+
+def test_no_lock_of_the_index_is_told_where_git_cannot_begin_for_another_reason(conflicting: World, tmp_path: Path) -> None:
+    (conflicting.clone / "precious").write_text("untracked\n")
+    answer = conflicting.json("work", "land")
+    assert (answer["status"], answer["uncommitted"]) == ("refused", ["precious"])
+    assert left(conflicting)[0] is False
+
+
+@pytest.mark.slow
+def test_programs_that_look_at_the_worktree_all_the_time_cost_nobody_a_file(conflicting: World) -> None:
+    stop = threading.Event()
+
+    def look() -> None:
+        while not stop.is_set():
+            conflicting.run("sh", "-c", "touch -c README; git status; git diff", check=False)
+
+    threads = [threading.Thread(target=look) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        for n in range(12):
+            conflicting.publish({"README": f"theirs {n}\n", f"precious{n}": "1\n"})
+            while (done := conflicting.homelab("work", "land")).returncode == 4:
+                pass
+            assert done.returncode == 5, done.stderr
+            assert left(conflicting)[:2] == (True, True)
+            conflicting.write({"README": f"both {n}\n"})
+            for command in (("add", "README"), ("commit", "--quiet", "--no-edit")):
+                while conflicting.run("git", *command, check=False).returncode:  # these meet the lock too
+                    pass
+            assert conflicting.homelab("work", "land").returncode == 0
+            while conflicting.run("git", "commit", "-qam", f"mine {n}", check=False).returncode:
+                conflicting.write({"README": f"mine {n}\n"})
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    names = conflicting.git("ls-tree", "--name-only", conflicting.tip(), cwd=conflicting.remote).split()
+    assert {f"precious{n}" for n in range(12)} <= set(names)
+
+
+def test_a_merge_whose_lander_was_killed_is_finished_by_the_next(conflicting: World) -> None:
+    """Killed at each moment between git's merge and the index's place: before the lock, holding it, and after."""
+    conflicting.git("fetch", "--quiet")
+    folder = conflicting.clone / ".git"
+    for held in (False, True):
+        (folder / "homelab-merge-index").write_bytes((folder / "index").read_bytes())
+        own = {"GIT_INDEX_FILE": str(folder / "homelab-merge-index")}
+        assert conflicting.run("git", "merge", "--no-commit", "origin/master", check=False, env=own).returncode == 1
+        if held:
+            (folder / "index.lock").hardlink_to(folder / "homelab-merge-index")
+        assert conflicting.homelab("work", "land").returncode == 5
+        assert left(conflicting)[:2] == (True, True) and not (folder / "index.lock").exists()
+        conflicting.git("merge", "--abort")
+        assert left(conflicting) == (False, False, "")
+
+
+def test_a_merge_that_only_this_worktree_can_make_is_left_to_be_committed(conflicting: World) -> None:
+    conflicting.commit({".gitattributes": "README merge=union\n"})  # the target has none, and its own count
+    answer = conflicting.json("work", "land")
+    assert answer["status"] == "conflict"
+    assert left(conflicting)[:2] in ((True, False), (True, True))
+    conflicting.run("sh", "-c", "git add README && git commit -q --no-edit")
+    assert conflicting.json("work", "land")["status"] == "landed"
