@@ -136,6 +136,11 @@ def _leads_to(worktree: Path) -> Path | None:
     return (worktree / os.fsdecode(text.removeprefix(b"gitdir: ").rstrip(b"\r\n"))).resolve()
 
 
+def seen_from(repository: Repository, worktree: Path) -> Repository:
+    """Return the clone as it is seen from another of its worktrees. No process is started."""
+    return Repository(_leads_to(worktree) or worktree / ".git", repository.common_dir, worktree)
+
+
 def contents(repository: Repository, oids: Iterable[str], *, first: int | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield each object with its content, or with its `first` bytes, all read by one process. Raises `Failed`."""
     import tempfile  # a tenth of what the hook imports, which does without

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from homelab.claims import stacks
 from homelab.errors import HomelabError
-from homelab.git.repository import Repository
+from homelab.git.repository import Repository, seen_from
 from homelab.policy import policy
 from homelab.verify import verification
 from homelab.worktrees import landed, registry
@@ -74,7 +74,7 @@ def _row(plan: Layout, target: str | None, entry: Worktree, verified: Mapping[st
         main=entry.is_main,
         ahead=ahead,
         behind=behind,
-        dirty=_dirty(entry),
+        dirty=_dirty(repository, entry),
         verified=verified.get(head) if head else None,
         landed=False if fresh else done,
         fresh=fresh if done else done,
@@ -91,12 +91,11 @@ def _distance(repository: Repository, target: str | None, head: str | None) -> t
     return (int(counts[0]), int(counts[1])) if len(counts) == 2 else (None, None)
 
 
-def _dirty(entry: Worktree) -> bool | None:
+def _dirty(repository: Repository, entry: Worktree) -> bool | None:
     """Tell whether anything in it is uncommitted or untracked; None where git cannot say."""
     if entry.missing or not entry.path.is_dir():
         return None
-    here = Repository(entry.path, entry.path, entry.path)
-    done = here.run(
+    done = seen_from(repository, entry.path).run(
         "--no-optional-locks", "status", "--porcelain", "-z", "--untracked-files=normal", "--ignore-submodules=none"
     )
     return bool(done.stdout) if done.returncode == 0 else None
