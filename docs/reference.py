@@ -26,7 +26,7 @@ Written by `make docs` from the program itself; `make check` fails when it is st
 
 _SHAPES = {
     "path": "path", "paths": "list of paths", "variables": "list of names", "duration": "duration", "positive": "number",
-    "count": "number", "branch": "branch", "branches": "list of patterns",
+    "percent": "percent", "count": "number", "branch": "branch", "branches": "list of patterns",
 }  # fmt: skip
 
 

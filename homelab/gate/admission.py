@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from homelab import output
 from homelab.errors import HomelabError, Refused, Usage
-from homelab.gate import grants, markers, updates, verdict
+from homelab.gate import deletions, grants, markers, updates, verdict
+from homelab.gate.grants import Kind
 from homelab.gate.updates import Create, Delete, Framework, RefUpdate, Update
 from homelab.gate.verdict import Case, History, Verdict
 from homelab.git import repository as git
@@ -112,11 +113,23 @@ class Admission:
         history = self._history(update)
         if history is not History.KEEPS:
             return replace(case, history=history)
-        grant = grants.granted(self.repository, update.new, branch)
-        if grant is not None and grant.kind == "no-verify":
+        case = self._weighed(case, update)
+        grant = grants.granted(self.repository, update.new, branch, Kind.NO_VERIFY, Kind.VERIFY_CMD)
+        if grant is not None and grant.kind == Kind.NO_VERIFY:
             output.warn(f"{branch}: {update.new[:12]} goes unverified, as {grant.who} said on {grant.when}")
             return replace(case, verdict=Verdict.GRANTED)
         return self._by_receipts(case, update, granted=grant is not None, run=run)
+
+    def _weighed(self, case: Case, update: Create | Update) -> Case:
+        """Return the case with what it deletes of its branch, where that is too much and nobody granted it."""
+        if isinstance(update, Create) or grants.granted(self.repository, update.new, case.branch, Kind.DELETIONS):
+            return case
+        objects, limit = self.repository.objects, self.rules.config.gate.max_deleted
+        found = deletions.excess(objects, objects.commit(update.old).tree, objects.commit(update.new).tree, limit)
+        if found and self.received:  # a grant does not travel, so a server that refused would refuse for ever
+            output.warn(f"note: {update.new[:12]} deletes {found} of {case.branch}")
+            return case
+        return replace(case, loss=found, limit=limit)
 
     def _history(self, update: Create | Update) -> History:
         objects = self.repository.objects

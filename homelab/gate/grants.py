@@ -1,4 +1,4 @@
-"""Grants: a person's word that one commit may reach one branch, without verification or on a command of their own.
+"""Grants: a person's word that one commit may reach one branch: unverified, on a command of their own, or deleting much.
 
 A grant names a commit, so it says nothing of any other; one whose receipt is gone is none. Who may give one is
 `homelab.landing.override`'s.
@@ -6,11 +6,22 @@ A grant names a commit, so it says nothing of any other; one whose receipt is go
 
 import json
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from homelab.git.repository import Repository
 from homelab.system import files
 from homelab.verify import receipts
+
+
+class Kind(StrEnum):
+    """What is granted."""
+
+    NO_VERIFY = "no-verify"
+    #: Instead of suites, where there are none: the receipt of a person's own command.
+    VERIFY_CMD = "verify-cmd"
+    #: More deletions than `[gate] max_deleted` allows.
+    DELETIONS = "deletions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,38 +30,42 @@ class Grant:
 
     commit: str
     branch: str
-    #: "no-verify", or "verify-cmd" with the key of the receipt that backs it.
-    kind: str
+    kind: Kind
     who: str
     when: str
+    #: The receipt that backs a `VERIFY_CMD`.
     key: str | None = None
 
 
 def grant(repository: Repository, given: Grant) -> None:
     """Let the commit, and no other, reach the branch."""
-    files.replace(
-        _path(repository, given.commit, given.branch), json.dumps({"v": 1, **asdict(given)}, indent=1).encode() + b"\n"
-    )
+    content = json.dumps({"v": 1, **asdict(given)}, indent=1).encode() + b"\n"
+    files.replace(_path(repository, given.commit, given.branch, given.kind), content)
 
 
 def revoke(repository: Repository, commit: str, branch: str) -> None:
-    """Take back what was granted for a commit on a branch."""
-    _path(repository, commit, branch).unlink(missing_ok=True)
+    """Take back all that was granted for a commit on a branch."""
+    for kind in Kind:
+        _path(repository, commit, branch, kind).unlink(missing_ok=True)
 
 
-def granted(repository: Repository, commit: str, branch: str) -> Grant | None:
-    """Return the grant for a commit on a branch, or None."""
+def granted(repository: Repository, commit: str, branch: str, *kinds: Kind) -> Grant | None:
+    """Return the first grant of these kinds for a commit on a branch, or None."""
+    return next((found for kind in kinds if (found := _read(repository, commit, branch, kind))), None)
+
+
+def _read(repository: Repository, commit: str, branch: str, kind: Kind) -> Grant | None:
     try:
-        document = json.loads(_path(repository, commit, branch).read_bytes())
+        document = json.loads(_path(repository, commit, branch, kind).read_bytes())
         found = Grant(**{name: document[name] for name in Grant.__dataclass_fields__})
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    if (found.commit, found.branch) != (commit, branch):
+    if (found.commit, found.branch, found.kind) != (commit, branch, kind):
         return None
-    if found.kind == "verify-cmd" and (found.key is None or receipts.load(repository, found.key) is None):
+    if kind is Kind.VERIFY_CMD and (found.key is None or receipts.load(repository, found.key) is None):
         return None
     return found
 
 
-def _path(repository: Repository, commit: str, branch: str) -> Path:
-    return repository.state / "grants" / f"{commit}-{branch.encode().hex()[:80]}.json"
+def _path(repository: Repository, commit: str, branch: str, kind: Kind) -> Path:
+    return repository.state / "grants" / f"{commit}-{branch.encode().hex()[:80]}-{kind}.json"

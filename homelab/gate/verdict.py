@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
+from homelab.gate.deletions import Loss
 from homelab.gate.updates import Delete, RefUpdate
 
 
@@ -45,6 +46,9 @@ class Case:
     #: Why the verdict is what it is, for the message.
     reason: str = ""
     remote: str = "origin"
+    #: What it deletes, where that is more than the `limit` in percent of the branch's files.
+    loss: Loss | None = None
+    limit: int = 100
     #: What shows it: each a sentence of ours and the words of somebody else.
     evidence: tuple[tuple[str, str], ...] = ()
     #: Whether a green holds for these two commits whatever else changes, so that a marker may stand for it.
@@ -77,6 +81,12 @@ def _refusal(case: Case) -> Refusal | None:
             case.branch,
             f"{short} drops commits that {case.branch} has",
             f"git revert what has to go, or merge {case.remote}/{case.branch} and push that",
+        )
+    if case.loss is not None:
+        return Refusal(
+            case.branch,
+            f"{short} deletes {case.loss} of {case.branch}, and [gate] max_deleted allows {case.limit} percent",
+            "`git diff --stat --diff-filter=D` shows them; if they are meant to go, `homelab work land --allow-deletions`",
         )
     return _unproved(case, short)
 

@@ -6,6 +6,7 @@ Neither is good for more than the one commit: it is granted by its id. Whether i
 from dataclasses import dataclass
 
 from homelab.gate import grants
+from homelab.gate.grants import Kind
 from homelab.landing.publish import Target
 from homelab.policy.config import Suite, Verify
 from homelab.system import clock, identity
@@ -38,4 +39,4 @@ def besides(demand: Demand, own: Demand) -> Demand:
 
 def grant(target: Target, commit: str, kind: str, key: str | None = None) -> None:
     """The commit, and no other, may land on the target by this person's word, or by the receipt under `key`."""
-    grants.grant(target.repository, grants.Grant(commit, target.branch, kind, identity.user(), clock.now(), key))
+    grants.grant(target.repository, grants.Grant(commit, target.branch, Kind(kind), identity.user(), clock.now(), key))

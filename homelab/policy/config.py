@@ -46,6 +46,9 @@ class Gate:
         "verify",
         "choice:verify,refuse",
     )
+    max_deleted: int = _doc(
+        "Percent of the target's files that a change may delete, where there are 20 and more.", 50, "percent"
+    )
     claims: bool = _doc("Refuse pushes that touch stacks which another session holds.", False)
 
 
@@ -210,6 +213,8 @@ def _value(value: Any, spec: Any, where: str) -> Any:
         least = 1 if kind == "positive" else 0
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             _wrong(value, f"a number of at least {least}", where)
+        if kind == "percent" and value > 100:
+            _wrong(value, "a percentage, 0 to 100", where)
         return value
     if not isinstance(value, str) or "\0" in value:
         _wrong(value, "a string", where)

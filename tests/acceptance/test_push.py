@@ -272,3 +272,42 @@ def test_where_claims_are_honoured_a_held_stack_is_not_pushed_by_others(gated: W
     gated.commit({"stacks/nas/main.tf": "2"})
     assert push(gated, "origin", "HEAD:refs/heads/other") == 0
     assert gated.homelab("work", "land").returncode == 0
+
+
+def test_a_change_that_deletes_most_of_the_target_wants_a_word_of_its_own(gated: World) -> None:
+    world = gated
+    files = {f"stacks/s{n:02}/main.tf": f"{n}\n" for n in range(40)}
+    world.commit(files)
+    assert push(world, "origin", "HEAD:master") == 0
+    base = world.git("rev-parse", "HEAD")
+    world.git("rm", "-rq", "stacks")
+    lost = world.commit({"x": "1"})
+    said = refused(world, "origin", "HEAD:master")
+    assert "40 of 42 files" in said and "--allow-deletions" in said
+    assert world.homelab("verify").returncode == 0  # what is green deletes no less
+    refused(world, "origin", "HEAD:master")
+    assert push(world, "origin", "HEAD:feature") == 0  # no protected branch, and no count
+    world.git("reset", "--quiet", "--hard", base)
+    world.git("mv", "stacks", "moved")
+    world.git("commit", "--quiet", "-m", "move")
+    assert push(world, "origin", "HEAD:master") == 0
+    assert world.tip() != lost
+
+
+def test_a_server_tells_of_a_mass_deletion_and_takes_it(world: World) -> None:
+    assert world.homelab("hooks", "install", "--server", world.remote).returncode == 0
+    world.commit({f"stacks/s{n:02}/main.tf": f"{n}\n" for n in range(40)})
+    world.git("push", "--quiet", "origin", "HEAD:master")
+    world.git("rm", "-rq", "stacks")
+    lost = world.commit({"x": "1"})
+    done = world.run("git", "push", "origin", "HEAD:master", check=False)
+    assert world.tip() == lost and "40 of 42 files" in done.stderr
+
+
+def test_the_limit_of_the_target_counts_and_not_the_changes(gated: World) -> None:
+    world = gated
+    world.commit({f"f{n:02}": f"{n}\n" for n in range(40)} | {"homelab.toml": "[gate]\nmax_deleted = 10\n" + SUITE})
+    assert push(world, "origin", "HEAD:master") == 0
+    world.git("rm", "-q", *[f"f{n:02}" for n in range(10)])
+    world.commit({"homelab.toml": "[gate]\nmax_deleted = 100\n" + SUITE})
+    refused(world, "origin", "HEAD:master")
