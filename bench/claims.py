@@ -11,8 +11,8 @@ import pytest
 
 from bench.timing import Case, Table, progress
 from homelab.claims import locate
-from homelab.claims.model import EXCLUSIVE, LEASED, PROCESS, Holder, Request
-from homelab.claims.stores.ledger import Taken
+from homelab.claims.model import Binding, Holder, Mode, Request
+from homelab.claims.stores.base import Taken
 from homelab.system.identity import new_id
 from tests.support.postgres import Server, database, discard, launch
 
@@ -65,8 +65,8 @@ def _programs(root: Path, url: str, rounds: int) -> Table:
     return table.run({name: Case(argv, root, env) for name, argv in cases.items()}, rounds)
 
 
-def _request(label: str, session: str, binding: str = PROCESS) -> Request:
-    return Request(new_id(), (label,), EXCLUSIVE, binding, "bench", Holder("ada", "here", session, os.getpid()))
+def _request(label: str, session: str, binding: Binding = Binding.PROCESS) -> Request:
+    return Request(new_id(), (label,), Mode.EXCLUSIVE, binding, "bench", Holder("ada", "here", session, os.getpid()))
 
 
 def _calls(urls: dict[str, str], rounds: int) -> Table:
@@ -129,7 +129,7 @@ def _board(urls: dict[str, str], rounds: int) -> Table:
         with closing(locate.open(url)) as store:
             for number in range(1000):
                 progress(f"a thousand claims on {name}: {number}")
-                store.attempt(_request(f"node:n{number}", "many", LEASED))
+                store.attempt(_request(f"node:n{number}", "many", Binding.LEASE))
             table.times[name] = []
             for _ in range(rounds):
                 began = time.perf_counter()

@@ -14,6 +14,7 @@ from pathlib import Path
 from homelab import output
 from homelab.claims import command as bound
 from homelab.claims import identity, model, operations
+from homelab.claims.model import Binding, Mode, Request
 from homelab.errors import HomelabError, Refused, Usage
 from homelab.git import repository as git
 from homelab.system import process
@@ -99,7 +100,7 @@ def runner(stack: Stack) -> str:
 
 
 def run(verb: str, stack: Stack, args: tuple[str, ...]) -> None:
-    """The runner runs in our place. Raises `Refused` or `NotStarted`."""
+    """Replace this process by the runner. Raises `Refused` or `NotStarted`."""
     if verb == "plan":
         require_plaintext(stack, verb)
     program = runner(stack)
@@ -120,7 +121,7 @@ def _formatter(program: str) -> list[str]:
     return [found, "fmt"] if found else [program, "run", "--", "fmt"]
 
 
-def apply(stack: Stack, args: tuple[str, ...], *, wait: int | None, no_claim: str | None) -> int:
+def run_apply(stack: Stack, args: tuple[str, ...], *, wait: int | None, no_claim: str | None) -> int:
     """Return the exit code of an apply that ran under the stack's claim. Raises `Busy`, and nothing was started."""
     model.label(stack.label)
     require_plaintext(stack, "apply")
@@ -129,26 +130,17 @@ def apply(stack: Stack, args: tuple[str, ...], *, wait: int | None, no_claim: st
     command = bound.Command((program, "apply", yes, *args), stack.folder)
     bound.findable(command)
     output.say(f"applying {stack.label} out of band: CI applies what is pushed to the target; push it too, or CI undoes it")
-    request = model.Request(
-        new_id(),
-        (stack.label,),
-        model.EXCLUSIVE,
-        model.PROCESS,
-        f"tf apply {stack.name}",
-        identity.holder(),
-        nested=True,
-    )
+    purpose = f"tf apply {stack.name}"
+    request = Request(
+        new_id(), (stack.label,), Mode.EXCLUSIVE, Binding.PROCESS, purpose, identity.holder(), nested=True
+    )  # fmt: skip
     if no_claim is not None:
         _tell_history(request, no_claim)
-        return bound.run(command, None, None)
-    store = operations.store()
-    taken = operations.take(store, request, wait)
-    for claim in taken.new:
-        output.say(f"{claim.label} is claimed, fence {claim.fence}")
-    return bound.run(command, taken, store)
+        return bound.run(command, None)[1]
+    return bound.run(command, request, wait)[1]
 
 
-def _tell_history(request: model.Request, reason: str) -> None:
+def _tell_history(request: Request, reason: str) -> None:
     output.warn(f"applying without a claim: {output.line(reason)}")
     document = {
         "event": "overridden",
@@ -166,7 +158,7 @@ def _tell_history(request: model.Request, reason: str) -> None:
 
 
 def require_plaintext(stack: Stack, verb: str) -> None:
-    """The stack's secrets are readable here. Raises `Refused` in a linked worktree of a git-crypt repository."""
+    """Check that the stack's secrets are readable here. Raises `Refused` in a linked worktree of a git-crypt repository."""
     if identity.linked_worktree(stack.folder) is None:
         return
     repository = git.discover(stack.folder)

@@ -1,7 +1,8 @@
 """A command that runs under claims: they are its own, live as long as it does, and outlive this process with it.
 
 Invariant: from the first instruction of the command until its end, normal or not, the claims are held, whoever is killed;
-after a signal or a kill until its last descendant is gone. `homelab.claims.keeper` does the keeping.
+after a signal or a kill until its last descendant is gone. `homelab.claims.keeper` does the keeping, and it is there before
+the claims are: whoever is killed in between, it frees what was granted (91 random kills left claims behind otherwise).
 """
 
 import contextlib
@@ -11,14 +12,17 @@ import shutil
 import signal
 import sys
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from homelab import output
-from homelab.claims.stores.base import Store
-from homelab.claims.stores.ledger import Taken
-from homelab.errors import Failed, HomelabError
+from homelab.claims import heartbeat, locate, operations
+from homelab.claims.model import Claim, Request
+from homelab.claims.stores.base import HeartbeatStore, Store, Taken
+from homelab.errors import Busy, Failed, HomelabError, Refused
 from homelab.system import proc, process, signals
 
 # Isolated, so that nothing of the folder we stand in is imported; where our own package is, we say ourselves.
@@ -45,7 +49,7 @@ class Command:
 
 
 def findable(command: Command) -> None:
-    """The command's program exists and may be run. Raises `NotStarted` before anything is claimed."""
+    """Check that the command's program exists and may be run. Raises `NotStarted`."""
     name = command.argv[0]
     if "/" not in name:
         if shutil.which(name) is None:
@@ -58,100 +62,145 @@ def findable(command: Command) -> None:
         raise NotStarted(name, "it is not an executable file", 126)
 
 
+def run(command: Command, request: Request | None, wait: float | None = None) -> tuple[tuple[Claim, ...], int]:
+    """Run a command under what is requested; return its claims and its exit code, 128 + n for a signal.
+
+    The claims are free afterwards, or kept until the command's tree is gone. Raises `NotStarted`, `Busy`, `Refused` or
+    `Unreachable`, and then nothing was started.
+    """
+    findable(command)
+    _open_streams()
+    if request is None:
+        with _Keeper(command, None, None) as keeper:
+            return (), _Run(command, keeper, (), None).outcome()
+    with contextlib.closing(operations.store()) as store, _Keeper(command, request, store) as keeper:
+        taken = _taken(keeper, request, store, wait)
+        for claim in taken.new:
+            output.say(f"{claim.label} is claimed, fence {claim.fence}")
+        return taken.claims, _Run(command, keeper, taken.new, store).outcome()
+
+
+def _taken(keeper: "_Keeper", request: Request, store: Store, wait: float | None) -> Taken:
+    try:
+        taken = operations.take(store, replace(request, keeper=proc.identify(keeper.pid)), wait)
+    except (Busy, Refused):
+        keeper.tell("done")  # nothing was granted; after any other failure only the store knows
+        raise
+    if not taken.new:
+        store.let_go(request.id)
+    return taken
+
+
 def _signals() -> list[signal.Signals]:
     # Under nohup a hang-up stays ignored.
     return [s for s in signals.PASSED if s is not signal.SIGHUP or signal.getsignal(s) is not signal.SIG_IGN]
 
 
-def run(command: Command, taken: Taken | None, store: Store | None) -> int:
-    """Return the command's exit code, 128 + n for a signal; its claims are free, or kept until its tree is gone."""
-    _open_streams()
-    # For good: from here on a signal is the command's, and after it there is nothing left to interrupt.
-    signal.pthread_sigmask(signal.SIG_BLOCK, _signals())
-    return _Run(command, taken, store).outcome()
-
-
 def _open_streams() -> None:
-    """None of the three streams is closed, so that no pipe of ours gets its number."""
+    """Open ``/dev/null`` for closed standard streams, so that no pipe of ours gets their numbers."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(fd, True)
     os.close(fd)
 
 
-class _Run:
-    def __init__(self, command: Command, taken: Taken | None, store: Store | None) -> None:
-        self._command = command
-        self._store = store
-        new = taken.new if taken else ()
-        self._claim = new[0] if new else None
-        self._grip = taken.grip if taken else None
-        self._labels = [claim.label for claim in new]
-        self._orders = -1
+class _Keeper:
+    """The keeper's process, which waits for our word. If the block ends without one, it frees what was granted."""
+
+    def __init__(self, command: Command, request: Request | None, store: Store | None) -> None:
+        # If the keeper is killed, the command becomes our child.
+        signals.be_subreaper()
+        self._store, self._id = store, request.id if request else ""
         self._begun = False
+        lock_fd = store.grasp(self._id) if store else None
+        status, theirs = os.pipe()
+        control, self._orders = os.pipe()
+        task = {
+            "cwd": command.cwd and str(command.cwd),
+            "control": control,
+            "status": theirs,
+            "lock": lock_fd,
+            "group": os.getpgrp(),
+            "claim": self._id or None,
+            "labels": request.labels if request else (),
+            "patience": store.patience if isinstance(store, HeartbeatStore) else None,
+        }
+        argv = [sys.executable, "-I", "-c", _KEEPER, _ROOT, json.dumps(task), *command.argv]
+        pass_fds = [theirs, control, *([] if lock_fd is None else [lock_fd])]
+        # Blocked in the child from its first instruction: what ends us in the queue must not end it before it has heard.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, signals.PASSED)
+        try:
+            self._process = process.start(
+                argv, env=process.environment({}), stdin=None, stdout=command.stdout, pass_fds=pass_fds
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        self.pid = self._process.pid
+        os.close(theirs)
+        os.close(control)
+        #: What the keeper says, a line each. It ends with the keeper.
+        self.reports: IO[str] = os.fdopen(status)
+        # Not among the arguments, which everybody can read: it may hold a password.
+        self.tell(f"store {store.url if store else ''}")
+
+    def __enter__(self) -> "_Keeper":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._orders)
+        # Once the command may run, what goes wrong with us must not free its claim: the keeper has it.
+        if self._store and not self._begun:
+            self._store.let_go(self._id)
+
+    def begin(self, fence: int | None, labels: Sequence[str]) -> None:
+        """Let the command start, under these labels."""
+        self._begun = True
+        self.tell(f"go {fence or ''} {' '.join(labels)}")
+
+    def tell(self, order: str) -> bool:
+        """Send one order. Return whether the keeper is there to hear it."""
+        try:
+            os.write(self._orders, order.encode() + b"\n")
+        except OSError:
+            return False
+        return True
+
+    def collect(self) -> None:
+        """Wait until the keeper's process is gone."""
+        self._process.wait()
+
+
+class _Run:
+    def __init__(self, command: Command, keeper: _Keeper, new: tuple[Claim, ...], store: Store | None) -> None:
+        self._command = command
+        self._keeper = keeper
+        self._store = store
+        self._claim = new[0] if new else None
+        self._labels = [claim.label for claim in new]
         self._child = 0
         self._signalled = False
 
     def outcome(self) -> int:
-        try:
-            name, *words = self._through_the_keeper()
-        except BaseException:
-            # Once the command may run, what goes wrong with us must not free its claim: the keeper has it.
-            if not self._begun:
-                self._release()
-            raise
+        # For good: from here on a signal is the command's, and after it there is nothing left to interrupt.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _signals())
+        self._keeper.begin(self._claim.fence if self._claim else None, self._labels)
+        threading.Thread(target=self._pass_signals_on, daemon=True).start()
+        name, *words = self._listen() or self._without_the_keeper()
         if name == "failed":
             self._release()
             number = int(words[0])
             raise NotStarted(self._command.argv[0], os.strerror(number).lower(), 127 if number == 2 else 126)
         if words[1] == "0":
             self._release()
-            with contextlib.suppress(OSError):
-                os.write(self._orders, b"done\n")
+            self._keeper.tell("done")
         else:
             labels = ", ".join(self._labels)
             output.warn(f"{labels} stays held until all that the command has left behind is gone: `homelab claims` shows it")
         code = os.waitstatus_to_exitcode(int(words[0]))
         return code if code >= 0 else 128 - code
 
-    def _through_the_keeper(self) -> list[str]:
-        """Return the words with which the keeper, or we in its place, say how the command ended."""
-        # If the keeper is killed, the command becomes our child.
-        signals.be_subreaper()
-        status, theirs = os.pipe()
-        control, self._orders = os.pipe()
-        pass_fds = [theirs, control, *([] if self._grip is None else [self._grip])]
-        argv = [sys.executable, "-I", "-c", _KEEPER, _ROOT, json.dumps(self._task(control, theirs)), *self._command.argv]
-        started = process.start(argv, env=self._environment(), stdin=None, stdout=self._command.stdout, pass_fds=pass_fds)
-        os.close(theirs)
-        os.close(control)
-        if self._store and self._claim:
-            self._store.attach(self._claim.id, self._labels, proc.identify(started.pid))
-        # Not among the arguments, which everybody can read: it may hold a password.
-        self._begun = True
-        os.write(self._orders, f"go {self._store.url if self._store else ''}\n".encode())
-        threading.Thread(target=self._pass_signals_on, daemon=True).start()
-        with os.fdopen(status) as reports:
-            return self._listen(reports) or self._without_the_keeper(started.wait())
-
-    def _environment(self) -> dict[str, str]:
-        claim = self._claim
-        return process.environment({"HOMELAB_CLAIM_ID": claim.id, "HOMELAB_CLAIM_FENCE": str(claim.fence)} if claim else {})
-
-    def _task(self, control: int, status: int) -> dict[str, object]:
-        return {
-            "cwd": self._command.cwd and str(self._command.cwd),
-            "control": control,
-            "status": status,
-            "grip": self._grip,
-            "group": os.getpgrp(),
-            "claim": self._claim and self._claim.id,
-            "labels": self._labels,
-            "beats": bool(self._claim and self._store and self._store.patience),
-        }
-
-    def _listen(self, reports: IO[str]) -> list[str]:
+    def _listen(self) -> list[str]:
         """Return how the keeper says that the command ended; nothing when the keeper was killed."""
-        for line in reports:
+        for line in self._keeper.reports:
             words = line.split()
             if words[0] in ("ended", "failed"):
                 return words
@@ -161,14 +210,15 @@ class _Run:
                 _warn_of_loss(line)
         return []
 
-    def _without_the_keeper(self, _: int) -> list[str]:
+    def _without_the_keeper(self) -> list[str]:
         """Wait for the command ourselves; it is our child once the dead keeper has been collected."""
+        self._keeper.collect()
         if not self._child:
+            self._release()
             raise Failed("the keeper of the claim ended before it started the command", hint="run it again")
-        if self._store and self._claim and self._store.patience:
-            from homelab.claims import heartbeat
-
-            heartbeat.Heart(self._store.url, self._claim.id, self._labels, _warn_of_loss).start()
+        if self._claim and isinstance(self._store, HeartbeatStore):
+            connect, patience = partial(locate.reopen, self._store.url), self._store.patience
+            heartbeat.Heart(connect, patience, self._claim.id, self._labels, _warn_of_loss).start()
         try:
             status = os.waitpid(self._child, 0)[1]
         except ChildProcessError:
@@ -185,9 +235,7 @@ class _Run:
             with contextlib.suppress(InterruptedError):
                 number, sender = signals.next_signal(wanted)
                 self._signalled = True
-                try:
-                    os.write(self._orders, b"signal %d %d\n" % (number, sender))
-                except OSError:
+                if not self._keeper.tell(f"signal {number} {sender}"):
                     with contextlib.suppress(OSError):
                         os.kill(self._child, number)
 

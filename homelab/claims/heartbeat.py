@@ -7,9 +7,8 @@ goes on in suspend and waits for no connection.
 import threading
 from collections.abc import Callable, Iterable
 
-from homelab.claims import locate
-from homelab.claims.model import HELD, ORPHANED
-from homelab.claims.stores.base import Store
+from homelab.claims.model import State
+from homelab.claims.stores.base import HeartbeatStore
 from homelab.errors import HomelabError
 from homelab.system import clock
 
@@ -19,45 +18,56 @@ _MARGIN = 3.0
 
 
 class Heart(threading.Thread):
-    """Beats until it is stopped or everything is lost; `tell` hears of it once."""
+    """Beats until it is stopped or everything is lost, and says so once through `tell`.
 
-    def __init__(self, url: str, id: str, labels: Iterable[str], tell: Callable[[str], None]) -> None:
+    `connect` opens the store again, since a connection serves one thread; `patience` is the store's.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], HeartbeatStore],
+        patience: float,
+        id: str,
+        labels: Iterable[str],
+        tell: Callable[[str], None],
+    ) -> None:
         super().__init__(daemon=True)
-        self._url = url
+        self._connect = connect
+        self._patience = patience
         self._id = id
         self._labels = set(labels)
         self._tell = tell
-        self._state = HELD
+        self._state = State.HELD
         self._pids: Callable[[], list[int]] = list
         self._wake = threading.Event()
         self._stopped = False
         self._last = clock.since_boot()
 
     def orphan(self, pids: Callable[[], list[int]]) -> None:
-        """The board says from now on that homelab itself is gone, and which processes are left."""
+        """Report the claim as orphaned from now on, with the surviving processes."""
         self._pids = pids
-        self._state = ORPHANED
+        self._state = State.ORPHANED
         self._wake.set()
 
     def stop(self) -> None:
-        """There is no further beat but one that is under way."""
+        """Send no further beat. One may be under way."""
         self._stopped = True
         self._wake.set()
 
     def run(self) -> None:
-        """Beat in time, faster while the store does not answer; a watch beside it sees that it stays silent."""
+        """Beat in time, faster while the store does not answer. A watch beside it sees that it stays silent."""
         threading.Thread(target=self._watch, daemon=True).start()
-        store: Store | None = None
+        store: HeartbeatStore | None = None
         while self._labels and not self._stopped:
             sent = clock.since_boot()
             try:
-                store = store or locate.open(self._url)
+                store = store or self._connect()
                 mine = set(store.beat(self._id, self._state, self._pids()))
                 self._last = sent
                 if gone := self._labels - mine:
                     self._labels &= mine
                     self._tell(f"gone {' '.join(sorted(gone))}")
-                pause = (store.patience or 30) / _BEATS
+                pause = self._patience / _BEATS
             except HomelabError:
                 pause = 1.0
             self._wake.wait(pause)
@@ -67,11 +77,9 @@ class Heart(threading.Thread):
 
     def _watch(self) -> None:
         """Say once that the claim has to be taken for lost: no connection can hold this up."""
-        from homelab.claims.stores import postgres
-
         pause = threading.Event()
         while self._labels and not self._stopped:
-            left = self._last + postgres.PATIENCE - _MARGIN - clock.since_boot()
+            left = self._last + self._patience - _MARGIN - clock.since_boot()
             if left <= 0:
                 self._tell(f"silent {' '.join(sorted(self._labels))}")
                 return

@@ -4,9 +4,10 @@ It is a subreaper, so every descendant becomes its child when its own parent end
 lock, whatever homelab itself suffers; it passes signals on. It ends nothing: it waits. What a claim is, stands in
 `homelab.claims`, which is imported only when there is something to say to a store.
 
-It is started by `homelab.claims.command` with a JSON argument, the command's own, and its environment, and they talk in lines:
-    from homelab   ``go URL`` start the command, whose claim is in this store; ``signal N PID`` pass it on;
-                   ``done`` the claim is released, leave
+It is started by `homelab.claims.command`, before the claim is taken, with a JSON argument, the command's own, and its
+environment, and they talk in lines:
+    from homelab   ``store URL`` where the claim will be; ``go FENCE LABEL…`` it is granted, start the command;
+                   ``signal N PID`` pass it on; ``done`` the claim is released or was never granted, leave
     to homelab     ``started PID``; ``failed ERRNO``; ``ended STATUS KEPT`` (KEPT is 1 when we keep the claim further);
                    ``gone LABEL…`` they were given to others; ``silent LABEL…`` the store does not answer, they may be
 """
@@ -41,6 +42,7 @@ class Keeper:
         self.ended = False
         self.signalled = False
         self.homelab = True
+        self.labels: list[str] = []
         self.heart: Any = None
         #: What the group was sent, by signal and sender: when.
         self.heard: dict[tuple[int, int], float] = {}
@@ -48,16 +50,16 @@ class Keeper:
         self.pending: list[tuple[float, int, int]] = []
 
     def run(self) -> None:
-        """The command has run, and homelab has released the claim or nobody of the tree is left."""
+        """Run the command. Return when homelab has released the claim, or nobody of the command's tree is left."""
         signal.pthread_sigmask(signal.SIG_BLOCK, signals.PASSED)
         for fd in (self.control, self.task["status"]):
             os.set_inheritable(fd, False)
         self.subreaper = signals.be_subreaper()
-        word, _, self.store = _line(self.control).partition(" ")
-        if word != "go":
+        self.store = _line(self.control).partition(" ")[2]
+        if not self._granted():
             return
-        grip = self.task["grip"]
-        self.sentinel = signals.Sentinel([self.control, self.task["status"], *([] if grip is None else [grip])])
+        lock = self.task["lock"]
+        self.sentinel = signals.Sentinel([self.control, self.task["status"], *([] if lock is None else [lock])])
         self.wake, wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake)
@@ -67,10 +69,21 @@ class Keeper:
         if not self._start():
             return
         signals.mute()
-        if self.task["beats"]:
+        if self.task["patience"] and self.labels:
             threading.Thread(target=self._beat, daemon=True).start()
         if self._attend():
             self._outlast()
+
+    def _granted(self) -> bool:
+        """Wait for homelab's word; return whether there is a command to run. Without a word, free what was granted."""
+        word, _, rest = _line(self.control).partition(" ")
+        fence, *self.labels = rest.split(" ") if rest.strip() else [""]
+        if word == "" and self.task["claim"]:
+            self.labels = self.task["labels"]
+            self._release()
+        if fence:
+            os.environ.update(HOMELAB_CLAIM_ID=self.task["claim"], HOMELAB_CLAIM_FENCE=fence)
+        return word == "go"
 
     def _tell(self, line: str) -> None:
         with contextlib.suppress(OSError):  # homelab is gone, which the control pipe says too
@@ -106,9 +119,12 @@ class Keeper:
             os._exit(127)
 
     def _beat(self) -> None:
-        from homelab.claims import heartbeat
+        from functools import partial
 
-        self.heart = heartbeat.Heart(self.store, self.task["claim"], self.task["labels"], self._tell)
+        from homelab.claims import heartbeat, locate
+
+        connect = partial(locate.reopen, self.store)
+        self.heart = heartbeat.Heart(connect, self.task["patience"], self.task["claim"], self.labels, self._tell)
         if not self.homelab:
             self.heart.orphan(self._survivors)
         self.heart.run()
@@ -134,7 +150,7 @@ class Keeper:
         return True
 
     def _reap(self) -> None:
-        """The dead are collected, and homelab knows when its command is among them."""
+        """Collect the dead, and tell homelab when its command is among them."""
         status = None
         with contextlib.suppress(ChildProcessError):
             while True:
@@ -178,7 +194,7 @@ class Keeper:
         return max(0.0, min(due for due, _, _ in self.pending) - time.monotonic()) if self.pending else None
 
     def _pass_on(self) -> None:
-        """The command gets what homelab was sent, once, but for what has reached it with its whole group."""
+        """Send the command what homelab was sent, once, but for what has reached it with its whole group."""
         for entry in list(self.pending):
             due, number, sender = entry
             reached = self._reached(number, sender)
@@ -197,7 +213,7 @@ class Keeper:
             return True
 
     def _outlast(self) -> None:
-        """Nobody of the tree is left; the claim is released."""
+        """Wait until nobody of the tree is left, and release the claim."""
         if self.heart:
             self.heart.orphan(self._survivors)
         self.sentinel.end()
@@ -212,7 +228,7 @@ class Keeper:
                     time.sleep(0.5)
         if self.heart:
             self.heart.stop()
-        if self.task["claim"]:
+        if self.labels:
             self._release()
 
     def _release(self) -> None:
@@ -220,7 +236,7 @@ class Keeper:
         from homelab.claims import locate
 
         with contextlib.suppress(Exception):
-            locate.open(self.store).end(self.task["claim"], self.task["labels"])
+            locate.open(self.store).end(self.task["claim"], self.labels)
 
 
 def _line(fd: int) -> str:
@@ -232,5 +248,5 @@ def _line(fd: int) -> str:
 
 
 def main() -> None:
-    """The program that `homelab.claims.command` starts."""
+    """Run as the program that `homelab.claims.command` starts."""
     Keeper(json.loads(sys.argv[1]), sys.argv[2:]).run()

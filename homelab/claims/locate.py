@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from homelab.claims.stores import folder as place
-from homelab.claims.stores.base import Store
+from homelab.claims.stores.base import HeartbeatStore, Store
 from homelab.errors import HomelabError, Usage
 
 _FORMS = "write it as file:///PATH or postgresql://HOST/DATABASE"
@@ -47,6 +47,13 @@ def open(url: str | None) -> Store:
     return _files(_folder(url))
 
 
+def reopen(url: str) -> HeartbeatStore:
+    """Return a further connection to a store that lives by heartbeats. Raises as `open` does."""
+    store = open(url)
+    assert isinstance(store, HeartbeatStore)
+    return store
+
+
 def _is_postgres(url: str) -> bool:
     return url.partition(":")[0] in ("postgresql", "postgres")
 
@@ -71,11 +78,11 @@ def _files(folder: Path) -> Store:
 
 
 def prepare(url: str | None, grant: str | None) -> str:
-    """The store can be used, by `grant` too; return its name for people. Raises what `open` raises."""
+    """Make the store fit to be used, by the role `grant` too, and return its name. Raises as `open` does."""
     if url and _is_postgres(url):
         from homelab.claims.stores import postgres
 
-        return postgres.prepare(url, grant)
+        return postgres.create_schema(url, grant)
     if grant is not None:
         raise Usage("a folder has no roles to grant", hint="share the folder: `chgrp GROUP` and `chmod 2770` it")
     return open(url).url
@@ -87,6 +94,6 @@ def problem(url: str | None) -> str | None:
         if url is not None and _is_postgres(url):
             open(url).close()
             return None
-        return place.problem(place.default() if url is None else _folder(url))
+        return place.unfit(place.default() if url is None else _folder(url))
     except HomelabError as error:
         return error.message

@@ -1,12 +1,13 @@
 """A claim as a value, and the decision who may have one. Nothing here reads a clock, a file or a process.
 
 Invariant: an exclusive claim has its label to itself. The only company it may have is the lease of its own session, under
-which a command of that session runs.
+which a command of that session runs, and advisory claims, which exclude nobody.
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 from homelab.errors import Usage
@@ -18,25 +19,54 @@ _NAME = re.compile(r"[A-Za-z0-9._/@-]{1,200}")
 #: A lease without `--for`, in seconds.
 LEASE = 900
 
-EXCLUSIVE, SHARED = MODES = ("exclusive", "shared")
-LEASED, PROCESS = "lease", "process"
-HELD, ORPHANED = "held", "orphaned"
+#: What is wrong with a record that only a newer homelab understands.
+NEWER = "it was made by a newer homelab"
+
+
+class Mode(StrEnum):
+    """Whom a claim keeps out."""
+
+    EXCLUSIVE = "exclusive"
+    SHARED = "shared"
+
+
+class Binding(StrEnum):
+    """What ends a claim: time, or the end of the process that it was taken for."""
+
+    LEASE = "lease"
+    PROCESS = "process"
+
+
+class State(StrEnum):
+    """Whether the homelab that took a claim still lives."""
+
+    HELD = "held"
+    ORPHANED = "orphaned"
 
 
 def label(text: str) -> str:
     """Return `text`, which is a label. Raises `Usage`."""
     kind, colon, name = text.partition(":")
     if not colon or kind not in KINDS:
-        import difflib
-
-        near = difflib.get_close_matches(kind, KINDS, 1)
-        hint = f"did you mean `{near[0]}:{name or 'NAME'}`?" if near else f"kinds are {', '.join(KINDS)}"
-        raise Usage(f"{text!r} is not a label: it is written KIND:NAME", hint=hint)
+        raise _no_label(text, kind, colon, name)
     # One resource, one spelling: `a//b`, `a/./b` and `a/` would be labels of their own beside `a/b` and `a`.
     if not _NAME.fullmatch(name) or ".." in name or {"", "."} & set(name.split("/")):
         hint = "a name is 1 to 200 of A-Z a-z 0-9 . _ / @ -, without `..`, empty or `.` parts, or a `/` at its end"
-        raise Usage(f"{text!r} is not a label", hint=hint)
+        raise Usage(f"{text!r} is not a label: its name is wrong", hint=hint)
     return text
+
+
+def _no_label(text: str, kind: str, colon: str, name: str) -> Usage:
+    import difflib
+
+    kinds = f"the kinds are {', '.join(KINDS)}"
+    if not colon:
+        return Usage(
+            f"{text!r} is not a label: it is written KIND:NAME", hint=f"for instance `stack:{text or 'NAME'}`; {kinds}"
+        )
+    near = difflib.get_close_matches(kind, KINDS, 1)
+    hint = f"did you mean `{near[0]}:{name or 'NAME'}`? {kinds}" if near else kinds
+    return Usage(f"{text!r} is not a label: there is no kind {kind!r}", hint=hint)
 
 
 def around(label: str) -> tuple[str, ...]:
@@ -59,7 +89,7 @@ class Holder:
         return (self.user, self.session) == (other.user, other.session)
 
     def document(self) -> dict[str, Any]:
-        """Return the holder as listings write it."""
+        """Return the holder as listings and records write it."""
         return {"user": self.user, "host": self.host, "session": self.session, "pid": self.pid}
 
 
@@ -70,7 +100,7 @@ class Ticket:
     id: str
     number: int
     label: str
-    mode: str
+    mode: Mode
     holder: Holder
     purpose: str
     since: str
@@ -86,8 +116,8 @@ class Claim:
 
     id: str
     label: str
-    mode: str
-    binding: str
+    mode: Mode
+    binding: Binding
     purpose: str
     holder: Holder
     fence: int
@@ -96,11 +126,11 @@ class Claim:
     expires_at: str | None
     #: What a lease is renewed by, in seconds.
     duration: int | None = None
-    #: A lease that `--for` fixed is not renewed by the way.
+    #: A lease with an end that `--for` set; only `claims renew` moves it.
     fixed: bool = False
     #: How many seconds a lease has left.
     left: float | None = field(default=None, compare=False)
-    state: str = HELD
+    state: State = State.HELD
     #: The process below which the claim's command and all its descendants live.
     keeper: Process | None = None
     #: The claims under which the command itself was started.
@@ -125,6 +155,10 @@ class Claim:
             "waiting": [ticket.document() for ticket in self.waiting],
         }
 
+    def is_lease_of(self, holder: Holder) -> bool:
+        """Tell whether this is a lease that the session holds."""
+        return self.binding is Binding.LEASE and self.damaged is None and self.holder.is_same(holder)
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -132,13 +166,15 @@ class Request:
 
     id: str
     labels: tuple[str, ...]
-    mode: str
-    binding: str
+    mode: Mode
+    binding: Binding
     purpose: str
     holder: Holder
     #: What `--for` says.
     duration: int | None = None
     inside: frozenset[str] = frozenset()
+    #: The process below which the command that asks will run.
+    keeper: Process | None = None
     #: Claims of what is around and below the labels are in the way too.
     nested: bool = False
 
@@ -181,10 +217,10 @@ Decision = Grant | Renew | Covered | Blocked
 def decide(request: Request, standing: Sequence[Claim], ahead: Sequence[Ticket]) -> Decision:
     """Return whether the request may have a label that `standing` claims hold and `ahead` wait for."""
     for claim in standing:
-        if claim.binding == PROCESS and claim.id in request.inside:
+        if claim.binding is Binding.PROCESS and claim.id in request.inside:
             return Covered(claim)
-    own = next((claim for claim in standing if _is_own_lease(claim, request)), None)
-    renews = own is not None and request.binding == LEASED
+    own = next((claim for claim in standing if claim.is_lease_of(request.holder)), None)
+    renews = own is not None and request.binding is Binding.LEASE
     blocking = tuple(
         claim
         for claim in standing
@@ -212,16 +248,12 @@ def nearby(request: Request, standing: Iterable[Claim]) -> list[Claim]:
         for claim in standing
         if (claim.label in outer or claim.label.startswith(inner))
         and claim.id not in request.inside
-        and not _is_own_lease(claim, request)
+        and not claim.is_lease_of(request.holder)
     ]
 
 
-def _is_own_lease(claim: Claim, request: Request) -> bool:
-    return claim.binding == LEASED and claim.damaged is None and claim.holder.is_same(request.holder)
-
-
-def _may_share(one: str, other: str) -> bool:
-    return one == SHARED and other == SHARED
+def _may_share(one: Mode, other: Mode) -> bool:
+    return one is Mode.SHARED and other is Mode.SHARED
 
 
 def with_queue(claims: Iterable[Claim], tickets: Iterable[Ticket]) -> list[Claim]:

@@ -1,22 +1,22 @@
-"""Taking and releasing claims on someone's behalf: the store is found, who is in the way is told, nothing is half done."""
+"""Taking and giving back claims on someone's behalf: find the store, say who is in the way, leave nothing half done."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from homelab import output
-from homelab.claims import identity, locate, renewal, words
-from homelab.claims.model import EXCLUSIVE, LEASED, PROCESS, Blocked, Claim, Holder, Request
-from homelab.claims.stores.base import Store
-from homelab.claims.stores.ledger import Taken
+from homelab.claims import identity, locate, render, renewal
+from homelab.claims.model import Binding, Blocked, Claim, Holder, Mode, Request
+from homelab.claims.stores.base import HeartbeatStore, Store, Taken
 from homelab.errors import Busy, Refused
 from homelab.system.identity import new_id
 
 
 def store() -> Store:
-    """Return the store that claims are kept in here; the session's leases in it have been renewed."""
+    """Return the store that claims are kept in here, after renewing the session's leases in it."""
     found = locate.open(locate.url())
-    renewal.within(found)
+    renewal.renew_in(found)
     return found
 
 
@@ -24,11 +24,11 @@ def take(store: Store, request: Request, wait: float | None) -> Taken:
     """Return what the request got. Raises `Busy` with who is in the way, after `wait` seconds in the queue."""
     request = replace(request, inside=store.inside(identity.claim_id()))
     found = store.attempt(request) if wait is None else store.wait(request, wait)
-    if isinstance(found, Taken):
-        if request.binding == LEASED:
-            renewal.note(store.url, [claim for claim in found.claims if not claim.fixed])
-        return found
-    raise _in_the_way(found, waited=wait is not None)
+    if isinstance(found, Blocked):
+        raise _in_the_way(found, waited=wait is not None)
+    if request.binding is Binding.LEASE:
+        renewal.note(store.url, [claim for claim in found.claims if not claim.fixed])
+    return found
 
 
 def _in_the_way(found: Blocked, *, waited: bool) -> Refused | Busy:
@@ -38,28 +38,28 @@ def _in_the_way(found: Blocked, *, waited: bool) -> Refused | Busy:
     }
     damaged = [claim for claim in found.claims if claim.damaged is not None]
     if damaged:
-        return Refused(words.damage(damaged[0]), hint=words.steal_hint(damaged[0]), fields=fields)
+        return Refused(render.damage(damaged[0]), hint=render.steal_hint(damaged[0]), fields=fields)
     hint = (
         "`homelab claims` shows the queue"
         if waited
         else "add `--wait 15m` to queue for it, `homelab claims` shows who holds what"
     )
-    return Busy(words.blocked(found), hint=hint, next="homelab claims", fields=fields)
+    return Busy(render.blocked(found), hint=hint, next="homelab claims", fields=fields)
 
 
 @contextlib.contextmanager
 def holding(labels: Sequence[str], purpose: str, wait: float | None) -> Iterator[Taken]:
-    """The labels are ours while the block runs, and no longer than this process lives. Raises `Busy`, `Unreachable`."""
-    request = Request(new_id(), tuple(labels), EXCLUSIVE, PROCESS, purpose, identity.holder())
+    """Hold the labels for the block, and no longer than this process lives. Raises `Busy`, `Unreachable`."""
+    request = Request(new_id(), tuple(labels), Mode.EXCLUSIVE, Binding.PROCESS, purpose, identity.holder())
     with contextlib.closing(store()) as place:
         taken = take(place, request, wait)
         beating = None
-        if taken.new and place.patience:
+        if taken.new and isinstance(place, HeartbeatStore):
             from homelab.claims import heartbeat
 
-            beating = heartbeat.Heart(
-                place.url, request.id, labels, lambda _: output.warn(f"the claim on {', '.join(labels)} is lost")
-            )
+            lost = f"the claim on {', '.join(labels)} is lost"
+            connect = partial(locate.reopen, place.url)
+            beating = heartbeat.Heart(connect, place.patience, request.id, labels, lambda _: output.warn(lost))
             beating.start()
         try:
             yield taken
@@ -70,21 +70,26 @@ def holding(labels: Sequence[str], purpose: str, wait: float | None) -> Iterator
                 place.end(request.id, [claim.label for claim in taken.new])
 
 
-def release(store: Store, labels: Sequence[str], holder: Holder, *, all: bool) -> list[Claim]:
-    """The session's leases on the labels, or all of them, are released; return them. Raises `Refused`."""
-    if all:
-        own = [claim for claim in store.board() if claim.binding == LEASED and claim.holder.is_same(holder)]
-        labels = sorted({claim.label for claim in own})
-    return store.release(sorted(labels), holder) if labels else []
+def give_back(store: Store, labels: Sequence[str], holder: Holder) -> list[Claim]:
+    """Free the session's leases on the labels, and return them. Raises `Refused`, and then none is freed."""
+    found = store.drop_leases(sorted(labels), holder) if labels else []
+    if isinstance(found, Blocked):
+        raise _not_releasable(found.claims[0], holder)
+    return found
 
 
-def renew(store: Store, labels: Sequence[str], holder: Holder) -> list[Claim]:
-    """The session's leases on the labels, or all of them, last for their duration from now; return them.
+def leased(store: Store, holder: Holder) -> list[str]:
+    """Return the labels that the session holds leases on."""
+    return sorted({claim.label for claim in store.board() if claim.is_lease_of(holder)})
+
+
+def prolong(store: Store, labels: Sequence[str], holder: Holder) -> list[Claim]:
+    """Let the session's leases on the labels, or all of them, last for their duration from now. Return them.
 
     Raises `Busy` when a named one is someone else's by now, `Refused` when it has ended.
     """
     board = store.board()
-    own = sorted({claim.label for claim in board if claim.binding == LEASED and claim.holder.is_same(holder)})
+    own = sorted({claim.label for claim in board if claim.is_lease_of(holder)})
     for label in labels:
         if label not in own:
             standing = [claim for claim in board if claim.label == label]
@@ -92,11 +97,29 @@ def renew(store: Store, labels: Sequence[str], holder: Holder) -> list[Claim]:
                 raise _in_the_way(Blocked(tuple(standing)), waited=False)
             raise Refused(f"this session holds no lease on {label}", hint=f"`homelab claim {label} --purpose TEXT` takes one")
     wanted = list(labels) or own
-    return store.renew(wanted, holder, all=True) if wanted else []
+    return store.extend_leases(wanted, holder, fixed=True) if wanted else []
 
 
-def steal(store: Store, request: Request, reason: str, *, force: bool) -> tuple[Claim, list[Claim]]:
-    """The label is the request's; return its claim and those that were taken. Raises `Refused`."""
-    claim, gone = store.steal(request, reason, force=force)
-    renewal.note(store.url, [claim])
-    return claim, gone
+def seize(store: Store, request: Request, reason: str, *, force: bool) -> tuple[Claim, list[Claim]]:
+    """Take the request's label from whoever holds it. Return its claim and those that were taken. Raises `Refused`."""
+    found = store.grant_instead(request, reason, force=force)
+    if isinstance(found, Blocked):
+        raise _not_takeable(found.claims[0])
+    renewal.note(store.url, [found[0]])
+    return found
+
+
+def _not_releasable(claim: Claim, holder: Holder) -> Refused:
+    if claim.damaged is not None:
+        return Refused(render.damage(claim), hint=render.steal_hint(claim))
+    if claim.holder.is_same(holder):
+        hint = "it is free when the command ends; `homelab claims` shows who keeps it"
+        return Refused(f"{claim.label} is held by a command that still runs{render.pids(claim)}", hint=hint)
+    return Refused(f"{render.held(claim)}: it is not yours to release", hint=render.steal_hint(claim))
+
+
+def _not_takeable(claim: Claim) -> Refused:
+    if claim.damaged is not None:
+        return Refused(render.damage(claim), hint="install the newer homelab and run it again")
+    hint = f"wait for it, or take it all the same with `homelab claims steal {claim.label} --reason TEXT --force`"
+    return Refused(f"{render.held(claim)}, and its command still runs{render.pids(claim)}", hint=hint)

@@ -1,14 +1,74 @@
-"""The board: all claims as a table for people, live on a terminal, and what became of claims."""
+"""Claims in words for people: the board as a table, who is in the way, what became of claims.
+
+Nothing here asks a store. Whatever came from a record passes through `output.line`, so no control character is printed.
+"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
 from homelab import output
-from homelab.claims import words
-from homelab.claims.model import ORPHANED, Claim
-from homelab.claims.stores.base import Store
+from homelab.claims.model import Binding, Blocked, Claim, Mode, State, Ticket
+from homelab.system import identity, proc
+
+
+def person(claim: Claim | Ticket) -> str:
+    """Return who it is: ``ada on vm (session agent-1)``."""
+    holder = claim.holder
+    own = holder.session == f"{holder.user}@{holder.host}"
+    return output.line(f"{holder.user} on {holder.host}" + ("" if own else f" (session {holder.session})"))
+
+
+def until(claim: Claim) -> str:
+    """Return when the claim ends."""
+    if claim.damaged is not None:
+        return "until somebody looks at it"
+    if claim.binding is Binding.PROCESS:
+        gone = f", whose homelab is gone{pids(claim)}" if claim.state is State.ORPHANED else ""
+        return f"until its command ends{gone}"
+    return f"for another {output.duration(claim.left or 0)}"
+
+
+def held(claim: Claim) -> str:
+    """Return one sentence: who holds what, since when, until when, why."""
+    if claim.damaged is not None:
+        return damage(claim)
+    mode = " shared" if claim.mode is Mode.SHARED else ""
+    since = output.ago(claim.claimed_at)
+    purpose = output.line(claim.purpose)
+    return f"{claim.label} is held{mode} by {person(claim)}, claimed {since}, {until(claim)}: {purpose}"
+
+
+def pids(claim: Claim) -> str:
+    """Return the surviving processes with their commands, where this machine shows them."""
+    here = claim.holder.host == identity.host()
+    shown = [f"{pid} {output.line(proc.command(pid))[:60] if here else ''}".strip() for pid in claim.pids[:5]]
+    more = f", and {len(claim.pids) - 5} more" if len(claim.pids) > 5 else ""
+    return f" (pid {', '.join(shown)}{more})" if shown else ""
+
+
+def damage(claim: Claim) -> str:
+    """Return what is wrong with a damaged record."""
+    return f"the record of {output.line(claim.label)} cannot be trusted: {claim.damaged}"
+
+
+def steal_hint(claim: Claim) -> str:
+    """Return the hint that names the command to take a claim."""
+    return f"`homelab claims steal {output.line(claim.label)} --reason TEXT` takes it, and says so in the history"
+
+
+def blocked(found: Blocked) -> str:
+    """Return what is in the way, a sentence each."""
+    lines = [held(claim) for claim in found.claims]
+    lines += [f"{output.line(ticket.label)} is waited for by {waiter(ticket)}" for ticket in found.tickets]
+    return "\n".join(dict.fromkeys(lines))
+
+
+def waiter(ticket: Ticket) -> str:
+    """Return who waits, since when and why."""
+    pid = f", pid {ticket.holder.pid}" if ticket.holder.pid else ""
+    return f"{person(ticket)}{pid}, who came {output.ago(ticket.since)}: {output.line(ticket.purpose)}"
 
 
 def table(claims: Sequence[Claim]) -> str:
@@ -18,9 +78,9 @@ def table(claims: Sequence[Claim]) -> str:
     rows: list[tuple[str, ...]] = [("LABEL", "HOLDER", "CLAIMED", "UNTIL", "PURPOSE")]
     notes: list[list[str]] = [[]]
     for claim in claims:
-        label = claim.label + (" (shared)" if claim.mode == "shared" else "")
-        rows.append((label, words.person(claim), output.ago(claim.claimed_at), _until(claim), output.line(claim.purpose)))
-        notes.append([f"  {n}. {words.waiter(ticket)}" for n, ticket in enumerate(claim.waiting, 1)])
+        label = output.line(claim.label) + (" (shared)" if claim.mode is Mode.SHARED else "")
+        rows.append((label, person(claim), output.ago(claim.claimed_at), _ends(claim), output.line(claim.purpose)))
+        notes.append([f"  {n}. {waiter(ticket)}" for n, ticket in enumerate(claim.waiting, 1)])
     lines = _columns(rows)
     return "\n".join(line for row, below in zip(lines, notes, strict=True) for line in (row, *below))
 
@@ -30,49 +90,42 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows]
 
 
-def _until(claim: Claim) -> str:
-    if claim.state == ORPHANED:
-        return f"orphaned{words.pids(claim)}"
-    if claim.binding == "process":
-        return "command ends"
-    return "?" if claim.damaged is not None else f"{output.duration(claim.left or 0)} left"
-
-
-def events(found: Sequence[dict[str, Any]]) -> str:
-    """Return events as lines, newest last."""
-    if not found:
-        return "nothing has happened yet"
-    rows: list[tuple[str, ...]] = [("WHEN", "WHAT", "LABEL", "FENCE", "HOLDER", "PURPOSE")]
-    for event in found:
-        holder = event.get("holder") or {}
-        who = f"{holder.get('user', '?')} ({holder.get('session', '?')})"
-        by = f" (by {event['by'].get('user')}: {event.get('reason')})" if event.get("by") else ""
-        cells = (event.get("event", "?"), event.get("label", "?"), event.get("fence", "?"), who)
-        what = f"{event.get('purpose', '')}{by}"
-        rows.append((_when(event), *(output.line(str(cell)) for cell in (*cells, what))))
-    return "\n".join(_columns(rows))
-
-
-def _when(event: dict[str, Any]) -> str:
-    try:
-        return output.ago(event["at"])
-    except (KeyError, TypeError, ValueError):
+def _ends(claim: Claim) -> str:
+    if claim.damaged is not None:
         return "?"
+    if claim.state is State.ORPHANED:
+        return f"orphaned{pids(claim)}"
+    return "command ends" if claim.binding is Binding.PROCESS else f"{output.duration(claim.left or 0)} left"
 
 
-def since(found: Sequence[dict[str, Any]], seconds: int | None) -> list[dict[str, Any]]:
+def history(events: Iterable[dict[str, Any]]) -> str:
+    """Return events as lines, newest last."""
+    rows: list[tuple[str, ...]] = [("WHEN", "WHAT", "LABEL", "FENCE", "HOLDER", "PURPOSE")]
+    for event in events:
+        holder, by = _mapping(event.get("holder")), _mapping(event.get("by"))
+        who = f"{holder.get('user', '?')} ({holder.get('session', '?')})"
+        why = f" (by {by.get('user', '?')}: {event.get('reason')})" if by else ""
+        cells = (event.get("event", "?"), event.get("label", "?"), event.get("fence", "?"), who)
+        what = f"{event.get('purpose', '')}{why}"
+        moment = _moment(event)
+        when = "?" if moment is None else output.ago(event["at"])
+        rows.append((when, *(output.line(str(cell)) for cell in (*cells, what))))
+    return "\n".join(_columns(rows)) if len(rows) > 1 else "nothing has happened yet"
+
+
+def _mapping(found: Any) -> dict[str, Any]:
+    return found if isinstance(found, dict) else {}
+
+
+def _moment(event: dict[str, Any]) -> float | None:
+    """Return when an event happened; None where its record does not say."""
+    try:
+        return datetime.fromisoformat(event["at"]).timestamp()
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def since(events: Iterable[dict[str, Any]], seconds: int | None) -> list[dict[str, Any]]:
     """Return the events of the last `seconds`, all where that is None."""
-    if seconds is None:
-        return list(found)
-    first = time.time() - seconds
-    return [event for event in found if datetime.fromisoformat(event["at"]).timestamp() >= first]
-
-
-def watch(store: Store, *, as_json: bool) -> None:
-    """Show the board whenever it changes, until a signal ends it."""
-
-    def look() -> tuple[object, str]:
-        claims = store.board()
-        return [claim.document() for claim in claims], table(claims)
-
-    output.watch(look, as_json=as_json)
+    first = None if seconds is None else time.time() - seconds
+    return [event for event in events if first is None or ((at := _moment(event)) is not None and at >= first)]

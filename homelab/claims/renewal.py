@@ -1,34 +1,37 @@
-"""Leases that last as long as their session works: every homelab command of the session renews them by the way.
+"""Leases that last as long as their session works: every homelab command of the session renews them.
 
 A note in this machine's state says which leases those are, so that a command without any reads one empty folder and asks
-no store. A note may be lost or stale: then a lease ends in its time, or the note goes.
+no store. A note may be lost or out of date: then a lease ends in its time, or the note goes.
 """
 
 import contextlib
 import json
 import os
-import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from homelab.claims.stores import folder
-from homelab.errors import HomelabError, Unreachable
+from homelab.errors import HomelabError
 
 if TYPE_CHECKING:
+    from homelab.claims.model import Claim
     from homelab.claims.stores.base import Store
 
 # After a store did not answer, it is left alone for so long, in seconds: no command has to wait for it again.
 _RETRY = 60
+
+# These open the store anyway and renew in there: one that does not answer is to be waited for once.
+_OPEN_IT = (["claim"], ["claims"], ["release"], ["tf", "apply"])
 
 
 def _folder() -> Path:
     return folder.default().parent / "leases"
 
 
-def note(url: str, claims: Iterable[Any]) -> None:
-    """The session's next commands renew these leases."""
+def note(url: str, claims: Iterable["Claim"]) -> None:
+    """Write down which leases the session's next commands have to renew."""
     from homelab.system import files
 
     for claim in claims:
@@ -36,72 +39,71 @@ def note(url: str, claims: Iterable[Any]) -> None:
             "url": url, "label": claim.label, "id": claim.id, "user": claim.holder.user, "session": claim.holder.session,
         }  # fmt: skip
         name = f"{claim.id}={claim.label.replace('/', '+')}"
-        with contextlib.suppress(OSError, Unreachable):
+        with contextlib.suppress(OSError, HomelabError):
             files.replace(_folder() / name, json.dumps(document).encode())
 
 
-def by_the_way() -> None:
-    """The leases of this session that nothing fixed last for their duration from now; no failure is told.
-
-    Commands that open the store anyway renew in there: one that does not answer is to be waited for once.
-    """
-    words = [word for word in sys.argv[1:4] if not word.startswith("-")]
-    if words[:2] == ["tf", "apply"] or words[:1] in (["claim"], ["claims"], ["release"]):
+def renew_own_leases(argv: Sequence[str]) -> None:
+    """Renew this session's leases that have no fixed end, unless the command line does that itself. Never fails."""
+    words = [word for word in argv[:3] if not word.startswith("-")]
+    if any(words[: len(verb)] == verb for verb in _OPEN_IT):
         return
     try:
         entries = [Path(entry.path) for entry in os.scandir(_folder())]
-    except (OSError, Unreachable):  # there is no note, or this user has no home for one
+    except (OSError, HomelabError):  # there is no note, or this user has no home for one
         return
     if not entries:
         return
     from homelab.claims import locate
 
     with contextlib.suppress(OSError):
-        for url, mine in _ours(entries).items():
+        for url, notes in _own(entries).items():
             try:
-                _renew(locate.open(url), mine)
+                _renew(locate.open(url), notes)
             except HomelabError:
-                _leave_alone(mine)
+                _leave_alone(notes)
 
 
-def within(store: "Store") -> None:
-    """The same for the leases that are kept in this store."""
+def renew_in(store: "Store") -> None:
+    """Renew this session's leases in one store. Never fails."""
     with contextlib.suppress(OSError, HomelabError):
-        mine = _ours([Path(entry.path) for entry in os.scandir(_folder())]).get(store.url)
-        if mine:
-            _renew(store, mine)
+        notes = _own([Path(entry.path) for entry in os.scandir(_folder())]).get(store.url)
+        if notes:
+            _renew(store, notes)
 
 
-def _ours(paths: list[Path]) -> dict[str, dict[Path, dict[str, Any]]]:
-    """Return our notes by store; what that takes is not imported where there is no note."""
+def _own(paths: list[Path]) -> dict[str, dict[Path, dict[str, str]]]:
+    """Return our notes by store. What that takes is not imported where there is no note."""
     if not paths:
         return {}
     from homelab.claims.identity import session
     from homelab.system.identity import user
 
     asking = (user(), session())
-    found: dict[str, dict[Path, dict[str, Any]]] = {}
+    found: dict[str, dict[Path, dict[str, str]]] = {}
     for path in paths:
         try:
             document = json.loads(path.read_bytes())
-            if (document["user"], document["session"]) == asking and document.get("retry", 0) < time.time():
-                found.setdefault(document["url"], {})[path] = document
+            fields = {name: document[name] for name in ("url", "label", "id", "user", "session")}
+            due = document.get("retry", 0) < time.time()
         except (OSError, ValueError, KeyError, TypeError):
             continue
+        if due and all(isinstance(field, str) for field in fields.values()) and (fields["user"], fields["session"]) == asking:
+            found.setdefault(fields["url"], {})[path] = fields
     return found
 
 
-def _renew(store: "Store", notes: dict[Path, dict[str, Any]]) -> None:
+def _renew(store: "Store", notes: dict[Path, dict[str, str]]) -> None:
     from homelab.claims import identity
 
     labels = sorted({document["label"] for document in notes.values()})
-    renewed = {(claim.id, claim.label) for claim in store.renew(labels, identity.holder(), all=False)}
+    renewed = {(claim.id, claim.label) for claim in store.extend_leases(labels, identity.holder(), fixed=False)}
     for path, document in notes.items():
         if (document["id"], document["label"]) not in renewed:
             path.unlink(missing_ok=True)
 
 
-def _leave_alone(notes: dict[Path, dict[str, Any]]) -> None:
+def _leave_alone(notes: dict[Path, dict[str, str]]) -> None:
     from homelab.system import files
 
     for path, document in notes.items():

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from homelab.claims import identity, locate, words
+from homelab.claims import identity, locate, render
 from homelab.claims.model import Claim
 from homelab.errors import HomelabError, Refused
 from homelab.git.repository import Repository
@@ -63,12 +63,12 @@ def holders(paths: Iterable[str]) -> list[Claim]:
 
 
 def require_free(paths: Iterable[str], what: str) -> None:
-    """Nobody else holds a stack that these paths touch. Raises `Refused` saying who and why, `Unreachable`."""
+    """Check that nobody else holds a stack that these paths touch. Raises `Refused` saying who and why, `Unreachable`."""
     found = holders(paths)
     if found:
         raise Refused(
-            f"{what} changes what others hold:\n" + "\n".join(words.held(claim) for claim in found),
-            hint=f"talk to {words.person(found[0])}, or wait: `homelab claims` shows when it is free",
+            f"{what} changes what others hold:\n" + "\n".join(render.held(claim) for claim in found),
+            hint=f"talk to {render.person(found[0])}, or wait: `homelab claims` shows when it is free",
             next="homelab claims",
             fields={"blockers": [claim.document() for claim in found]},
         )

@@ -132,9 +132,9 @@ def run(argv: list[str]) -> int:
 
             shell_complete(root(), {}, "homelab", COMPLETE, instruction)
             return
-        from homelab.claims import renewal
+        from homelab.claims.renewal import renew_own_leases
 
-        renewal.by_the_way()
+        renew_own_leases(argv)
         # Not click's own `main`: it would turn a broken pipe into 1 and swallow what we have words for.
         try:
             with root().make_context("homelab", argv) as context:

@@ -1,12 +1,18 @@
 """``homelab claim``, ``homelab release`` and the board of ``homelab claims``."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from homelab import output
+from homelab.claims import command as bound
+from homelab.claims import identity, locate, model, operations, render
+from homelab.claims.model import Binding, Claim, Mode, Request
 from homelab.commands.app import Group, json_option
 from homelab.errors import ChildExit, Usage
+from homelab.policy import config
+from homelab.system.identity import new_id, plain
 
 
 class _WithCommand(click.Command):
@@ -26,25 +32,17 @@ class _WithCommand(click.Command):
 
 def seconds(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     """Return the seconds of a duration on the command line. Raises `Usage`."""
-    if value is None:
-        return None
-    from homelab.policy import config
-
-    return config.duration(value, parameter.opts[0])
+    return None if value is None else config.duration(value, parameter.opts[0])
 
 
 def text(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Return a text for others to read. Raises `Usage` when it is blank."""
     if value is not None and not value.strip():
         raise Usage(f"{parameter.opts[0]} is blank", hint="say in a few words what for: others read it")
-    from homelab.system.identity import plain
-
     return plain(value).strip() if value else None
 
 
 def _labels(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    from homelab.claims import model
-
     return tuple(dict.fromkeys(model.label(text) for text in value))
 
 
@@ -69,57 +67,38 @@ def claim(
 
     A LABEL is KIND:NAME, for instance stack:vault or node:n1.
     """
-    from homelab.claims import identity, model, operations
-    from homelab.system.identity import new_id
-
     command = ctx.meta.get("homelab.command")
     if command == ():
         raise Usage("there is no command after --", hint="name one, or leave the -- away for a lease")
     if command and duration:
         output.say("--for is for leases: a claim with a command lasts as long as the command")
-    request = model.Request(
-        new_id(), labels, model.SHARED if shared else model.EXCLUSIVE,
-        model.PROCESS if command else model.LEASED, purpose, identity.holder(), duration,
-    )  # fmt: skip
+    mode = Mode.SHARED if shared else Mode.EXCLUSIVE
+    binding = Binding.PROCESS if command else Binding.LEASE
+    request = Request(new_id(), labels, mode, binding, purpose, identity.holder(), duration)
     if command:
         _run(request, command, wait, as_json)
     else:
-        _tell(operations.take(operations.store(), request, wait), as_json)
+        _tell(operations.take(operations.store(), request, wait).claims, as_json)
 
 
-def _tell(taken: Any, as_json: bool) -> None:
+def _tell(claims: Sequence[Claim], as_json: bool) -> None:
     if as_json:
-        output.answer_json(_document(taken.claims))
+        output.answer_json(_document(claims))
         return
-    for each in taken.claims:
-        output.answer(f"{each.label} is yours, fence {each.fence}, {_until(each)}")
+    for each in claims:
+        output.answer(f"{each.label} is yours, fence {each.fence}, {render.until(each)}")
 
 
-def _until(claim: Any) -> str:
-    from homelab.claims import words
-
-    return words.until(claim)
-
-
-def _document(claims: Any) -> dict[str, Any]:
+def _document(claims: Sequence[Claim]) -> dict[str, Any]:
     documents = [each.document() for each in claims]
     return {"ok": True, **(documents[0] if len(documents) == 1 else {}), "claims": documents}
 
 
-def _run(request: Any, command: tuple[str, ...], wait: int | None, as_json: bool) -> None:
-    from homelab.claims import command as bound
-    from homelab.claims import operations
-
+def _run(request: Request, command: tuple[str, ...], wait: int | None, as_json: bool) -> None:
     # With --json stdout is our one document, so the command's goes where ours speaks.
-    run = bound.Command(command, stdout=2 if as_json else None)
-    bound.findable(run)
-    store = operations.store()
-    taken = operations.take(store, request, wait)
-    for each in taken.new:
-        output.say(f"{each.label} is claimed, fence {each.fence}")
-    code = bound.run(run, taken, store)
+    claims, code = bound.run(bound.Command(command, stdout=2 if as_json else None), request, wait)
     if as_json:
-        output.answer_json({**_document(taken.claims), "ok": code == 0, "exit_code": code})
+        output.answer_json({**_document(claims), "ok": code == 0, "exit_code": code})
     if code:
         raise ChildExit(code)
 
@@ -130,11 +109,10 @@ def _run(request: Any, command: tuple[str, ...], wait: int | None, as_json: bool
 @json_option
 def release(labels: tuple[str, ...], all_mine: bool, as_json: bool) -> None:
     """Release leases."""
-    from homelab.claims import identity, operations
-
     if bool(labels) == all_mine:
         raise Usage("name the labels to release, or say --all-mine", hint="`homelab claims` lists what is held")
-    gone = operations.release(operations.store(), labels, identity.holder(), all=all_mine)
+    store, holder = operations.store(), identity.holder()
+    gone = operations.give_back(store, operations.leased(store, holder) if all_mine else labels, holder)
     if as_json:
         output.answer_json({"ok": True, "released": [each.document() for each in gone]})
         return
@@ -154,15 +132,20 @@ def claims(ctx: click.Context, as_json: bool, watch: bool) -> None:
     """Show who holds what, since when, until when and why."""
     if ctx.invoked_subcommand is not None:
         return
-    from homelab.claims import operations, render
-
     store = operations.store()
+
+    def look() -> tuple[list[dict[str, Any]], str]:
+        board = store.board()
+        return [each.document() for each in board], render.table(board)
+
     if watch:
-        render.watch(store, as_json=as_json)
-    elif as_json:
-        output.answer_json([each.document() for each in store.board()])
+        output.watch(look, as_json=as_json)
+        return
+    documents, words = look()
+    if as_json:
+        output.answer_json(documents)
     else:
-        output.answer(render.table(store.board()))
+        output.answer(words)
 
 
 @claims.command()
@@ -171,15 +154,13 @@ def claims(ctx: click.Context, as_json: bool, watch: bool) -> None:
 @json_option
 def history(labels: tuple[str, ...], since: int | None, as_json: bool) -> None:
     """Show what became of claims: taken, renewed, released, expired, abandoned, stolen."""
-    from homelab.claims import operations, render
-
     if len(labels) > 1:
         raise Usage("name one label, or none for all", hint="`homelab claims history stack:vault`")
-    events = render.since(operations.store().history(labels[0] if labels else None), since)
+    events = render.since(operations.store().events(labels[0] if labels else None), since)
     if as_json:
         output.answer_json(events)
     else:
-        output.answer(render.events(events))
+        output.answer(render.history(events))
 
 
 @claims.command()
@@ -187,15 +168,9 @@ def history(labels: tuple[str, ...], since: int | None, as_json: bool) -> None:
 @json_option
 def renew(labels: tuple[str, ...], as_json: bool) -> None:
     """Renew the leases of this session, all of them where none is named."""
-    from homelab.claims import identity, operations
-
-    renewed = operations.renew(operations.store(), labels, identity.holder())
-    if as_json:
-        output.answer_json(_document(renewed))
-        return
-    for each in renewed:
-        output.answer(f"{each.label} is yours, fence {each.fence}, {_until(each)}")
-    if not renewed:
+    renewed = operations.prolong(operations.store(), labels, identity.holder())
+    _tell(renewed, as_json)
+    if not renewed and not as_json:
         output.say("this session holds no lease")
 
 
@@ -206,19 +181,16 @@ def renew(labels: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def steal(labels: tuple[str, ...], reason: str, force: bool, as_json: bool) -> None:
     """Take a claim from its holder. It is yours then, as a lease."""
-    from homelab.claims import identity, model, operations, words
-    from homelab.system.identity import new_id
-
-    request = model.Request(new_id(), labels, model.EXCLUSIVE, model.LEASED, reason, identity.holder())
-    claim, gone = operations.steal(operations.store(), request, reason, force=force)
+    request = Request(new_id(), labels, Mode.EXCLUSIVE, Binding.LEASE, reason, identity.holder())
+    claim, gone = operations.seize(operations.store(), request, reason, force=force)
     for each in gone:
-        output.say(f"taken from {words.person(each)}: {output.line(each.purpose)}{words.pids(each)}")
+        output.say(f"taken from {render.person(each)}: {output.line(each.purpose)}{render.pids(each)}")
     if not gone:
         output.say(f"nobody held {claim.label}")
     if as_json:
         output.answer_json({**_document([claim]), "taken": [each.document() for each in gone]})
     else:
-        output.answer(f"{claim.label} is yours, fence {claim.fence}, {_until(claim)}")
+        _tell([claim], as_json=False)
 
 
 @claims.command("init-store")
@@ -226,8 +198,6 @@ def steal(labels: tuple[str, ...], reason: str, force: bool, as_json: bool) -> N
 @json_option
 def init_store(grant: str | None, as_json: bool) -> None:
     """Prepare the claim store: the folder, or the schema of the database."""
-    from homelab.claims import locate
-
     words = locate.prepare(locate.url(), grant)
     if as_json:
         output.answer_json({"ok": True, "store": words})

@@ -2,6 +2,7 @@
 
 import click
 
+from homelab import terraform
 from homelab.commands.claim import seconds, text
 from homelab.errors import ChildExit
 
@@ -14,8 +15,6 @@ def _stack_command(verb: str, words: str) -> click.Command:
     @click.argument("stack")
     @click.argument("args", nargs=-1, type=click.UNPROCESSED)
     def command(stack: str, args: tuple[str, ...]) -> None:
-        from homelab import terraform
-
         terraform.run(verb, terraform.stack(stack), args)
 
     return command
@@ -31,8 +30,6 @@ fmt = _stack_command("fmt", "Format the files of STACK, and all below.")
 @click.argument("lock_id")
 def force_unlock(stack: str, lock_id: str) -> None:
     """Free the state lock LOCK_ID of STACK, which a dead run has left behind."""
-    from homelab import terraform
-
     terraform.run("force-unlock", terraform.stack(stack), (lock_id,))
 
 
@@ -43,8 +40,6 @@ def force_unlock(stack: str, lock_id: str) -> None:
 @click.argument("args", nargs=-1, type=click.UNPROCESSED)
 def apply(stack: str, args: tuple[str, ...], wait: int | None, no_claim: str | None) -> None:
     """Apply STACK under its claim, which lasts as long as the runner."""
-    from homelab import terraform
-
-    code = terraform.apply(terraform.stack(stack), args, wait=wait, no_claim=no_claim)
+    code = terraform.run_apply(terraform.stack(stack), args, wait=wait, no_claim=no_claim)
     if code:
         raise ChildExit(code)

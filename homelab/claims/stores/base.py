@@ -1,21 +1,65 @@
 """What every claim store does, said once; `files` and `postgres` only keep records, exclude one another, and wait.
 
 Invariant: whatever happens to the records of a label happens inside a transaction that holds the label, and every change
-is an event in the history.
+is an event in the history. A store speaks no words to people: it returns what is in the way, `operations` says it.
 """
 
 import abc
 import time
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from homelab.claims import model
-from homelab.claims.model import LEASE, LEASED, PROCESS, Blocked, Claim, Covered, Grant, Holder, Renew, Request, Ticket
-from homelab.claims.stores.ledger import Ledger, Taken, event
-from homelab.errors import Refused
-from homelab.system.proc import Process
+from homelab.claims.model import LEASE, Binding, Blocked, Claim, Covered, Grant, Holder, Renew, Request, Ticket
+
+
+class Ledger(Protocol):
+    """The records of some labels while a transaction holds them. Every store has one of its own."""
+
+    def claims(self, label: str) -> list[Claim]:
+        """Return the live claims. The dead are removed, with an event."""
+
+    def tickets(self, label: str) -> list[Ticket]:
+        """Return who waits, first come first. The dead are removed."""
+
+    def number(self) -> int:
+        """Return a number larger than any that these labels have seen."""
+
+    def put(self, claim: Claim, seconds: float | None) -> Claim:
+        """Write the claim, a lease for `seconds` from now. Return it with its end."""
+
+    def remove(self, claim: Claim) -> None:
+        """Remove the claim."""
+
+    def enqueue(self, ticket: Ticket) -> None:
+        """Add a place to the queue of its label."""
+
+    def dequeue(self, ticket_id: str, label: str) -> None:
+        """Remove a place from the queue of the label."""
+
+    def event(self, document: dict[str, Any]) -> None:
+        """Append an event to the history, at the present moment."""
+
+    def now(self) -> str:
+        """Return the present moment by the store's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a request got: a claim for each label, of which `new` are its own."""
+
+    claims: tuple[Claim, ...]
+    new: tuple[Claim, ...]
+
+
+def event(name: str, claim: Claim, *, by: Holder | None = None, reason: str | None = None) -> dict[str, Any]:
+    """Return an event of the history: what happened to a claim, and by whom where that is not the holder."""
+    fields = ("label", "mode", "binding", "fence", "purpose", "holder", "claimed_at")
+    document = claim.document()
+    shown = {name: document[name] for name in fields}
+    return {"event": name, "id": claim.id, **shown, "by": by and by.document(), "reason": reason}
 
 
 class Store(abc.ABC):
@@ -24,41 +68,32 @@ class Store(abc.ABC):
     #: What opens it again.
     url: str
 
-    @property
-    def patience(self) -> float | None:
-        """How long a command's claim lives without a heartbeat of its keeper; None where the kernel is the witness."""
-        return None
-
     def close(self) -> None:  # noqa: B027 - most stores have nothing to close
-        """Nothing is kept open; claims stand as they are."""
-
-    def beat(self, id: str, state: str, pids: Sequence[int]) -> list[str]:
-        """A command's claims live for another `patience`; return the labels that still are its."""
-        raise NotImplementedError  # asked only of a store that has a `patience`, which then has this too
+        """Close what is open. The claims stay."""
 
     @abc.abstractmethod
     def transaction(self, labels: Collection[str]) -> AbstractContextManager[Ledger]:
-        """Nobody else changes these labels meanwhile; what is changed is changed whole or not at all."""
+        """Lock these labels for the block. What it changes is changed whole or not at all."""
 
     @abc.abstractmethod
     def board(self) -> list[Claim]:
         """Return all live claims with their queues, by label."""
 
     @abc.abstractmethod
-    def history(self, label: str | None) -> list[dict[str, Any]]:
-        """Return the events, oldest first."""
+    def events(self, label: str | None) -> list[dict[str, Any]]:
+        """Return the events of the history, oldest first."""
 
     @abc.abstractmethod
     def record(self, document: dict[str, Any]) -> None:
-        """The history ends with this event, which has happened now and changes no claim."""
+        """Append an event that changes no claim to the history."""
 
     @abc.abstractmethod
-    def _grasp(self, id: str) -> int | None:
-        """Our being alive proves that the claim or ticket lives; return a descriptor that children inherit."""
+    def grasp(self, id: str) -> int | None:
+        """Let our being alive prove that the claim or ticket lives. Return a descriptor that children inherit."""
 
     @abc.abstractmethod
-    def _let_go(self, id: str) -> None:
-        """The proof of `_grasp` is withdrawn, for children too."""
+    def let_go(self, id: str) -> None:
+        """Withdraw the proof of `grasp`, for children too."""
 
     @abc.abstractmethod
     def _pause(self, blocked: Blocked, ticket: str, labels: Sequence[str], until: float) -> None:
@@ -70,19 +105,19 @@ class Store(abc.ABC):
 
         if claim_id is None:
             return frozenset()
-        ours = [claim for claim in self.board() if claim.id == claim_id and identity.is_inside(claim)]
-        return frozenset(id for claim in ours for id in (claim.id, *claim.outer))
+        around = [claim for claim in self.board() if claim.id == claim_id and identity.is_inside(claim)]
+        return frozenset(id for claim in around for id in (claim.id, *claim.outer))
 
     def attempt(self, request: Request) -> Taken | Blocked:
         """Take all labels of a request, or none."""
         with self._at(request) as ledger:
-            return self._attempt(ledger, request, None)
+            return self._take(ledger, request, None)
 
     def _at(self, request: Request) -> AbstractContextManager[Ledger]:
         # Who asks for `stack:a` and who asks for `stack:a/b` meet at `stack:a`, so neither overlooks the other.
         return self.transaction({*request.labels, *request.around})
 
-    def _attempt(self, ledger: Ledger, request: Request, place: int | None) -> Taken | Blocked:
+    def _take(self, ledger: Ledger, request: Request, place: int | None) -> Taken | Blocked:
         """Take the labels; `place` is the number of the ticket with which the request has waited."""
         plan: list[tuple[str, Grant | Renew | Covered]] = []
         near = model.nearby(request, self.board()) if request.nested else []
@@ -104,33 +139,33 @@ class Store(abc.ABC):
     def _carry_out(self, ledger: Ledger, request: Request, plan: list[tuple[str, Grant | Renew | Covered]]) -> Taken:
         granted = [label for label, decision in plan if isinstance(decision, Grant)]
         number = ledger.number() if granted else 0
-        bound = bool(granted) and request.binding == PROCESS
-        grip = self._grasp(request.id) if bound else None
+        if granted and request.binding is Binding.PROCESS:
+            self.grasp(request.id)
         claims, new = [], []
         for label, decision in plan:
             match decision:
                 case Covered(claim):
                     claims.append(claim)
                 case Renew(claim):
-                    claims.append(self._renew(ledger, claim, request))
+                    claims.append(self._again(ledger, claim, request))
                 case Grant():
                     new.append(self._grant(ledger, request, label, number))
                     claims.append(new[-1])
-        return Taken(tuple(claims), tuple(new), grip)
+        return Taken(tuple(claims), tuple(new))
 
     def _grant(self, ledger: Ledger, request: Request, label: str, fence: int) -> Claim:
-        seconds = None if request.binding == PROCESS else request.duration or LEASE
+        seconds = None if request.binding is Binding.PROCESS else request.duration or LEASE
         claim = Claim(
             request.id, label, request.mode, request.binding, request.purpose, request.holder, fence,
             claimed_at=ledger.now(), expires_at=None, duration=seconds, fixed=request.duration is not None,
-            outer=tuple(sorted(request.inside)),
+            keeper=request.keeper, outer=tuple(sorted(request.inside)),
         )  # fmt: skip
         claim = ledger.put(claim, seconds)
         ledger.event(event("claimed", claim))
         return claim
 
-    def _renew(self, ledger: Ledger, claim: Claim, request: Request) -> Claim:
-        # What `--for` says is meant; without it a lease is never shortened.
+    def _again(self, ledger: Ledger, claim: Claim, request: Request) -> Claim:
+        # A duration that `--for` names is exact; without one a lease is never shortened.
         seconds: float = request.duration or max(LEASE, claim.left or 0)
         changed = replace(
             claim,
@@ -148,11 +183,11 @@ class Store(abc.ABC):
         """Take the labels when it is our turn: first come, first served. After `seconds`, return what is in the way."""
         until = time.monotonic() + seconds
         with self._at(request) as ledger:
-            found = self._attempt(ledger, request, None)
+            found = self._take(ledger, request, None)
             if isinstance(found, Taken):
                 return found
             place = ledger.number()
-            self._grasp(ticket := f"{request.id}w")
+            self.grasp(ticket := f"{request.id}w")
             for label in request.labels:
                 place_of = (ticket, place, label, request.mode, request.holder, request.purpose, ledger.now())
                 ledger.enqueue(Ticket(*place_of))
@@ -160,26 +195,18 @@ class Store(abc.ABC):
             while time.monotonic() < until:
                 self._pause(found, ticket, request.labels, until)
                 with self._at(request) as ledger:
-                    found = self._attempt(ledger, request, place)
+                    found = self._take(ledger, request, place)
                 if isinstance(found, Taken):
                     break
         finally:
             with self.transaction(request.labels) as ledger:
                 for label in request.labels:
                     ledger.dequeue(ticket, label)
-            self._let_go(ticket)
+            self.let_go(ticket)
         return found
 
-    def attach(self, id: str, labels: Sequence[str], keeper: Process) -> None:
-        """The bound claims say below which process their command lives."""
-        with self.transaction(labels) as ledger:
-            for label in labels:
-                for claim in ledger.claims(label):
-                    if claim.id == id:
-                        ledger.put(replace(claim, keeper=keeper), None)
-
     def end(self, id: str, labels: Sequence[str]) -> list[str]:
-        """The bound claims are free, whoever of the command's children still runs; return labels lost before.
+        """Free the bound claims, whoever of the command's children still runs. Return labels lost before.
 
         Raises when the store cannot be told; where the kernel is the witness they are free all the same.
         """
@@ -191,47 +218,46 @@ class Store(abc.ABC):
                 for claim in standing:
                     ledger.event(event("released", claim))
         finally:
-            self._let_go(id)
+            self.let_go(id)
         return sorted(set(labels) - {claim.label for claim in standing})
 
-    def release(self, labels: Sequence[str], holder: Holder) -> list[Claim]:
-        """The session's leases on these labels are released; return them. Raises `Refused`, and then none is."""
+    def drop_leases(self, labels: Sequence[str], holder: Holder) -> list[Claim] | Blocked:
+        """Free the session's leases on these labels and return them, or free none and return the one in the way."""
         with self.transaction(labels) as ledger:
             gone = []
             for label in labels:
                 standing = ledger.claims(label)
-                own = [claim for claim in standing if claim.binding == LEASED and claim.holder.is_same(holder)]
+                own = [claim for claim in standing if claim.is_lease_of(holder)]
                 if standing and not own:
-                    raise _not_releasable(standing[0], holder)
+                    return Blocked((standing[0],))
                 gone += own
             for claim in gone:
                 ledger.remove(claim)
                 ledger.event(event("released", claim))
         return gone
 
-    def renew(self, labels: Collection[str], holder: Holder, *, all: bool) -> list[Claim]:
-        """The session's leases on these labels last for their duration from now, never less; return them.
+    def extend_leases(self, labels: Collection[str], holder: Holder, *, fixed: bool) -> list[Claim]:
+        """Let the session's leases on these labels last for their duration from now, never less. Return them.
 
-        With `all` those too that `--for` fixed, and the history says so; without, it happens by the way of any command.
+        With `fixed`, extend those too whose end `--for` set, and tell the history.
         """
         renewed = []
         with self.transaction(labels) as ledger:
             for label in labels:
                 for claim in ledger.claims(label):
-                    own = claim.binding == LEASED and claim.damaged is None and claim.holder.is_same(holder)
-                    if own and (all or not claim.fixed):
+                    if claim.is_lease_of(holder) and (fixed or not claim.fixed):
                         renewed.append(ledger.put(claim, max(claim.duration or LEASE, claim.left or 0)))
-                        if all:
+                        if fixed:
                             ledger.event(event("renewed", renewed[-1]))
         return renewed
 
-    def steal(self, request: Request, reason: str, *, force: bool) -> tuple[Claim, list[Claim]]:
-        """The label is the request's; return its claim and those that were taken. Raises `Refused`, and then none is."""
+    def grant_instead(self, request: Request, reason: str, *, force: bool) -> tuple[Claim, list[Claim]] | Blocked:
+        """Take a label from whoever holds it, and return the new claim and the old ones; or what forbids it."""
         (label,) = request.labels
         with self.transaction(request.labels) as ledger:
             standing = ledger.claims(label)
-            for claim in standing:
-                _may_steal(claim, force)
+            if kept := [claim for claim in standing if not _may_take(claim, force)]:
+                return Blocked(tuple(kept))
             number = ledger.number()
             for claim in standing:
                 ledger.remove(claim)
@@ -239,22 +265,19 @@ class Store(abc.ABC):
             return self._grant(ledger, request, label, number), standing
 
 
-def _not_releasable(claim: Claim, holder: Holder) -> Refused:
-    from homelab.claims import words
-
+def _may_take(claim: Claim, force: bool) -> bool:
+    # A record of a newer homelab may mean what we cannot know; one that is merely broken has nobody to defend it.
     if claim.damaged is not None:
-        return Refused(words.damage(claim), hint=words.steal_hint(claim))
-    if claim.holder.is_same(holder):
-        hint = "it is free when the command ends; `homelab claims` shows who keeps it"
-        return Refused(f"{claim.label} is held by a command that still runs{words.pids(claim)}", hint=hint)
-    return Refused(f"{words.held(claim)}: it is not yours to release", hint=words.steal_hint(claim))
+        return claim.damaged != model.NEWER
+    return force or claim.binding is Binding.LEASE
 
 
-def _may_steal(claim: Claim, force: bool) -> None:
-    from homelab.claims import words
+class HeartbeatStore(Store):
+    """A store that cannot see whether a command lives: its keeper has to say so again and again."""
 
-    if claim.damaged is not None and "newer" in claim.damaged:
-        raise Refused(words.damage(claim), hint="install the newer homelab and run it again")
-    if claim.binding == PROCESS and not force:
-        hint = f"wait for it, or take it all the same with `homelab claims steal {claim.label} --reason TEXT --force`"
-        raise Refused(f"{words.held(claim)}, and its command still runs{words.pids(claim)}", hint=hint)
+    #: How long a command's claim lives after a heartbeat, in seconds.
+    patience: float
+
+    @abc.abstractmethod
+    def beat(self, id: str, state: str, pids: Sequence[int]) -> list[str]:
+        """Let a command's claims live for another `patience`. Return the labels that still are its."""

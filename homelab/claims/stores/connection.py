@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ANSWER = 3.5
 
 
-def open(url: str) -> "psycopg.Connection[Any]":
+def dial(url: str) -> "psycopg.Connection[Any]":
     """Return a new connection. Name resolution and a list of hosts have no time limit of their own, so a thread has."""
     try:
         import psycopg
@@ -80,7 +80,7 @@ def is_stale(connection: "psycopg.Connection[Any]") -> bool:
 
 @contextlib.contextmanager
 def answering(connection: "psycopg.Connection[Any]") -> Iterator[None]:
-    """What is asked meanwhile is answered in time, or the connection is cut and the question fails."""
+    """Cut the connection when the block's question is not answered in time; the question then fails."""
     guard = threading.Timer(ANSWER, _cut, [connection])
     guard.daemon = True
     guard.start()
@@ -91,7 +91,7 @@ def answering(connection: "psycopg.Connection[Any]") -> Iterator[None]:
 
 
 def _cut(connection: "psycopg.Connection[Any]") -> None:
-    """Whoever waits for the server on this connection stops waiting: no timeout of libpq ends a read from a frozen one."""
+    """Wake whoever waits for the server on this connection: no timeout of libpq ends a read from a frozen one."""
     with contextlib.suppress(Exception):  # it may be closed already, and in a timer nobody hears of it
         ours = socket.socket(fileno=os.dup(connection.fileno()))
         with ours:
@@ -100,7 +100,7 @@ def _cut(connection: "psycopg.Connection[Any]") -> None:
 
 @contextlib.contextmanager
 def in_words() -> Iterator[None]:
-    """What the database says becomes an error of ours, without the URL, which may hold a password."""
+    """Turn what the database says into one of our errors, without the URL, which may hold a password."""
     try:
         import psycopg
         from psycopg import errors

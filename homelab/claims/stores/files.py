@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from homelab.claims.model import LEASED, ORPHANED, PROCESS, Blocked, Claim, Ticket, with_queue
+from homelab.claims.model import Binding, Blocked, Claim, State, Ticket, with_queue
 from homelab.claims.stores import folder as place
 from homelab.claims.stores import records
-from homelab.claims.stores.base import Store
-from homelab.claims.stores.ledger import event
+from homelab.claims.stores.base import Store, event
 from homelab.errors import Refused, Unreachable
 from homelab.system import files as storage
 from homelab.system import proc
@@ -45,7 +44,7 @@ class FileStore(Store):
         self.folder = folder
         self.url = f"file://{quote(str(folder))}"
         self._fds: dict[str, list[int]] = {}
-        self.mode = place.prepare(folder)
+        self.mode = place.ensure(folder)
         with self._reaching():
             place.furnish(folder)
             version = folder / "VERSION"
@@ -63,7 +62,7 @@ class FileStore(Store):
 
     @contextlib.contextmanager
     def transaction(self, labels: Collection[str]) -> Iterator["_Files"]:
-        """The labels' mutexes are held, taken in one order by everyone."""
+        """Hold the labels' mutexes for the block, taken in one order by everyone."""
         ledger = _Files(self, labels)
         with self._reaching(), contextlib.ExitStack() as stack:
             for label in sorted(set(labels)):
@@ -79,14 +78,14 @@ class FileStore(Store):
             tickets = [ticket for path in _sorted(self.folder / "queue") if (ticket := self.ticket(path))]
         return with_queue(claims, tickets)
 
-    def history(self, label: str | None) -> list[dict[str, Any]]:
+    def events(self, label: str | None) -> list[dict[str, Any]]:
         """Return the events, oldest first."""
         with self._reaching():
             events = [event for path in _sorted(self.folder / "history") for event in storage.records(path)]
         return [event for event in events if label in (None, event.get("label"))]
 
     def record(self, document: dict[str, Any]) -> None:
-        """The history ends with this event."""
+        """Append an event to the history."""
         with self._reaching():
             at = stamp(time.time())
             path = self.folder / "history" / f"{at[:7]}.jsonl"
@@ -96,27 +95,31 @@ class FileStore(Store):
         """Return the file whose lock proves that a claim or ticket lives."""
         return self.folder / "alive" / id
 
-    def _grasp(self, id: str) -> int:
+    def grasp(self, id: str) -> int:
+        """Lock the id's files, once. Return the descriptor of the first."""
+        if id in self._fds:
+            return self._fds[id][0]
         with self._reaching():
-            grip = storage.hold(self.alive(id), mode=self.mode)
+            alive = storage.hold(self.alive(id), mode=self.mode)
             home = storage.hold(self.alive(f"{id}.home"), mode=self.mode)
-        assert grip is not None and home is not None, "the id is ours alone"
-        self._fds[id] = [grip, home]
-        return grip
+        assert alive is not None and home is not None, "the id is ours alone"
+        self._fds[id] = [alive, home]
+        return alive
 
-    def _let_go(self, id: str) -> None:
+    def let_go(self, id: str) -> None:
+        """Free the id's files, and remove them unless a record still needs them."""
         for fd in self._fds.pop(id, []):
             storage.free(fd)
         self.clear(id)
 
     def clear(self, id: str) -> None:
-        """No file of the id is left behind but records that still stand."""
+        """Remove the id's files, unless a record still needs them."""
         if not any(path.name.endswith(f"={id}.json") for path in _sorted(self.folder / "held")):
             for path in (self.alive(id), self.alive(f"{id}.home"), self.folder / "committed" / id):
                 path.unlink(missing_ok=True)
 
     def _pause(self, blocked: Blocked, ticket: str, labels: Sequence[str], until: float) -> None:
-        """Return when the one directly in our way is gone, or a second has passed."""
+        # Until the one directly in our way is gone, or a second has passed.
         again = min(until, time.monotonic() + 1)
         while time.monotonic() < again:
             time.sleep(max(0.0, min(_GLANCE, again - time.monotonic())))
@@ -129,7 +132,7 @@ class FileStore(Store):
             return storage.is_held(self.alive(blocked.tickets[-1].id))
         claim = blocked.claims[0]
         path = self.folder / "held" / f"{_key(claim.label)}={claim.id}.json"
-        if claim.binding == PROCESS:
+        if claim.binding is Binding.PROCESS:
             return path.exists() and storage.is_held(self.alive(claim.id))
         found = self._read(path)
         return found is not None and self._lives(*found)
@@ -150,7 +153,7 @@ class FileStore(Store):
         if claim.damaged is not None:
             # A lease's record is its only proof; a command's lock speaks for itself.
             return not self.alive(claim.id).exists() or storage.is_held(self.alive(claim.id))
-        if claim.binding == PROCESS:
+        if claim.binding is Binding.PROCESS:
             return storage.is_held(self.alive(claim.id))
         if group and not (self.folder / "committed" / claim.id).exists():
             return False
@@ -158,16 +161,15 @@ class FileStore(Store):
 
     def _shown(self, claim: Claim) -> Claim:
         """Return the claim with its state, and with the processes that keep it once homelab itself is gone."""
-        if claim.binding != PROCESS or storage.is_held(self.alive(f"{claim.id}.home")):
+        if claim.binding is not Binding.PROCESS or storage.is_held(self.alive(f"{claim.id}.home")):
             return claim
-        return replace(claim, state=ORPHANED, pids=tuple(_survivors(self.alive(claim.id), claim)))
+        return replace(claim, state=State.ORPHANED, pids=tuple(_survivors(self.alive(claim.id), claim)))
 
     def ticket(self, path: Path) -> Ticket | None:
         """Return the ticket of a waiter that lives, or None."""
         try:
-            document, wrong = records.parse(path.read_bytes())
-            found = None if wrong else records.ticket(document)
-        except (FileNotFoundError, KeyError, TypeError, ValueError):
+            found = records.sound_ticket(*records.parse(path.read_bytes()))[0]
+        except FileNotFoundError:
             return None
         return found if found and storage.is_held(self.alive(found.id)) else None
 
@@ -180,7 +182,7 @@ class FileStore(Store):
 
 
 class _Files:
-    """The records of some labels, whose mutexes we hold."""
+    """The records of some labels, whose mutexes we hold: a `Ledger`."""
 
     def __init__(self, store: FileStore, labels: Collection[str]) -> None:
         self._store = store
@@ -188,7 +190,6 @@ class _Files:
         self._group: set[str] = set()
 
     def claims(self, label: str) -> list[Claim]:
-        """Return the claims that stand; the dead are gone, with an event."""
         alive = []
         for path, claim, lives in self._store.standing(label):
             if lives:
@@ -196,11 +197,10 @@ class _Files:
                 continue
             path.unlink(missing_ok=True)
             self._store.clear(claim.id)
-            self.event(event("expired" if claim.binding == LEASED and not claim.damaged else "abandoned", claim))
+            self.event(event("expired" if claim.binding is Binding.LEASE and not claim.damaged else "abandoned", claim))
         return alive
 
     def tickets(self, label: str) -> list[Ticket]:
-        """Return who waits, first come first; the dead are gone."""
         found = []
         for path in _sorted(self._store.folder / "queue", f"{_key(label)}="):
             if (ticket := self._store.ticket(path)) is not None:
@@ -211,7 +211,6 @@ class _Files:
         return found
 
     def number(self) -> int:
-        """Return a number larger than any that these labels have seen."""
         files = [self._store.folder / "labels" / f"{_key(label)}.number" for label in self._labels]
         number = 1 + max(_number(path) for path in files)
         for path in files:
@@ -219,9 +218,9 @@ class _Files:
         return number
 
     def put(self, claim: Claim, seconds: float | None) -> Claim:
-        """The record is on the disk, whole; the first of a lease on several labels counts after `commit`."""
+        # The first record of a lease on several labels counts after `commit` only.
         path = self._path(claim)
-        deadline = Deadline.after(seconds) if claim.binding == LEASED and seconds is not None else None
+        deadline = Deadline.after(seconds) if claim.binding is Binding.LEASE and seconds is not None else None
         document = records.claim_document(claim)
         document["deadline"] = deadline and deadline.document()
         if deadline and len(self._labels) > 1 and not path.exists():
@@ -231,33 +230,28 @@ class _Files:
         return replace(claim, expires_at=deadline.moment() if deadline else None, left=seconds)
 
     def commit(self) -> None:
-        """Leases on several labels stand, all at once."""
+        """Let the leases on several labels count, all at once."""
         for id in self._group:
             storage.replace(self._store.folder / "committed" / id, b"", mode=self._store.mode)
 
     def remove(self, claim: Claim) -> None:
-        """The record is gone, and with the last of its id all that goes with it."""
         self._path(claim).unlink(missing_ok=True)
-        if claim.binding == LEASED:
+        if claim.binding is Binding.LEASE:
             self._store.clear(claim.id)
 
     def enqueue(self, ticket: Ticket) -> None:
-        """The ticket waits."""
         content = json.dumps(records.ticket_document(ticket)).encode()
         storage.replace(self._ticket_path(ticket.label, ticket.number, ticket.id), content, mode=self._store.mode)
 
     def dequeue(self, ticket_id: str, label: str) -> None:
-        """The ticket waits no more."""
         for path in _sorted(self._store.folder / "queue", f"{_key(label)}="):
             if path.name.endswith(f"={ticket_id}.json"):
                 path.unlink(missing_ok=True)
 
     def event(self, document: dict[str, Any]) -> None:
-        """The history ends with this event."""
         self._store.record(document)
 
     def now(self) -> str:
-        """Return the present moment."""
         return stamp(time.time())
 
     def _path(self, claim: Claim) -> Path:

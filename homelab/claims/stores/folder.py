@@ -23,7 +23,7 @@ def default() -> Path:
     return folders.state() / "claims"
 
 
-def problem(folder: Path) -> str | None:
+def unfit(folder: Path) -> str | None:
     """Return why claims cannot be kept in a folder, or None. A folder that does not exist yet is judged by its parent."""
     found = folder
     while not found.exists() and found != found.parent:
@@ -37,9 +37,9 @@ def problem(folder: Path) -> str | None:
     return None
 
 
-def prepare(folder: Path) -> int:
-    """The folder exists; return the mode for files in it. Raises `Refused` with the reason, or `Unreachable`."""
-    if reason := problem(folder):
+def ensure(folder: Path) -> int:
+    """Make the folder if it is missing, and return the mode for files in it. Raises `Refused` or `Unreachable`."""
+    if reason := unfit(folder):
         raise Refused(f"claims cannot be kept there: {reason}", hint=_ELSEWHERE)
     try:
         if not folder.exists():
@@ -53,7 +53,7 @@ def prepare(folder: Path) -> int:
 
 
 def furnish(folder: Path) -> None:
-    """The folders of a store exist, with the store's own permissions."""
+    """Make the folders of a store, with the store's own permissions."""
     for path in (folder / name for name in _FOLDERS):
         if path.exists():
             continue
@@ -66,7 +66,7 @@ def furnish(folder: Path) -> None:
 
 
 def sweep(folder: Path, mode: int) -> None:
-    """Once a day what killed processes have left in a store is removed: nothing of it means anything any more."""
+    """Remove, once a day, what killed processes have left in a store and nothing refers to."""
     mark = folder / "labels" / ".swept"
     now = time.time()
     with contextlib.suppress(OSError):

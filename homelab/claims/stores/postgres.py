@@ -6,6 +6,7 @@ history has the event or nothing has happened. A command's claim lives by its ke
 
 import contextlib
 import json
+import math
 import select
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -13,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from homelab.claims.model import LEASED, PROCESS, Blocked, Claim, Ticket, with_queue
+from homelab.claims.model import Binding, Blocked, Claim, State, Ticket, with_queue
 from homelab.claims.stores import connection as server
 from homelab.claims.stores import records
-from homelab.claims.stores.base import Store
+from homelab.claims.stores.base import HeartbeatStore
 from homelab.errors import Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -40,8 +41,8 @@ def connect(url: str) -> "PostgresStore":
     return store
 
 
-def prepare(url: str, grant: str | None) -> str:
-    """The schema exists, and `grant` may execute its functions; return the store's name for people."""
+def create_schema(url: str, grant: str | None) -> str:
+    """Create or renew the schema, let the role `grant` execute its functions, and return the store's name."""
     schema = Path(__file__).with_name("schema.sql").read_text("utf-8")
     store = PostgresStore(url)
     with store.session() as connection, connection.transaction():
@@ -61,22 +62,18 @@ def prepare(url: str, grant: str | None) -> str:
         return f"{info.dbname} on {info.host or 'this machine'}"
 
 
-class PostgresStore(Store):
+class PostgresStore(HeartbeatStore):
     """Claims in the schema `homelab` of a database."""
-
-    @property
-    def patience(self) -> float:
-        """How long a command's claim lives without a heartbeat of its keeper."""
-        return PATIENCE
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.patience = PATIENCE
         self._connection: psycopg.Connection[Any] | None = None
         self._listening = False
         self._woken: set[str] = set()
 
     def close(self) -> None:
-        """The connection is closed."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
 
@@ -92,53 +89,53 @@ class PostgresStore(Store):
         connection = self._connection
         if connection is not None and not connection.closed and not server.is_stale(connection):
             return connection
-        self._connection = connection = server.open(self.url)
+        self._connection = connection = server.dial(self.url)
         self._listening = False
         connection.add_notify_handler(lambda notify: self._woken.add(notify.payload))
         return connection
 
     @contextlib.contextmanager
     def transaction(self, labels: Collection[str]) -> Iterator["_Rows"]:
-        """The labels are ours until the transaction ends."""
+        """Hold the labels' transaction locks for the block."""
         with self.session() as connection, connection.transaction():
             yield _Rows(connection, labels)
 
     def board(self) -> list[Claim]:
         """Return all live claims with their queues."""
         with self.session() as connection:
-            rows = connection.execute("SELECT kind, record, ends, seconds FROM homelab.board()").fetchall()
+            rows = connection.execute("SELECT kind, record::text, ends, seconds FROM homelab.board()").fetchall()
         return with_queue(*_sort(rows))
 
-    def history(self, label: str | None) -> list[dict[str, Any]]:
+    def events(self, label: str | None) -> list[dict[str, Any]]:
         """Return the events, oldest first."""
         with self.session() as connection:
-            return [row[0] for row in connection.execute("SELECT homelab.history(%s)", [label]).fetchall()]
+            rows = connection.execute("SELECT homelab.history(%s)::text", [label]).fetchall()
+        return [event for (text,) in rows if (event := records.parse(text)[0])]
 
     def record(self, document: dict[str, Any]) -> None:
-        """The history ends with this event."""
+        """Append an event to the history."""
         with self.session() as connection:
             connection.execute("SELECT homelab.tell(%s)", [json.dumps(document)])
 
     def beat(self, id: str, state: str, pids: Sequence[int]) -> list[str]:
-        """The command's claims live on; return the labels that still are its."""
+        """Let a command's claims live on. Return the labels that still are its."""
         with self.session() as connection:
             rows = connection.execute("SELECT homelab.beat(%s, %s, %s, %s)", [id, self.patience, state, list(pids)])
             return [row[0] for row in rows.fetchall()]
 
-    def _grasp(self, id: str) -> None:
-        return None
+    def grasp(self, id: str) -> None:
+        """Do nothing: heartbeats prove who lives."""
 
-    def _let_go(self, id: str) -> None:
-        pass
+    def let_go(self, id: str) -> None:
+        """Do nothing: a claim without heartbeats ends by itself."""
 
     def _pause(self, blocked: Blocked, ticket: str, labels: Sequence[str], until: float) -> None:
-        """Return when the ticket has been called, or a moment has passed."""
         with self.session() as connection:
             if not self._listening:
                 connection.execute(f"LISTEN {_CHANNEL}")
                 self._listening = True
             connection.execute("SELECT homelab.stay(%s, %s)", [ticket, _WAITER])
-        ends = [claim.left for claim in blocked.claims if claim.binding == LEASED and claim.left]
+        ends = [claim.left for claim in blocked.claims if claim.binding is Binding.LEASE and claim.left]
         again = min([until, time.monotonic() + _LOOK, *(time.monotonic() + left for left in ends)])
         while ticket not in self._woken and (left := again - time.monotonic()) > 0:
             if select.select([connection.fileno()], [], [], left)[0]:
@@ -148,55 +145,48 @@ class PostgresStore(Store):
 
 
 class _Rows:
-    """The records of some labels, which the transaction holds."""
+    """The records of some labels, which the transaction holds: a `Ledger`."""
 
     def __init__(self, connection: "psycopg.Connection[Any]", labels: Collection[str]) -> None:
         self._connection = connection
-        rows = connection.execute("SELECT * FROM homelab.enter(%s)", [list(labels)]).fetchall()
+        query = "SELECT kind, record::text, ends, seconds, moment FROM homelab.enter(%s)"
+        rows = connection.execute(query, [list(labels)]).fetchall()
         self._claims, tickets = _sort(row[:4] for row in rows)
         self._tickets = sorted(tickets, key=lambda ticket: ticket.number)
         self._moment = str(rows[-1][-1])
 
     def claims(self, label: str) -> list[Claim]:
-        """Return the claims that stood when the label became ours."""
         return [claim for claim in self._claims if claim.label == label]
 
     def tickets(self, label: str) -> list[Ticket]:
-        """Return who waits, first come first."""
         return [ticket for ticket in self._tickets if ticket.label == label]
 
     def number(self) -> int:
-        """Return a number larger than any that the store has seen."""
         row = self._connection.execute("SELECT homelab.next_number()").fetchone()
         assert row is not None
         return int(row[0])
 
     def put(self, claim: Claim, seconds: float | None) -> Claim:
-        """The claim stands, a command's until its keeper's heartbeats end."""
+        # A command's claim stands until its keeper's heartbeats end.
         document = records.claim_document(claim)
-        query = "SELECT homelab.put(%s, %s)"
-        row = self._connection.execute(query, [json.dumps(document), seconds or PATIENCE]).fetchone()
+        row = self._connection.execute("SELECT homelab.put(%s, %s)", [json.dumps(document), seconds or PATIENCE]).fetchone()
         assert row is not None
-        return replace(claim, expires_at=row[0] if claim.binding == LEASED else None, left=seconds)
+        return replace(claim, expires_at=row[0] if claim.binding is Binding.LEASE else None, left=seconds)
 
     def remove(self, claim: Claim) -> None:
-        """The claim is gone, and the first in the queue knows."""
+        # The server wakes the first in the queue.
         self._connection.execute("SELECT homelab.remove(%s, %s)", [claim.label, claim.id])
 
     def enqueue(self, ticket: Ticket) -> None:
-        """The ticket waits."""
         self._connection.execute("SELECT homelab.enqueue(%s, %s)", [json.dumps(records.ticket_document(ticket)), _WAITER])
 
     def dequeue(self, ticket_id: str, label: str) -> None:
-        """The ticket waits no more, and the next in the queue knows."""
         self._connection.execute("SELECT homelab.dequeue(%s, %s)", [label, ticket_id])
 
     def event(self, document: dict[str, Any]) -> None:
-        """The history ends with this event."""
         self._connection.execute("SELECT homelab.tell(%s)", [json.dumps(document)])
 
     def now(self) -> str:
-        """Return the server's moment when the labels became ours."""
         return self._moment
 
 
@@ -211,7 +201,9 @@ def _sort(rows: Iterable[tuple[Any, ...]]) -> tuple[list[Claim], list[Ticket]]:
             case "claim":
                 claims.append(_claim(record, ends, seconds))
             case "ticket":
-                tickets.append(records.ticket(record))
+                # A place in a queue excludes nobody: a damaged one is passed over.
+                if found := records.sound_ticket(*records.parse(record))[0]:
+                    tickets.append(found)
             case "moment":
                 pass
             case _:
@@ -221,11 +213,13 @@ def _sort(rows: Iterable[tuple[Any, ...]]) -> tuple[list[Claim], list[Ticket]]:
     return claims, tickets
 
 
-def _claim(record: dict[str, Any], ends: str, seconds: float) -> Claim:
+def _claim(record: str, ends: Any, seconds: Any) -> Claim:
     """Return the claim that a row says; one that makes no sense is damaged."""
-    found, wrong = records.sound_claim(record)
-    if found is None:
-        return records.damaged(str(record.get("id")), str(record.get("label")), wrong)
-    if found.binding == PROCESS:
-        return replace(found, state=str(record.get("state", found.state)), pids=tuple(map(int, record.get("pids") or ())))
-    return replace(found, expires_at=ends, left=seconds)
+    document, unreadable = records.parse(record)
+    found, wrong = records.sound_claim(document, unreadable)
+    if found is None or not isinstance(ends, str) or not math.isfinite(seconds):
+        return records.damaged(str(document.get("id")), str(document.get("label")), wrong or "when it ends makes no sense")
+    if found.binding is Binding.LEASE:
+        return replace(found, expires_at=ends, left=seconds)
+    state = State.ORPHANED if document.get("state") == State.ORPHANED else State.HELD
+    return replace(found, state=state, pids=records.pids(document.get("pids")))

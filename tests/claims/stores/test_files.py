@@ -16,9 +16,9 @@ import pytest
 
 import homelab
 from homelab.claims import locate
-from homelab.claims.model import EXCLUSIVE, LEASED, PROCESS, Blocked, Holder, Request
+from homelab.claims.model import Binding, Blocked, Holder, Mode, Request
+from homelab.claims.stores.base import Taken
 from homelab.claims.stores.files import FileStore
-from homelab.claims.stores.ledger import Taken
 from homelab.errors import Refused, Unreachable, Usage
 from homelab.system import clock, file_systems
 from homelab.system.clock import Deadline
@@ -27,16 +27,16 @@ from tests.support.claimants import Claimants
 from tests.support.world import World
 
 
-def request(label: str = "stack:a", session: str = "a", binding: str = LEASED) -> Request:
-    return Request(new_id(), (label,), EXCLUSIVE, binding, "test", Holder("ada", "vm", session, os.getpid()))
+def request(label: str = "stack:a", session: str = "a", binding: Binding = Binding.LEASE) -> Request:
+    return Request(new_id(), (label,), Mode.EXCLUSIVE, binding, "test", Holder("ada", "vm", session, os.getpid()))
 
 
 def records(on_files: Claimants) -> list[Path]:
     return sorted((on_files.root / "store/held").iterdir())
 
 
-@pytest.mark.parametrize("binding", [LEASED, PROCESS])
-def test_a_record_cut_anywhere_is_told_and_never_free(tmp_path: Path, binding: str) -> None:
+@pytest.mark.parametrize("binding", [Binding.LEASE, Binding.PROCESS])
+def test_a_record_cut_anywhere_is_told_and_never_free(tmp_path: Path, binding: Binding) -> None:
     store = FileStore(tmp_path)
     assert isinstance(store.attempt(request(binding=binding)), Taken)
     assert isinstance(store.attempt(request("stack:other")), Taken)
@@ -80,7 +80,7 @@ def test_a_hand_edited_record_never_ends_in_a_traceback(on_files: Claimants, cha
 
 def test_a_damaged_record_of_a_dead_command_is_free(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
-    taken = store.attempt(request(binding=PROCESS))
+    taken = store.attempt(request(binding=Binding.PROCESS))
     assert isinstance(taken, Taken)
     (path,) = (tmp_path / "held").iterdir()
     path.write_text("{")
@@ -132,7 +132,7 @@ def test_after_a_reboot_a_lease_lives_by_the_wall_clock_and_a_commands_claim_is_
 ) -> None:
     store = FileStore(tmp_path)
     assert isinstance(store.attempt(request()), Taken)
-    taken = store.attempt(request("stack:b", binding=PROCESS))
+    taken = store.attempt(request("stack:b", binding=Binding.PROCESS))
     assert isinstance(taken, Taken)
     for fd in store._fds.pop(taken.new[0].id):
         os.close(fd)
@@ -140,7 +140,7 @@ def test_after_a_reboot_a_lease_lives_by_the_wall_clock_and_a_commands_claim_is_
     monkeypatch.setattr(clock, "since_boot", lambda: 1.0)
     assert [claim.label for claim in store.board()] == ["stack:a"]
     assert isinstance(store.attempt(request("stack:b")), Taken)
-    assert [event["event"] for event in store.history("stack:b")] == ["claimed", "abandoned", "claimed"]
+    assert [event["event"] for event in store.events("stack:b")] == ["claimed", "abandoned", "claimed"]
 
 
 def test_a_sticky_folder_and_a_folder_on_nfs_are_refused_with_the_reason(
@@ -206,15 +206,15 @@ from homelab.system import clock, file_systems
 clock.boot()
 from homelab.claims.stores.files import FileStore
 from homelab.claims.model import *
-from homelab.claims.stores.ledger import Taken
+from homelab.claims.stores.base import Taken
 store = FileStore(__import__("pathlib").Path(sys.argv[1]))
 os.setgroups([3000]); os.setgid(3000); os.setuid(int(sys.argv[2])); os.umask(int(sys.argv[3], 8))
 holder = Holder(sys.argv[2], "vm", "s", os.getpid())
 if sys.argv[4] == "release":
-    store.release(["stack:a"], holder)
+    store.drop_leases(["stack:a"], holder)
 else:
-    found = store.attempt(Request(sys.argv[2], ("stack:a",), "exclusive", "lease", "x", holder))
-    assert store.board() and store.history(None)
+    found = store.attempt(Request(sys.argv[2], ("stack:a",), Mode.EXCLUSIVE, Binding.LEASE, "x", holder))
+    assert store.board() and store.events(None)
     sys.exit(0 if isinstance(found, Taken) else 4)
 """
     folder = Path("/var/tmp") / f"homelab-test-{os.getpid()}"
@@ -309,7 +309,7 @@ def test_a_store_that_vanishes_under_a_command_is_told_and_its_exit_code_counts(
 def test_what_the_killed_leave_behind_is_swept_once_a_day_and_nothing_else(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
     assert isinstance(store.attempt(replace(request(), labels=("stack:b", "stack:c"))), Taken)
-    held = store.attempt(request(binding=PROCESS))
+    held = store.attempt(request(binding=Binding.PROCESS))
     assert isinstance(held, Taken)
     junk = [tmp_path / "alive/0000", tmp_path / "alive/0000.home", tmp_path / "held/.temporary", tmp_path / "committed/0000"]
     for path in junk:

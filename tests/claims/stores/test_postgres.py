@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,9 @@ import psycopg
 import pytest
 
 from homelab.claims import heartbeat, locate
-from homelab.claims.model import EXCLUSIVE, PROCESS, Holder, Request
+from homelab.claims.model import Binding, Holder, Mode, Request
 from homelab.claims.stores import postgres
-from homelab.claims.stores.ledger import Taken
+from homelab.claims.stores.base import Taken
 from homelab.system.identity import new_id
 from tests.support.claimants import Claimants, claimants, eventually
 from tests.support.postgres import Proxy, Server, database, discard, launch
@@ -47,7 +48,7 @@ def own_server(tmp_path: Path) -> Iterator[tuple[Server, Claimants]]:
 
 
 def request(session: str = "a") -> Request:
-    return Request(new_id(), ("stack:a",), EXCLUSIVE, PROCESS, "test", Holder("ada", "vm", session, os.getpid()))
+    return Request(new_id(), ("stack:a",), Mode.EXCLUSIVE, Binding.PROCESS, "test", Holder("ada", "vm", session, os.getpid()))
 
 
 @pytest.mark.slow
@@ -172,7 +173,9 @@ def test_the_holder_behind_a_frozen_connection_knows_of_its_loss_before_anyone_g
         asked = request()
         with closing(locate.open(url)) as store:
             assert isinstance(store.attempt(asked), Taken)
-        beating = heartbeat.Heart(url, asked.id, asked.labels, lambda words: told.append((time.monotonic(), words)))
+        beating = heartbeat.Heart(
+            partial(locate.reopen, url), 5.0, asked.id, asked.labels, lambda words: told.append((time.monotonic(), words))
+        )
         beating.start()
         time.sleep(6)
         assert on_server.held() == ["stack:a"] and told == []
