@@ -26,12 +26,14 @@ Written by `make docs` from the program itself; `make check` fails when it is st
 
 _SHAPES = {
     "path": "path", "paths": "list of paths", "variables": "list of names", "duration": "duration", "positive": "number",
-    "percent": "percent", "count": "number", "branch": "branch", "branches": "list of patterns",
+    "percent": "percent", "count": "number", "branch": "branch", "branches": "list of patterns", "url": "address",
 }  # fmt: skip
 
 
 _VARIABLES = {
     "HOMELAB_SESSION": "Who is asking, for claims. Default: the linked worktree, else user@host.",
+    "HOMELAB_CI_TOKEN": "The token for CI's API, before the system's own variables.",
+    "HOMELAB_CI_PACE": "A factor on every wait for CI, 0.01 to 1, for tests; heeded where CI is on this machine alone.",
     "HOMELAB_CLAIMS": "The claim store's URL, before `[claims] store`: `file:///PATH` or `postgresql://HOST/DATABASE`.",
     "HOMELAB_CONFIG": "Another file than homelab.toml, for `homelab verify` by hand; the gate and landings never read it.",
     "HOMELAB_CLAIM_ID": "Given to a claimed command: which claim it runs under.",

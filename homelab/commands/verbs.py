@@ -31,6 +31,14 @@ VERBS: dict[str, Verb] = {
     "agent-hook": Verb(
         "agents:hook", "write", "answer a coding agent's hook, as `init --agents` sets it up", (1, 3, 7), runs=True
     ),
+    "ci status": Verb(
+        "ci:status", "read", "ask CI once what it says of a commit", (1, 3, 7, 8, 9),
+        examples=("homelab ci status", "homelab ci status HEAD --json"),
+    ),
+    "ci watch": Verb(
+        "ci:watch", "read", "wait until what CI says of a commit stands", (1, 3, 7, 8, 9),
+        examples=("homelab ci watch", "homelab ci watch HEAD --timeout 15m"),
+    ),
     "claim": Verb(
         "claim:claim", "write", "claim resources, for a time or for as long as a command runs", (1, 3, 4, 7),
         ends_like_child=True,
@@ -131,6 +139,7 @@ VERBS: dict[str, Verb] = {
 
 #: What the words that only lead to verbs are about.
 GROUPS = {
+    "ci": "CI: what it says of what landed.",
     "work": "Worktrees: start one, land what it holds, clean it away.",
     "hooks": "The gate in front of every push.",
     "tf": "Terraform stacks, applied under their claim.",

@@ -108,6 +108,8 @@ class Land:
     attempts: int = _doc("How often a landing is rebuilt when others move the target.", 10, "positive")
     deadline: int = _doc("How long a landing may take in all.", 7200, "duration")
     mutex: bool = _doc("Hosts that share a claim store take turns.", False)
+    watch: bool = _doc("Follow CI after landing, where there is one.", True)
+    hold: bool = _doc("Wait until the target's CI is idle; what waits meanwhile lands as one batch.", False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,18 @@ class Claims:
     """Where claims are kept."""
 
     store: str | None = _doc("The claim store's URL. Default: files on this machine.", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Ci:
+    """Where CI is. All of it is found from the remote's URL where that tells; read from the target before a landing."""
+
+    kind: str | None = _doc(
+        "`forgejo` (Gitea too), `github`, `gitlab` or `woodpecker`.", None, "choice:forgejo,github,gitlab,woodpecker"
+    )
+    url: str | None = _doc("The API's base, `https://git.example`.", None, "url")
+    repository: str | None = _doc("What the repository is called there, `owner/name`.", None)
+    checks: tuple[str, ...] = _doc("The names that count, as patterns (`ci/*`). Default: all of event push.", ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +140,11 @@ class Config:
     work: Work = Work()
     land: Land = Land()
     claims: Claims = Claims()
+    ci: Ci = Ci()
     suites: tuple[Suite, ...] = ()
 
 
-SECTIONS: Mapping[str, type] = {"gate": Gate, "verify": Verify, "work": Work, "land": Land, "claims": Claims}
+SECTIONS: Mapping[str, type] = {"gate": Gate, "verify": Verify, "work": Work, "land": Land, "claims": Claims, "ci": Ci}
 
 
 def parse(content: bytes, source: str = NAME) -> Config:
@@ -220,6 +235,8 @@ def _value(value: Any, spec: Any, where: str) -> Any:
         _wrong(value, "a string", where)
     if kind == "path":
         return _path(value, where)
+    if kind == "url" and not re.fullmatch(r"https?://[^\s/?#@]+[^\s?#]*", value):
+        _wrong(value, "an address like https://git.example, without a name or password in it", where)
     if kind == "branch":
         return value.removeprefix("refs/heads/")
     if kind.startswith("choice:") and value not in (choices := kind.removeprefix("choice:").split(",")):

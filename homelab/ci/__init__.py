@@ -1,0 +1,1 @@
+"""What CI says of a commit: one client a system, a table of words each, one verdict, and a watcher that waits for it."""

@@ -1,0 +1,132 @@
+"""Many who watch one commit, of whom one asks: a lock that the kernel frees, and a file with what it was told.
+
+The file stays, and is what `homelab status` knows of CI without asking. When the one that asks dies, another takes over.
+"""
+
+import contextlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from homelab.ci.verdict import Check, Verdict
+from homelab.ci.watch import Clock, Outcome
+from homelab.git.repository import Repository
+from homelab.system import files
+
+#: Seconds for which the answer that another got is ours too, though it came before we asked.
+_FRESH = 10.0
+#: Seconds of the clock between looks at the file.
+_LOOK = 1.0
+_MOST = 500
+
+
+def together(
+    repository: Repository,
+    key: str,
+    clock: Clock,
+    watch: Callable[[Callable[[Outcome], None]], Outcome],
+    *,
+    limit: float,
+    told: Callable[[Outcome], None],
+) -> Outcome:
+    """Return what `watch` returns, called here or in another process that watches under the same key."""
+    path = _folder(repository) / f"{key}.json"
+    start, earliest = clock.now(), time.time() - _FRESH
+    while True:
+        fd = files.hold(path.with_suffix(".lock"))
+        if fd is not None:
+            try:
+                if (found := _final(path, earliest)) is not None:
+                    return found
+                return _lead(path, watch, told)
+            finally:
+                files.free(fd)
+        if (found := _final(path, earliest)) is not None:
+            return found
+        if (outcome := _read(path, earliest)) is not None:
+            told(outcome)
+        if clock.now() - start >= limit:
+            return _cut(key, outcome, clock.now() - start)
+        clock.sleep(_LOOK)
+
+
+def _lead(path: Path, watch: Callable[[Callable[[Outcome], None]], Outcome], told: Callable[[Outcome], None]) -> Outcome:
+    def tell(outcome: Outcome) -> None:
+        _write(path, outcome, final=False)
+        told(outcome)
+
+    outcome = watch(tell)
+    if not outcome.is_cut:  # our time is up, not that of the others
+        _write(path, outcome, final=True)
+    return outcome
+
+
+def _cut(key: str, outcome: Outcome | None, waited: float) -> Outcome:
+    if outcome is None:
+        return Outcome(key.partition("-")[0], Verdict.RUNNING, waited=waited, is_cut=True)
+    return replace(outcome, waited=waited, is_cut=True)
+
+
+def remember(repository: Repository, key: str, outcome: Outcome) -> None:
+    """Keep what one look found, for `remembered`."""
+    _write(_folder(repository) / f"{key}.json", outcome, final=False)
+
+
+def remembered(repository: Repository, commit: str) -> tuple[Outcome, float] | None:
+    """Return what was last heard of a commit and when (seconds since 1970), or None. Nobody is asked."""
+    found = sorted(_folder(repository).glob(f"{commit}-*.json"), key=_age)
+    for path in found:
+        if (outcome := _read(path, 0)) is not None:
+            return outcome, path.stat().st_mtime
+    return None
+
+
+def _folder(repository: Repository) -> Path:
+    return repository.state / "ci"
+
+
+def _age(path: Path) -> float:
+    with contextlib.suppress(OSError):
+        return -path.stat().st_mtime
+    return 0.0
+
+
+def _write(path: Path, outcome: Outcome, *, final: bool) -> None:
+    document = {"v": 1, "at": time.time(), "final": final, **asdict(outcome)}
+    with contextlib.suppress(OSError):  # a disk that takes no more keeps nobody from the answer
+        new = not path.exists()
+        files.replace(path, json.dumps(document).encode() + b"\n", passing=True)
+        if new:
+            for old in sorted(path.parent.glob("*-*.json"), key=_age)[_MOST:]:
+                old.unlink(missing_ok=True)
+                old.with_suffix(".lock").unlink(missing_ok=True)
+
+
+def _final(path: Path, earliest: float) -> Outcome | None:
+    document = _document(path)
+    return _outcome(document) if document and document.get("final") and document.get("at", 0) >= earliest else None
+
+
+def _read(path: Path, earliest: float) -> Outcome | None:
+    document = _document(path)
+    return _outcome(document) if document and document.get("at", 0) >= earliest else None
+
+
+def _document(path: Path) -> dict[str, Any] | None:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) and document.get("v") == 1 else None
+
+
+def _outcome(document: dict[str, Any]) -> Outcome | None:
+    try:
+        checks = tuple(Check(**{**row, "verdict": Verdict(row["verdict"])}) for row in document["checks"])
+        fields = {name: document[name] for name in ("commit", "waited", "followed", "reason", "hint", "is_cut")}
+        return Outcome(verdict=Verdict(document["verdict"]), checks=checks, **fields)
+    except (KeyError, TypeError, ValueError):
+        return None

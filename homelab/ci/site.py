@@ -1,0 +1,187 @@
+"""CI of one branch of a remote: found, asked and followed. What landing, the commands and the gate use of this package.
+
+Nothing is asked before somebody wants to know: `find` and `has_files` look at settings and objects alone.
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass, replace
+from typing import Any
+
+from homelab import output
+from homelab.ci import shared, watch
+from homelab.ci.report import Progress
+from homelab.ci.system import Names, System
+from homelab.ci.verdict import Check, Verdict
+from homelab.ci.watch import Outcome, Paced
+from homelab.ci.where import Place, place, with_kind
+from homelab.errors import CiSilent, HomelabError, Unreachable
+from homelab.git import repository as git
+from homelab.git.repository import Repository
+from homelab.policy.config import Ci
+from homelab.system import files
+
+PACE = "HOMELAB_CI_PACE"
+_NAMED = {"woodpecker": "Woodpecker", "forgejo": "Forgejo", "github": "GitHub", "gitlab": "GitLab"}
+_TAILS, _TAIL_LINES = 3, 20
+
+
+class Unknown(CiSilent):
+    """Nothing tells which system follows this remote."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """CI of one branch of a remote."""
+
+    repository: Repository
+    remote: str
+    branch: str
+    place: Place
+    system: System
+    names: Names
+    clock: Paced
+    #: What a shared answer is filed under besides the commit: another address or another choice of names is another answer.
+    mark: str
+
+    @property
+    def words(self) -> str:
+        """Return how people call it: the system and its host."""
+        return f"{_NAMED[self.place.kind or '']} at {self.place.host}"
+
+    def look(self, commit: str) -> list[Check]:
+        """Return what the checks that count say of a commit of the branch now."""
+        return self.names.among(self.system.look(commit, self.branch))
+
+    def status(self, commit: str) -> Outcome:
+        """Return what CI says of a commit now."""
+        outcome = watch.once(self.look, commit, self.clock)
+        if outcome.verdict is not Verdict.UNREACHABLE:
+            shared.remember(self.repository, self._key(commit), outcome)
+        return self._real(outcome)
+
+    def follow(self, commit: str, *, limit: float | None = None) -> Outcome:
+        """Return the verdict of a commit once it stands, or what was said when `limit` real seconds (an hour) were over.
+
+        A tip that supersedes it is followed. Of many processes of a clone that follow one commit, one asks.
+        """
+        virtual = watch.LIMIT if limit is None else limit / self.clock.pace
+        progress = Progress(self.words)
+        with progress:
+            outcome = shared.together(
+                self.repository,
+                self._key(commit),
+                self.clock,
+                lambda told: watch.watch(
+                    self.look, commit, self.clock, limit=virtual, successor=lambda old: self._successor(old), told=told
+                ),
+                limit=virtual,
+                told=progress.tell,
+            )
+        return self._real(outcome)
+
+    def tails(self, outcome: Outcome) -> list[tuple[str, str]]:
+        """Return the last lines of what is red, each with the check's name; what cannot be had is left out."""
+        found = []
+        for check in [check for check in outcome.checks if check.verdict is Verdict.RED][:_TAILS]:
+            try:
+                text = self.system.tail(check)
+            except (Unreachable, ValueError, TypeError, KeyError):
+                continue
+            if text.strip():
+                found.append((f"{check.label} ended with:", "\n".join(text.rstrip().splitlines()[-_TAIL_LINES:])))
+        return found
+
+    def _real(self, outcome: Outcome) -> Outcome:
+        return replace(outcome, waited=outcome.waited * self.clock.pace)
+
+    def _key(self, commit: str) -> str:
+        return f"{commit}-{self.mark}"
+
+    def _successor(self, commit: str) -> str | None:
+        """Return the branch's tip where it is a later one that contains the commit."""
+        try:
+            tip = git.fetch_branch(self.repository, self.remote, self.branch)
+        except HomelabError:
+            return None
+        if tip in (None, commit) or not self.repository.is_ancestor(commit, tip or ""):
+            return None
+        output.say(f"CI of {commit[:12]} was superseded; following {(tip or '')[:12]}, which contains it")
+        return tip
+
+
+def find(repository: Repository, remote: str, branch: str, ci: Ci) -> Site:
+    """Return CI of a remote's branch. Raises `Unknown`.
+
+    A host that nobody knows by name is asked once in a clone which system it is.
+    """
+    address = repository.line("remote", "get-url", remote) or ""
+    found = place(ci, address)
+    if found.kind is None and found.url:
+        found = with_kind(found, _kind(repository, found.url))
+    if found.kind is None or found.url is None or found.repository is None:
+        what = f"nothing known follows CI for {remote}" if found.kind != "woodpecker" else "nothing tells Woodpecker's address"
+        raise Unknown(what, hint="name it in homelab.toml: [ci] kind, url and repository; or `homelab work land --no-watch`")
+    from homelab.ci import token
+    from homelab.ci.client import Client
+
+    secret = token.secret(repository, found)
+    client = Client(found.api, secret)
+    clock = Paced(_pace(found))
+    said = json.dumps([found.url, found.repository, branch, list(ci.checks), bool(secret)])
+    mark = hashlib.sha256(said.encode()).hexdigest()[:8]
+    return Site(repository, remote, branch, found, system(found, client), Names(ci.checks), clock, mark)
+
+
+def _pace(found: Place) -> float:
+    """Return the factor on every wait, for tests: a real CI far away must not be hurried."""
+    try:
+        pace = float(os.environ.get(PACE, ""))
+    except ValueError:
+        return 1.0
+    return pace if found.is_loopback and 0.01 <= pace <= 1 else 1.0
+
+
+def system(found: Place, client: Any) -> System:
+    """Return the client of a place's system."""
+    from homelab.ci import forgejo, github, gitlab, woodpecker
+
+    repository = found.repository or ""
+    match found.kind:
+        case "github":
+            return github.GitHub(client, repository)
+        case "gitlab":
+            return gitlab.GitLab(client, repository)
+        case "woodpecker":
+            return woodpecker.Woodpecker(client, repository)
+    return forgejo.Forgejo(client, repository)
+
+
+def _kind(repository: Repository, address: str) -> str | None:
+    """Return which system a host is, asked once in a clone: an answer is kept, no answer is not."""
+    from homelab.ci.client import Client, Denied
+
+    kept = repository.state / "ci" / "kinds.json"
+    try:
+        known = json.loads(kept.read_bytes())
+    except (OSError, ValueError):
+        known = {}
+    if isinstance(known.get(address), str):
+        return str(known[address])
+    client = Client(address)  # without a token: nobody knows yet who that is
+    for kind, path, field in (
+        ("forgejo", "/api/v1/version", "version"),
+        ("gitlab", "/api/v4/version", "version"),
+        ("github", "/api/v3/meta", "installed_version"),
+    ):
+        try:
+            answer = client.ask(path)
+        except Denied:  # GitLab tells its version to nobody without a token
+            answer = {field: ""} if kind == "gitlab" else None
+        except Unreachable:
+            answer = None
+        if isinstance(answer, dict) and field in answer:
+            files.replace(kept, json.dumps({**known, address: kind}).encode())
+            return kind
+    return None
