@@ -15,6 +15,7 @@ from homelab.gate.grants import Kind
 from homelab.gate.updates import Create, Delete, Framework, RefUpdate, Update
 from homelab.gate.verdict import Case, History, Verdict
 from homelab.git import repository as git
+from homelab.git.remotes import ask_remote
 from homelab.git.repository import Repository
 from homelab.gitcrypt import plaintext
 from homelab.policy import policy
@@ -102,7 +103,7 @@ class Admission:
     def _asked(self, remote: str, ref: str) -> str | None:
         """Return what the remote says of a ref, or None where it cannot be asked or has none."""
         with contextlib.suppress(HomelabError):
-            return git.ask_remote(self.repository, remote, ref, timeout=10).get(ref)
+            return ask_remote(self.repository, remote, ref, timeout=10).get(ref)
         return None
 
     def _case(self, update: RefUpdate, branch: str, *, run: bool) -> Case:

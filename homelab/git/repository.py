@@ -7,16 +7,15 @@ we look at.
 import os
 import re
 import sys
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import IO
 
-from homelab.errors import Failed, Refused, Unreachable, Usage
+from homelab.errors import Failed, Refused, Usage
 from homelab.git.objects import Objects
-from homelab.system import files, process
+from homelab.system import process
 
 MINIMUM = (2, 38)
 
@@ -218,107 +217,6 @@ def require_version() -> None:
             f"git {'.'.join(map(str, found))} is too old: homelab needs 2.38 for `git merge-tree --write-tree`",
             hint="install a newer git",
         )
-
-
-# A black-holed host would hold git for ever: these end a transfer that has moved under 1000 bytes/s for 30 s.
-_PATIENCE = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30")
-
-
-def remotes(repository: Repository) -> list[str]:
-    """Return the names of the remotes."""
-    return list(filter(None, (repository.line("remote") or "").split("\n")))
-
-
-def refs(repository: Repository, *names: str) -> dict[str, tuple[str, str]]:
-    """Return the object ids of those refs that there are, and what a symbolic one names (else ``""``)."""
-    rows = repository.line("for-each-ref", "--format=%(refname) %(objectname) %(symref)", *names) or ""
-    parts = (row.split(" ", 2) for row in rows.split("\n") if row)
-    # A name is a pattern too: where there is no `a`, it finds `a/b`.
-    return {name: (oid, symbolic) for name, oid, symbolic in parts if name in names}
-
-
-def ask_remote(repository: Repository, remote: str, *patterns: str, timeout: float = 60) -> dict[str, str]:
-    """Return what the remote says now: full ref name to object id. Raises `Unreachable`."""
-    done = repository.run(*_PATIENCE, "ls-remote", "--refs", "--", remote, *patterns, timeout=timeout)
-    if done.returncode:
-        raise _unreachable(remote, done)
-    found = {}
-    for row in os.fsdecode(done.stdout).split("\n"):
-        oid, tab, name = row.partition("\t")
-        if tab:
-            found[name] = oid
-    return found
-
-
-def ask_remote_head(repository: Repository, remote: str, *, timeout: float = 60) -> str | None:
-    """Return the branch that the remote's HEAD names, or None when it does not say. Raises `Unreachable`."""
-    done = repository.run(*_PATIENCE, "ls-remote", "--symref", "--", remote, "HEAD", timeout=timeout)
-    if done.returncode:
-        raise _unreachable(remote, done)
-    found = re.search(r"^ref: refs/heads/(.+)\tHEAD$", os.fsdecode(done.stdout), re.MULTILINE)
-    return found[1] if found else None
-
-
-def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None:
-    """Return the branch's tip as the remote has it now, fetched, or None where it has no such branch.
-
-    Our own ref `refs/homelab/seen/REMOTE/BRANCH` and the remote-tracking ref name it afterwards. Raises `Unreachable`.
-    """
-    source, ours = f"refs/heads/{branch}", f"refs/homelab/seen/{remote}/{branch}"
-    # Worktrees share the refs, and of six parallel fetches five fail on the ref's lock: one at a time, no refmap.
-    with files.locked(repository.state / "locks" / "fetch"):
-        tracked = f"refs/remotes/{remote}/{branch}"
-        before = {name: oid for name, (oid, _) in refs(repository, ours, tracked).items()}
-        done = _fetch(repository, remote, f"+{source}:{ours}")
-        if done.returncode:
-            if source not in ask_remote(repository, remote, source):
-                return None
-            raise _not_fetched(remote, branch, done)
-        tip = repository.oid(ours)
-        assert tip is not None
-        for old in set(before.values()) - {tip}:
-            if not repository.is_ancestor(old, tip):  # kept, so that no branch brings it back unnoticed
-                repository.run("update-ref", f"refs/homelab/removed/{old}", old)
-        for _ in range(20):  # another program's fetch may hold the ref for a moment
-            if before.get(tracked) == tip or repository.run("update-ref", tracked, tip).returncode == 0:
-                break
-        return tip
-
-
-def _fetch(repository: Repository, remote: str, refspec: str) -> process.Completed:
-    """Return how a fetch ended. While a worktree is being added its HEAD names no object yet, and a fetch dies of that."""
-    for pause in (0.05,) * 40 + (None,):
-        done = repository.run(
-            *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
-            "--recurse-submodules=no", "--", remote, refspec, timeout=3600,
-        )  # fmt: skip
-        if b"bad object worktrees/" not in done.stderr or pause is None:
-            break
-        time.sleep(pause)
-    return done
-
-
-_LOCAL_FAULT = re.compile(
-    "unpack-objects failed|index-pack failed|No space left|Read-only|Permission denied|insufficient permission|unable to "
-    "(?:write|create)|cannot lock ref|bad object|ref updates aborted|update aborted by the reference-transaction"
-)
-
-
-def _not_fetched(remote: str, branch: str, done: process.Completed) -> Failed | Unreachable:
-    """Return why a branch that the remote has could not be fetched: this clone's disk, or the way to it."""
-    words = done.stderr.decode(errors="replace")
-    if not _LOCAL_FAULT.search(words):
-        return _unreachable(remote, done)
-    first = next((row for row in words.splitlines() if row.startswith(("error:", "fatal:"))), done.words)
-    return Failed(
-        f"{branch} of {remote} cannot be stored here: {first}", hint=f"`git fetch {remote}` shows the same; look at the disk"
-    )
-
-
-def _unreachable(remote: str, done: process.Completed) -> Unreachable:
-    return Unreachable(
-        f"the remote {remote} cannot be reached: {done.words}", hint=f"`git ls-remote {remote}` shows what git says"
-    )
 
 
 def require_pushed(repository: Repository, source: str, kind: str = "") -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import Failed, Refused
 from homelab.git import repository as git
+from homelab.git.remotes import remotes
 from homelab.git.repository import Repository
 from homelab.gitcrypt import rules as attributes
 from homelab.gitcrypt.rules import Files, Listing, Rules
@@ -128,7 +129,7 @@ def pushed(
 
 def _names(repository: Repository, remote: str) -> list[str]:
     """Return the remotes that a push to this name or URL goes to."""
-    names = git.remotes(repository)
+    names = remotes(repository)
     if remote in names or not remote:
         return [remote] if remote else []
     return [

@@ -14,6 +14,7 @@ from homelab.claims import locate
 from homelab.errors import HomelabError
 from homelab.gate import markers
 from homelab.git import repository as git
+from homelab.git.remotes import remotes
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
 from homelab.install import hooks_path, install, shim
@@ -230,7 +231,7 @@ def _file_system(repository: Repository) -> Iterator[Finding]:
 
 
 def _remote(repository: Repository) -> Iterator[Finding]:
-    for name in git.remotes(repository):
+    for name in remotes(repository):
         url = repository.line("remote", "get-url", "--push", name) or ""
         if shim.owner(Path(url) / "hooks" / "pre-receive") == "homelab":
             continue

@@ -15,6 +15,7 @@ from typing import Any
 from homelab import output
 from homelab.errors import Failed, HomelabError
 from homelab.git import repository as git
+from homelab.git.remotes import ask_remote_head
 from homelab.git.repository import Repository
 from homelab.landing import preconditions, queue
 from homelab.policy import policy
@@ -65,7 +66,7 @@ def _land(repository: Repository, report: Report, verify_cmd: str | None, no_ver
         aim = policy.aim(repository)
         report.remote = aim.require_remote()
         if aim.target is None:
-            git.ask_remote_head(repository, report.remote)  # unreachable is another answer than not to say
+            ask_remote_head(repository, report.remote)  # unreachable is another answer than not to say
         report.target = aim.require_target()
         preconditions.check(repository, report.branch, report.target)
         place.ready(report.branch, head, alone=no_verify or verify_cmd is not None)

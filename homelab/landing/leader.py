@@ -18,6 +18,7 @@ from homelab.gate import markers as memo
 from homelab.gate import updates
 from homelab.gate.admission import Admission
 from homelab.git import repository as git
+from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository
 from homelab.landing import batch, bisect, candidate, conflict, journal, preconditions, publish, queue
 from homelab.landing import override as wish
@@ -119,7 +120,7 @@ class Leader:
         self._sweep()
         self.sociable = not (self.limits.each_commit or self.place.ticket.alone)
         while True:
-            base = git.fetch_branch(self._repository, self.target.remote, self.target.branch)
+            base = fetch_branch(self._repository, self.target.remote, self.target.branch)
             if base is None:
                 preconditions.check_gone(self._repository, self.target.remote, self.target.branch)
             elif self._repository.is_ancestor(self._head, base):

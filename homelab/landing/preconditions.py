@@ -10,7 +10,7 @@ from pathlib import Path
 
 from homelab import output
 from homelab.errors import Refused
-from homelab.git import repository as git
+from homelab.git.remotes import ask_remote_head
 from homelab.git.repository import Repository, require_worktree
 from homelab.landing import conflict
 
@@ -85,7 +85,7 @@ def check_hook(repository: Repository) -> None:
 
 def check_gone(repository: Repository, remote: str, target: str) -> None:
     """The remote without the target never had it. Raises `Refused` where landing would bring a removed branch back."""
-    default = git.ask_remote_head(repository, remote)
+    default = ask_remote_head(repository, remote)
     if default not in (None, target):
         name = shlex.quote(remote)
         command = f"git fetch {name} && git remote set-head {name} --auto"

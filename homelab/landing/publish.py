@@ -13,7 +13,7 @@ from pathlib import Path
 
 from homelab import output
 from homelab.errors import Failed, HomelabError, Refused, Review, Unreachable
-from homelab.git import repository as git
+from homelab.git.remotes import ask_remote, fetch_branch, remotes
 from homelab.git.repository import Repository
 from homelab.landing import journal, push_result
 from homelab.landing.journal import Landing
@@ -126,9 +126,9 @@ def _settle(target: Target, pushed: Pushed, commit: str, base: str | None, pause
 def ask(target: Target, commit: str, base: str | None) -> Seen:
     """Return where the remote says the target is, seen from a push of `commit` onto `base`."""
     try:
-        tip = git.ask_remote(target.repository, target.remote, target.ref).get(target.ref)
+        tip = ask_remote(target.repository, target.remote, target.ref).get(target.ref)
         if tip not in (None, base, commit):
-            tip = git.fetch_branch(target.repository, target.remote, target.branch)
+            tip = fetch_branch(target.repository, target.remote, target.branch)
     except (Unreachable, Failed):
         return Seen(False)
     contains = tip == commit or (tip is not None and target.repository.is_ancestor(commit, tip))
@@ -139,7 +139,7 @@ def _pushed_elsewhere(target: Target, commit: str) -> bool:
     """Tell whether the address that is pushed to has the commit, where fetching asks another, such as a mirror that lags."""
     address = target.repository.line("remote", "get-url", "--push", target.remote)
     try:
-        return bool(address) and git.ask_remote(target.repository, str(address), target.ref).get(target.ref) == commit
+        return bool(address) and ask_remote(target.repository, str(address), target.ref).get(target.ref) == commit
     except (Unreachable, Failed):
         return False
 
@@ -235,7 +235,7 @@ def _review(target: Target, landing: Landing, reason: str) -> HomelabError:
     ref, options = f"refs/heads/{landing.branch}", _plainly(target, landing.head)
     done = target.repository.run("push", "--porcelain", *options, "--", target.remote, f"{landing.head}:{ref}")
     words = done.stderr.decode(errors="replace")
-    if git.ask_remote(target.repository, target.remote, ref).get(ref) != landing.head:
+    if ask_remote(target.repository, target.remote, ref).get(ref) != landing.head:
         journal.close(target.repository, replace(landing, status="refused"))
         return _no_review(target, landing, protected, Pushed(done.returncode, os.fsdecode(done.stdout), words))
     journal.close(target.repository, landing)
@@ -269,11 +269,11 @@ def settle_earlier(repository: Repository) -> None:
     """
     for landing, lock in list(journal.open_intents(repository)):
         _wait_for(landing, lock)
-        if landing.remote not in git.remotes(repository):
+        if landing.remote not in remotes(repository):
             journal.close(repository, replace(landing, status="unreachable", reason="the remote is gone", finished=clock.now()))
             continue
         try:
-            tip = git.fetch_branch(repository, landing.remote, landing.target)
+            tip = fetch_branch(repository, landing.remote, landing.target)
         except Unreachable:
             continue
         if tip is not None and repository.is_ancestor(landing.commit, tip):

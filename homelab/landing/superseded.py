@@ -8,7 +8,7 @@ import threading
 import time
 
 from homelab.errors import Conflict, HomelabError
-from homelab.git import repository as git
+from homelab.git.remotes import ask_remote, fetch_branch
 from homelab.landing import batch, candidate, journal, queue
 from homelab.landing.batch import Member
 from homelab.landing.publish import Target
@@ -73,10 +73,10 @@ class Watch:
         """Tell whether the target has moved, and with it a result that is being run for."""
         target = self._target
         try:
-            tip = git.ask_remote(target.repository, target.remote, target.ref, timeout=10).get(target.ref)
+            tip = ask_remote(target.repository, target.remote, target.ref, timeout=10).get(target.ref)
             if tip in (None, self._members[0].base) or self._commit is None:
                 return False
-            base = git.fetch_branch(target.repository, target.remote, target.branch)
+            base = fetch_branch(target.repository, target.remote, target.branch)
             merged = candidate.merge(target.repository, base, self._commit)
             return not self._needed <= {run.key for run in batch.demanded(target, base, merged.tree).runs}
         except Conflict:

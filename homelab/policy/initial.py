@@ -11,7 +11,8 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from homelab.errors import Usage
-from homelab.git.repository import Repository, remotes
+from homelab.git.remotes import remotes
+from homelab.git.repository import Repository
 from homelab.policy import config
 from homelab.policy.config import Gate, Suite, Verify
 from homelab.policy.detect import detect

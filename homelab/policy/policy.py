@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from homelab.errors import Refused, Unreachable, Usage
 from homelab.git.objects import Objects
-from homelab.git.repository import Repository, ask_remote_head, refs, remotes
+from homelab.git.remotes import ask_remote_head, refs, remotes
+from homelab.git.repository import Repository
 from homelab.policy import config
 from homelab.policy.config import Config, Suite
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from homelab import output
 from homelab.errors import Failed, Refused, Unreachable, Usage
-from homelab.git import repository as git
+from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository
 from homelab.policy import policy
 from homelab.policy.policy import Aim
@@ -124,7 +124,7 @@ def _target(repository: Repository, aim: Aim, *, force: bool) -> str | None:
     if aim.remote is None or aim.target is None:
         return None
     try:
-        return git.fetch_branch(repository, aim.remote, aim.target)
+        return fetch_branch(repository, aim.remote, aim.target)
     except (Unreachable, Failed) as error:
         if not force:
             raise Unreachable(error.message, hint=error.hint) from None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from homelab import output
 from homelab.errors import Failed, Refused, Unreachable, Usage
-from homelab.git import repository as git
+from homelab.git.remotes import ask_remote, fetch_branch
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
 from homelab.policy import policy
@@ -133,7 +133,7 @@ def _ask(repository: Repository, aim: Aim, branch: str, *, optional: bool) -> di
         return {}
     wanted = [f"refs/heads/{aim.require_target()}", f"refs/heads/{branch}"] if aim.require_remote() else []
     try:
-        return git.ask_remote(repository, aim.require_remote(), *wanted)
+        return ask_remote(repository, aim.require_remote(), *wanted)
     except (Unreachable, Failed) as error:
         if not optional:
             raise Unreachable(error.message, hint=error.hint) from None
@@ -146,7 +146,7 @@ def _fetch(repository: Repository, aim: Aim, tips: dict[str, str], branch: str, 
         tip = tips.get(f"refs/heads/{name}")
         known = {repository.oid(f"refs/{place}/{aim.remote}/{name}") for place in ("homelab/seen", "remotes")}
         if aim.remote and name and tip and known != {tip}:
-            git.fetch_branch(repository, aim.remote, name)
+            fetch_branch(repository, aim.remote, name)
 
 
 def _base(repository: Repository, aim: Aim, branch: str, tips: dict[str, str], wanted: str | None) -> str | None:
