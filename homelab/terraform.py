@@ -16,7 +16,7 @@ from homelab.claims import command as bound
 from homelab.claims import identity, model, operations
 from homelab.claims.model import Binding, Mode, Request
 from homelab.errors import HomelabError, Refused, Usage
-from homelab.git import repository as git
+from homelab.git.repository import Repository, discover, require_worktree
 from homelab.system import process
 from homelab.system.identity import new_id
 
@@ -161,11 +161,11 @@ def require_plaintext(stack: Stack, verb: str) -> None:
     """Check that the stack's secrets are readable here. Raises `Refused` in a linked worktree of a git-crypt repository."""
     if identity.linked_worktree(stack.folder) is None:
         return
-    repository = git.discover(stack.folder)
+    repository = discover(stack.folder)
     if not _has_git_crypt(repository):
         return
     main = Path(repository.out("worktree", "list", "--porcelain").split("\n")[0].removeprefix("worktree "))
-    place = main / os.path.relpath(stack.root, git.require_worktree(repository))
+    place = main / os.path.relpath(stack.root, require_worktree(repository))
     command = f"cd {shlex.quote(os.path.normpath(place))} && homelab tf {verb} {shlex.quote(stack.name)}"
     raise Refused(
         "secrets are ciphertext in a linked worktree of a git-crypt repository, and the stack would get them as they are",
@@ -174,8 +174,8 @@ def require_plaintext(stack: Stack, verb: str) -> None:
     )
 
 
-def _has_git_crypt(repository: git.Repository) -> bool:
-    top = git.require_worktree(repository)
+def _has_git_crypt(repository: Repository) -> bool:
+    top = require_worktree(repository)
     names = repository.out("ls-files", "-z", "--", ".gitattributes", "*/.gitattributes").split("\0")
     paths = [*(top / name for name in names if name), repository.common_dir / "info" / "attributes"]
     for path in paths:

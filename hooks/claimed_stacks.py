@@ -9,17 +9,17 @@ import sys
 from homelab import output
 from homelab.claims import stacks
 from homelab.gate import updates
-from homelab.git import repository as git
+from homelab.git.repository import discover, require_pushed
 
 
 def judge_change() -> None:
     """Let the commit or the push go on that changes no stack of another session. Raises `Refused`."""
-    repository = git.discover(from_hook=True)
+    repository = discover(from_hook=True)
     told = updates.from_framework(os.environ)
     if told is None:
         stacks.require_free(stacks.staged(repository), "the commit")
         return
-    new = git.require_pushed(repository, told.source, "^{commit}")
+    new = require_pushed(repository, told.source, "^{commit}")
     stacks.require_free(stacks.pushed(repository, new, os.environ.get("PRE_COMMIT_FROM_REF")), "the push")
 
 

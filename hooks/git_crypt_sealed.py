@@ -8,19 +8,19 @@ import sys
 
 from homelab import output
 from homelab.gate import updates
-from homelab.git import repository as git
+from homelab.git.repository import discover, require_pushed
 from homelab.gitcrypt import plaintext
 
 
 def judge_commit() -> None:
     """Let a commit go on that brings no plaintext on a path of git-crypt. Raises `Refused`."""
-    plaintext.require_staged(git.discover(from_hook=True), os.environ.get("GIT_INDEX_FILE"))
+    plaintext.require_staged(discover(from_hook=True), os.environ.get("GIT_INDEX_FILE"))
 
 
 def judge_push(told: updates.Framework) -> None:
     """Let a push go on that brings no plaintext on a path of git-crypt. Raises `Refused`."""
-    repository = git.discover(from_hook=True)
-    plaintext.require_pushed(repository, [git.require_pushed(repository, told.source)], remote=told.remote)
+    repository = discover(from_hook=True)
+    plaintext.require_pushed(repository, [require_pushed(repository, told.source)], remote=told.remote)
 
 
 def main() -> None:

@@ -23,31 +23,31 @@ def judge_push(remote: str) -> None:
     if not pushed:
         return
     from homelab.gate.admission import Admission
-    from homelab.git import repository as git
+    from homelab.git.repository import discover
 
     if _FORMER in sys.orig_argv:
         _renew_hook(received=False)
-    Admission.of_clone(git.discover(from_hook=True), remote).admit(pushed)
+    Admission.of_clone(discover(from_hook=True), remote).admit(pushed)
 
 
 def judge_received() -> None:
     """Let the server take the push that it is receiving. Raises `Refused`."""
     from homelab.gate.admission import Admission
-    from homelab.git import repository as git
+    from homelab.git.repository import discover
 
     pushed = updates.received(sys.stdin.buffer.read())
     if _FORMER in sys.orig_argv:
         _renew_hook(received=True)
-    Admission.of_server(git.discover(from_hook=True)).admit(pushed)
+    Admission.of_server(discover(from_hook=True)).admit(pushed)
 
 
 def _renew_hook(*, received: bool) -> None:
     """Write the hook anew that started us by our former name; sh goes on reading the file that it opened."""
-    from homelab.git import repository as git
+    from homelab.git.repository import discover
     from homelab.install import install
 
     with contextlib.suppress(HomelabError, OSError):  # judged all the same, and renewed by whoever may write there
-        (install.renew_server if received else install.renew)(git.discover(from_hook=True))
+        (install.renew_server if received else install.renew)(discover(from_hook=True))
 
 
 def judge_told(*, whole: bool) -> None:
@@ -55,10 +55,10 @@ def judge_told(*, whole: bool) -> None:
     import os
 
     from homelab.gate.admission import Admission
-    from homelab.git import repository as git
+    from homelab.git.repository import discover
     from homelab.install import install
 
-    repository = git.discover(from_hook=True)
+    repository = discover(from_hook=True)
     complete = install.status(repository).gate == "whole"
     if not complete:
         if whole:

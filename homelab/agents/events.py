@@ -13,8 +13,7 @@ from typing import Any
 
 from homelab import output
 from homelab.errors import Usage
-from homelab.git import repository as git
-from homelab.git.repository import Repository
+from homelab.git.repository import Repository, discover
 from homelab.policy import policy
 from homelab.worktrees import registry
 from homelab.worktrees.registry import Layout
@@ -92,7 +91,7 @@ def _text(event: dict[str, Any], *names: str) -> str:
 
 def _repository(event: dict[str, Any]) -> Repository:
     place = os.environ.get("CLAUDE_PROJECT_DIR") or event.get("cwd")
-    return git.discover(Path(place) if isinstance(place, str) and Path(place).is_dir() else None)
+    return discover(Path(place) if isinstance(place, str) and Path(place).is_dir() else None)
 
 
 def _layout(repository: Repository) -> Layout:

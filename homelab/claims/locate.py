@@ -26,11 +26,11 @@ def _configured() -> str | None:
     # Most claims are made outside of clones or where nothing is configured: git is asked only in a clone.
     if not any((folder / ".git").exists() for folder in (here, *here.parents)):
         return None
-    from homelab.git import repository as git
+    from homelab.git.repository import discover
     from homelab.policy import policy
 
     try:
-        repository = git.discover()
+        repository = discover()
     except Usage:
         return None
     return policy.aim(repository, ask=False).config.claims.store

@@ -10,7 +10,7 @@ from homelab import output
 from homelab.agents import given
 from homelab.commands.verbs import allowed_unasked
 from homelab.errors import Refused
-from homelab.git import repository as git
+from homelab.git.repository import discover, require_worktree
 
 
 @click.command("agent-hook")
@@ -29,7 +29,7 @@ def hook() -> None:
 
 def enter(*, yes: bool, remove: bool, as_json: bool) -> None:
     """Write what agents need, or take it out, once the person has seen and confirmed it. Raises `Refused` otherwise."""
-    root = git.require_worktree(git.discover())
+    root = require_worktree(discover())
     wanted = [change for change in given.changes(root, allowed_unasked(), remove=remove) if change.is_needed]
     for change in wanted:
         _show(change, root)

@@ -13,7 +13,7 @@ from click.shell_completion import CompletionItem
 
 from homelab.claims import model
 from homelab.errors import HomelabError
-from homelab.git import repository as git
+from homelab.git.repository import discover, require_worktree
 from homelab.policy import config, policy
 from homelab.worktrees import registry
 
@@ -25,7 +25,7 @@ else:
 
 def topics() -> Iterable[str]:
     """Return the topics of the worktrees."""
-    repository = git.discover()
+    repository = discover()
     aim = policy.aim(repository, ask=False)
     plan = registry.layout(repository, aim.config.work)
     return [name for entry in registry.registered(repository) if (name := plan.topic(entry))]
@@ -47,8 +47,8 @@ def labels() -> Iterable[str]:
 
 def suites() -> Iterable[str]:
     """Return the suites that the worktree's own file names."""
-    repository = git.discover()
-    return [suite.name for suite in config.parse((git.require_worktree(repository) / config.NAME).read_bytes()).suites]
+    repository = discover()
+    return [suite.name for suite in config.parse((require_worktree(repository) / config.NAME).read_bytes()).suites]
 
 
 class Words(_Type):

@@ -8,7 +8,7 @@ from homelab import output
 from homelab.commands.app import json_option
 from homelab.commands.hooks import GATES
 from homelab.errors import Failed
-from homelab.git import repository as git
+from homelab.git.repository import discover
 from homelab.install import attack
 from homelab.install import doctor as diagnosis
 from homelab.install.attack import Outcome
@@ -23,7 +23,7 @@ _PROGRAMS = ("homelab ", "git ", "chmod ", "unset ")
 @json_option
 def doctor(attacking: bool, as_json: bool) -> None:
     """Say whether the gate holds here, and how to repair it."""
-    repository = git.discover()
+    repository = discover()
     found = diagnosis.diagnose(repository)
     outcomes = attack.run(repository) if attacking else None
     holds = found.holds and all(outcome.result == attack.HELD for outcome in outcomes or ())

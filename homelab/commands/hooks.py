@@ -7,7 +7,7 @@ import click
 
 from homelab import output
 from homelab.commands.app import json_option
-from homelab.git import repository as git
+from homelab.git.repository import discover, require_version
 from homelab.install import install as installation
 from homelab.install.install import Status
 
@@ -40,11 +40,11 @@ def _document(status: Status) -> dict[str, Any]:
 @json_option
 def install(server: Path | None, as_json: bool) -> None:
     """Put the gate in front of every push of this clone, and keep what runs now."""
-    git.require_version()
+    require_version()
     if server is not None:
         _tell_server(installation.install_server(server), "is judged on arrival", as_json)
         return
-    status = installation.install(git.discover())
+    status = installation.install(discover())
     if as_json:
         output.answer_json(_document(status))
         return
@@ -61,7 +61,7 @@ def uninstall(server: Path | None, as_json: bool) -> None:
     if server is not None:
         _tell_server(installation.uninstall_server(server), "is no longer judged on arrival", as_json)
         return
-    status = installation.uninstall(git.discover())
+    status = installation.uninstall(discover())
     if as_json:
         output.answer_json(_document(status))
         return
@@ -72,7 +72,7 @@ def uninstall(server: Path | None, as_json: bool) -> None:
 @json_option
 def status(as_json: bool) -> None:
     """Say which gate this clone has."""
-    found = installation.status(git.discover())
+    found = installation.status(discover())
     if as_json:
         output.answer_json(_document(found))
         return

@@ -9,7 +9,7 @@ from homelab import output
 from homelab.commands.agents import enter
 from homelab.commands.app import json_option
 from homelab.errors import Usage
-from homelab.git import repository as git
+from homelab.git.repository import discover, require_worktree
 from homelab.policy import config
 from homelab.policy.initial import Proposal, propose, text
 from homelab.system import files
@@ -45,8 +45,8 @@ def init(
         return
     if yes or remove:
         raise click.UsageError("--yes and --remove go with --agents.")
-    repository = git.discover()
-    path = git.require_worktree(repository) / config.NAME
+    repository = discover()
+    path = require_worktree(repository) / config.NAME
     proposal = propose(repository, remote=remote, branch=branch, command=verify_cmd)
     content = text(proposal).encode()
     kept = _existing(path)

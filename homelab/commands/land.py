@@ -4,7 +4,7 @@ import click
 
 from homelab import output
 from homelab.commands.app import json_option
-from homelab.git import repository as git
+from homelab.git.repository import Repository, discover
 from homelab.landing import land as landing
 from homelab.landing import queue
 
@@ -39,7 +39,7 @@ def log(as_json: bool) -> None:
     """Show the journal: every landing of this clone, and every --no-verify, newest first."""
     from homelab.landing import journal
 
-    found = journal.landings(git.discover())[::-1]
+    found = journal.landings(discover())[::-1]
     if as_json:
         output.answer_json(found)
         return
@@ -62,7 +62,7 @@ def log(as_json: bool) -> None:
 @click.option("--watch", is_flag=True, help="Stay, and show every change.")
 def queue_(as_json: bool, watch: bool) -> None:
     """Show who waits to land in this clone, in the order in which they are served."""
-    repository = git.discover()
+    repository = discover()
     if watch:
         output.watch(lambda: _waiting(repository), as_json=as_json)
     document, words = _waiting(repository)
@@ -74,7 +74,7 @@ def queue_(as_json: bool, watch: bool) -> None:
         output.say(words)
 
 
-def _waiting(repository: git.Repository) -> tuple[list[dict[str, object]], str]:
+def _waiting(repository: Repository) -> tuple[list[dict[str, object]], str]:
     found = queue.waiting(repository)
     rows: list[dict[str, object]] = [
         {

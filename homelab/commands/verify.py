@@ -9,7 +9,7 @@ from homelab import output
 from homelab.commands.app import json_option
 from homelab.errors import HomelabError, Usage
 from homelab.gate.admission import Admission
-from homelab.git import repository as git
+from homelab.git.repository import discover
 from homelab.policy import config, policy
 from homelab.policy.policy import Policy
 from homelab.verify import reporter as progress
@@ -22,7 +22,7 @@ from homelab.verify import verification
 @json_option
 def verify(rev: str, fresh: bool, as_json: bool) -> None:
     """Run what the gate would demand of REV (default HEAD), and remember what is green."""
-    repository = git.discover()
+    repository = discover()
     commit = repository.oid(f"{rev}^{{commit}}")
     if commit is None or commit.startswith("^"):  # git reads ^REV as all but REV
         raise Usage(f"{output.line(rev)} names no commit", hint="`git log --oneline` lists some")

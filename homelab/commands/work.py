@@ -7,7 +7,7 @@ import click
 
 from homelab import output
 from homelab.commands.app import json_option
-from homelab.git import repository as git
+from homelab.git.repository import discover
 
 if TYPE_CHECKING:
     from homelab.worktrees.status import Row
@@ -24,7 +24,7 @@ def start(topic: str, revision: str | None, as_json: bool) -> None:
     """
     from homelab.worktrees import start as starting
 
-    repository = git.discover()
+    repository = discover()
     made = starting.start(repository, topic, revision=revision)
     if as_json:
         output.answer_json(
@@ -47,7 +47,7 @@ def list_(as_json: bool) -> None:
     """List the worktrees: branch, distance to the target, and what is in them."""
     from homelab.worktrees import status
 
-    repository = git.discover()
+    repository = discover()
     rows = status.rows(repository)
     if as_json:
         output.answer_json([{**dataclasses.asdict(row), "path": str(row.path)} for row in rows])
@@ -96,7 +96,7 @@ def clean(topics: tuple[str, ...], landed: bool, force: bool, as_json: bool) -> 
     from homelab.worktrees import clean as cleaning
     from homelab.worktrees import remove
 
-    repository = git.discover()
+    repository = discover()
     done = cleaning.clean(repository, topics, sweep=landed, force=force)
     for one in done.kept:
         output.say(f"{one.work.name} stays: " + "; ".join(one.reasons))

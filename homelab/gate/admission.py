@@ -14,9 +14,8 @@ from homelab.gate import deletions, grants, markers, updates, verdict
 from homelab.gate.grants import Kind
 from homelab.gate.updates import Create, Delete, Framework, RefUpdate, Update
 from homelab.gate.verdict import Case, History, Verdict
-from homelab.git import repository as git
 from homelab.git.remotes import ask_remote
-from homelab.git.repository import Repository
+from homelab.git.repository import Repository, require_pushed
 from homelab.gitcrypt import plaintext
 from homelab.policy import policy
 from homelab.policy.policy import Aim
@@ -93,7 +92,7 @@ class Admission:
 
     def told(self, framework: Framework) -> RefUpdate:
         """Return the one update that pre-commit or prek tells of; what the remote has is asked, else as it was fetched."""
-        new = git.require_pushed(self.repository, framework.source, "^{commit}")
+        new = require_pushed(self.repository, framework.source, "^{commit}")
         branch = framework.ref.removeprefix("refs/heads/")
         if branch == framework.ref or not framework.remote:
             return Create(framework.ref, new)

@@ -140,7 +140,7 @@ def seen_from(repository: Repository, worktree: Path) -> Repository:
     return Repository(_leads_to(worktree) or worktree / ".git", repository.common_dir, worktree)
 
 
-def contents(repository: Repository, oids: Iterable[str], *, first: int | None = None) -> Iterator[tuple[str, bytes]]:
+def read_contents(repository: Repository, oids: Iterable[str], *, first: int | None = None) -> Iterator[tuple[str, bytes]]:
     """Yield each object with its content, or with its `first` bytes, all read by one process. Raises `Failed`."""
     import tempfile  # a tenth of what the hook imports, which does without
 
@@ -202,7 +202,7 @@ def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
     return Repository(git_dir, common_dir, top[0] if top else None, quarantine)
 
 
-def version() -> tuple[int, ...]:
+def git_version() -> tuple[int, ...]:
     """Return the version of the git program, as (2, 39, 5)."""
     done = process.run(["git", "--version"])
     found = re.search(rb"(\d+)\.(\d+)(?:\.(\d+))?", done.stdout)
@@ -211,7 +211,7 @@ def version() -> tuple[int, ...]:
 
 def require_version() -> None:
     """The git program is new enough to build merges without a worktree. Raises `Failed`."""
-    found = version()
+    found = git_version()
     if found < MINIMUM:
         raise Failed(
             f"git {'.'.join(map(str, found))} is too old: homelab needs 2.38 for `git merge-tree --write-tree`",

@@ -13,9 +13,8 @@ from pathlib import Path
 
 from homelab import output
 from homelab.errors import Failed, Refused
-from homelab.git import repository as git
 from homelab.git.remotes import remotes
-from homelab.git.repository import Repository
+from homelab.git.repository import Repository, read_contents
 from homelab.gitcrypt import rules as attributes
 from homelab.gitcrypt.rules import Files, Listing, Rules
 
@@ -240,7 +239,7 @@ class _History:
 def _plain(repository: Repository, pairs: Iterable[tuple[str, str]]) -> frozenset[str]:
     """Return the blobs that are neither empty nor ciphertext."""
     oids = dict.fromkeys(oid for _, oid in pairs)
-    heads: Mapping[str, bytes] = dict(git.contents(repository, oids, first=len(SEAL)))
+    heads: Mapping[str, bytes] = dict(read_contents(repository, oids, first=len(SEAL)))
     return frozenset(oid for oid, head in heads.items() if head and head != SEAL)
 
 

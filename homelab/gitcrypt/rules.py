@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homelab.errors import Failed
-from homelab.git import repository as git
-from homelab.git.repository import Repository
+from homelab.git.repository import Repository, read_contents
 
 NAME = ".gitattributes"
 #: Every attribute file of a tree, wherever git is run and whatever the caller's GIT_*_PATHSPECS say.
@@ -54,7 +53,7 @@ def of_tree(repository: Repository, tree: str) -> Listing:
 def filters(repository: Repository, oids: Iterable[str]) -> frozenset[str]:
     """Return the filters of git-crypt that attribute files name: ``git-crypt``, ``git-crypt-KEY``."""
     found: set[str] = set()
-    for _, content in git.contents(repository, dict.fromkeys(oids)):
+    for _, content in read_contents(repository, dict.fromkeys(oids)):
         found.update(os.fsdecode(name) for name in _FILTER.findall(content))
     return frozenset(found)
 
@@ -106,7 +105,7 @@ class Rules:
         return self._known[files]
 
     def _lay_out(self, files: Files, root: Path) -> Path | None:
-        contents = dict(git.contents(self._repository, dict.fromkeys(oid for _, oid in files)))
+        contents = dict(read_contents(self._repository, dict.fromkeys(oid for _, oid in files)))
         if not any(_FILTER.search(content) for content in contents.values()):
             return None
         for path, oid in files:

@@ -13,9 +13,8 @@ from pathlib import Path
 from homelab.claims import locate
 from homelab.errors import HomelabError
 from homelab.gate import markers
-from homelab.git import repository as git
 from homelab.git.remotes import remotes
-from homelab.git.repository import Repository
+from homelab.git.repository import MINIMUM, Repository, git_version
 from homelab.gitcrypt import linked
 from homelab.install import hooks_path, install, shim
 from homelab.install.install import Status
@@ -67,9 +66,9 @@ def diagnose(repository: Repository) -> Diagnosis:
 
 
 def _program_git() -> Iterator[Finding]:
-    found = git.version()
-    if found < git.MINIMUM:
-        version, least = (".".join(map(str, numbers)) for numbers in (found, git.MINIMUM))
+    found = git_version()
+    if found < MINIMUM:
+        version, least = (".".join(map(str, numbers)) for numbers in (found, MINIMUM))
         yield Finding("git-too-old", FAILURE, f"git {version} is too old, {least} is needed", "install a newer git")
 
 

@@ -15,8 +15,7 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import HomelabError, Refused, Usage
 from homelab.gate import markers
-from homelab.git import repository as git
-from homelab.git.repository import Repository
+from homelab.git.repository import Repository, discover
 from homelab.gitcrypt import linked
 from homelab.install import chain, hooks_path, shim
 from homelab.install.hooks_path import Place
@@ -233,7 +232,7 @@ def _configured(repository: Repository) -> bool:
 
 def server(path: Path) -> Repository:
     """Return the bare repository at `path`. Raises `Usage` when it is none."""
-    repository = git.discover(path) if path.is_dir() else None
+    repository = discover(path) if path.is_dir() else None
     bare = repository is not None and repository.line("rev-parse", "--is-bare-repository") == "true"
     if repository is None or not bare or repository.git_dir.resolve() != path.resolve():
         raise Usage(f"{path} is not a bare repository", hint="name the repository that pushes are received in")

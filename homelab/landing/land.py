@@ -14,9 +14,8 @@ from typing import Any
 
 from homelab import output
 from homelab.errors import Failed, HomelabError
-from homelab.git import repository as git
 from homelab.git.remotes import ask_remote_head
-from homelab.git.repository import Repository
+from homelab.git.repository import Repository, discover
 from homelab.landing import preconditions, queue
 from homelab.policy import policy
 from homelab.system import identity
@@ -51,7 +50,7 @@ def land(*, verify_cmd: str | None = None, no_verify: bool = False, cwd: Path | 
     report = Report()
     output.on_failure(report.document)
     try:
-        _land(git.discover(cwd), report, verify_cmd, no_verify)
+        _land(discover(cwd), report, verify_cmd, no_verify)
     except HomelabError as error:
         report.status = _STATUS.get(error.kind, "failed")
         raise

@@ -17,9 +17,8 @@ from homelab.errors import Conflict, Failed, HomelabError, Refused, Unreachable,
 from homelab.gate import markers as memo
 from homelab.gate import updates
 from homelab.gate.admission import Admission
-from homelab.git import repository as git
 from homelab.git.remotes import fetch_branch
-from homelab.git.repository import Repository
+from homelab.git.repository import Repository, require_version
 from homelab.landing import batch, bisect, candidate, conflict, journal, preconditions, publish, queue
 from homelab.landing import override as wish
 from homelab.landing.batch import Member
@@ -56,7 +55,7 @@ class _GivenUp(Exception):
 
 def lead(repository: Repository, aim: Aim, report: Report, place: Place, *, verify_cmd: str | None, no_verify: bool) -> None:
     """The work of our ticket, whose turn it is, has landed on the target of `aim`. Raises what kept it from that."""
-    git.require_version()
+    require_version()
     preconditions.check_hook(repository)
     assert aim.remote is not None and aim.target is not None and report.branch is not None
     target = Target(repository, aim.remote, aim.target, not aim.protects(report.branch))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homelab.errors import Failed
-from homelab.git import repository as git
+from homelab.git.repository import Repository
 from homelab.system import process
 
 _KEPT = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_EXEC_PATH", "GIT_ASKPASS")
@@ -76,7 +76,7 @@ def environment(env: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **_PINNED_ENVIRONMENT}
 
 
-def look(repository: git.Repository, env: Mapping[str, str]) -> Clone:
+def look(repository: Repository, env: Mapping[str, str]) -> Clone:
     """Return what is to be shown of the clone, as it is now. Raises `Failed` with git's words."""
     rows = _settings(_ask(repository, env, "config", "--list", "--null", "--show-scope"))
     packed, symbolic = _refs(_ask(repository, env, "for-each-ref", "--format=%(objectname) %(refname) %(symref)"))
@@ -97,7 +97,7 @@ def look(repository: git.Repository, env: Mapping[str, str]) -> Clone:
     )
 
 
-def _ask(repository: git.Repository, env: Mapping[str, str], *args: str) -> bytes:
+def _ask(repository: Repository, env: Mapping[str, str], *args: str) -> bytes:
     done = process.run(["git", f"--git-dir={repository.common_dir}", *args], env=environment(env))
     if done.returncode:
         raise Failed(f"git {args[0]} failed: {done.words}", hint="`homelab doctor` looks for the usual reasons")

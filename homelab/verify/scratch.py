@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from homelab.errors import Failed
-from homelab.git import repository as git
+from homelab.git.repository import Repository
 from homelab.system import files, process
 from homelab.verify import borrowed_git, strays
 
@@ -27,7 +27,7 @@ _HINT = "free or repair that folder, or set XDG_CACHE_HOME to another place, the
 
 
 @contextlib.contextmanager
-def slot(repository: git.Repository, *, env: Mapping[str, str] | None = None) -> Iterator["Slot"]:
+def slot(repository: Repository, *, env: Mapping[str, str] | None = None) -> Iterator["Slot"]:
     """A slot is ours meanwhile. Raises `Failed` when the cache folder cannot be used."""
     variables = dict(os.environ if env is None else env)
     home = _home(variables) / hashlib.sha256(os.fsencode(repository.common_dir)).hexdigest()[:16]
@@ -47,7 +47,7 @@ def _home(env: Mapping[str, str]) -> Path:
     return base / "homelab" / "scratch"
 
 
-def _announce(home: Path, repository: git.Repository) -> None:
+def _announce(home: Path, repository: Repository) -> None:
     """The cache knows whose slots these are, and has no slots of clones that are gone."""
     whose = home / "clone"
     if whose.exists():
@@ -91,7 +91,7 @@ def _speaking_of(folder: Path) -> Iterator[None]:
 class Slot:
     """One scratch checkout, ours as long as `lock_fd` is open here or in a child."""
 
-    def __init__(self, folder: Path, lock_fd: int, repository: git.Repository, env: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, lock_fd: int, repository: Repository, env: Mapping[str, str]) -> None:
         #: The checkout.
         self.path = folder / "tree"
         self.lock_fd = lock_fd

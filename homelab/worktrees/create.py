@@ -16,8 +16,7 @@ from pathlib import Path
 
 from homelab import output
 from homelab.errors import Failed
-from homelab.git import repository as git
-from homelab.git.repository import Repository
+from homelab.git.repository import Repository, discover
 from homelab.policy.policy import Aim
 from homelab.system import files, process
 from homelab.worktrees import include, registry
@@ -119,7 +118,7 @@ def register(repository: Repository, record: Record) -> None:
 
 def fill(record: Record, fd: int) -> None:
     """The worktree's files stand there and the clone's post-checkout hook has agreed, as after `git worktree add`."""
-    made = git.discover(Path(record.path))
+    made = discover(Path(record.path))
     workers = () if made.config("checkout.workers") else ("-c", "checkout.workers=0")
     # The lock goes along, so that nobody fills the folder twice while git outlives us; a daemon would keep it for ever.
     reset = ("-c", "core.fsmonitor=false", *workers, "reset", "--quiet", "--hard", "--no-recurse-submodules")
@@ -190,7 +189,7 @@ def finish(plan: Layout, name: str, record: Record, aim: Aim, fd: int) -> Starte
         if entry.lock == "initializing":
             plan.repository.run("worktree", "unlock", record.path)
     output.say(f"an earlier start of {name} was interrupted, it is finished now")
-    git_dir = git.discover(path).git_dir
+    git_dir = discover(path).git_dir
     # Git writes the index when every file stands: without one the folder was never whole, and was given to nobody.
     if record.stage == "checkout" and not (git_dir / "index").exists():
         (git_dir / "index.lock").unlink(missing_ok=True)

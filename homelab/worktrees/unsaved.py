@@ -13,9 +13,8 @@ from pathlib import Path
 
 from homelab import output
 from homelab.errors import HomelabError
-from homelab.git import repository as git
 from homelab.git.objects import GITLINK
-from homelab.git.repository import Repository
+from homelab.git.repository import Repository, discover
 from homelab.worktrees import include
 
 #: Folders that a tool makes again from what is tracked.
@@ -60,7 +59,7 @@ def leftovers(path: Path, common_dir: Path, main: Path | None = None) -> list[st
     An ignored file that stands the same in the worktree `main` is not lost.
     """
     try:
-        made = git.discover(path)
+        made = discover(path)
     except HomelabError as error:
         return [f"unreadable: {error.message}"]
     if (
@@ -137,7 +136,7 @@ def _clones(root: Path, name: str, prefix: str) -> Iterator[str]:
         folders[:] = [] if is_bare else [inner for inner in folders if inner != ".git"]
         shown = prefix + os.fspath(folder.relative_to(root))
         try:
-            clone = Repository(folder, folder, None) if is_bare else git.discover(folder)
+            clone = Repository(folder, folder, None) if is_bare else discover(folder)
         except HomelabError as error:
             yield f"unreadable: the clone {output.line(shown)}: {error.message}"
             continue
@@ -185,7 +184,7 @@ def _index(made: Repository, prefix: str) -> tuple[list[str], list[str]]:
         if tab:
             staged[name] = meta.split()[1]
             if int(meta.split()[0], 8) == GITLINK and os.path.lexists(made.worktree / name / ".git"):
-                inner += _files(git.discover(made.worktree / name), f"{prefix}{name}/")
+                inner += _files(discover(made.worktree / name), f"{prefix}{name}/")
     for row in made.out("ls-files", "-v", "-z").split("\0"):
         tag, name = row[:1], row[2:]
         if (tag.islower() or tag == "S") and name in staged and _differs(made, made.worktree / name, staged[name]):

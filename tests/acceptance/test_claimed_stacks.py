@@ -143,9 +143,9 @@ def test_the_stacks_of_a_path(path: str, found: set[str]) -> None:
 def test_the_claims_that_a_branch_touches(infra: World) -> None:
     claim(infra, "stack:vault")
     code = """
-from homelab.git import repository as git
+from homelab.git.repository import discover
 from homelab.claims import stacks
-repository = git.discover()
+repository = discover()
 print(stacks.touched(repository, "origin/master", "HEAD"))
 """
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from homelab.git import repository as git
+from homelab.git.repository import discover
 from homelab.landing import batch, bisect, queue, superseded
 from homelab.landing.publish import Target
 from homelab.landing.queue import Ticket
@@ -38,7 +38,7 @@ class Crowd:
 
     def land(self, *, queued: bool = False) -> dict[str, dict[str, object]]:
         """Land all at once and return each answer; where `queued`, all of them wait before the first leads."""
-        repository, deadline = git.discover(self.world.clone), time.monotonic() + 60
+        repository, deadline = discover(self.world.clone), time.monotonic() + 60
         with queue.drawn(repository, "ada", "ahead") if queued else contextlib.nullcontext() as ahead:
             children = {name: self.start(name) for name in self.places}
             while ahead and time.monotonic() < deadline:
@@ -102,7 +102,7 @@ def test_a_change_of_the_rules_configured_or_detected_lands_by_itself(
     first = world.commit(rules)
     world.git("checkout", "--quiet", base)
     second = world.commit({"b": "1"})
-    repository = git.discover(world.clone)
+    repository = discover(world.clone)
     target = Target(repository, "origin", "master")
     # Whoever is in front, a change of the rules does not come along.
     for heads in ((first, second), (second, first)):
@@ -117,7 +117,7 @@ def test_a_change_of_the_rules_configured_or_detected_lands_by_itself(
 def test_a_batch_waits_for_whoever_comes_and_for_what_they_bring(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     base = world.tip()
     heads = [world.commit({name: "1"}) for name in ("a", "b")]
-    repository = git.discover(world.clone)
+    repository = discover(world.clone)
     target = Target(repository, "origin", "master")
     monkeypatch.setattr(batch, "size", lambda _: 2)
     for name in ("_LINGER", "_SLOWLY", "_PATIENCE"):
@@ -243,7 +243,7 @@ def test_one_that_is_gone_when_its_answer_comes_leaves_nothing_behind(world: Wor
 
 
 def test_an_answer_to_an_earlier_ticket_of_the_same_number_is_not_ours(world: World) -> None:
-    repository = git.discover(world.clone)
+    repository = discover(world.clone)
     with queue.drawn(repository, "ada", "s") as place:
         queue.answer(repository, place.ticket, {"status": "landed"})
         left = place.ticket.number
@@ -299,7 +299,7 @@ def test_a_run_is_given_up_when_its_inputs_have_moved(
     )
     base = world.tip()
     world.git("fetch", "--quiet")
-    repository = git.discover(world.clone)
+    repository = discover(world.clone)
     target = Target(repository, "origin", "master")
     members: list[batch.Member] = []
     for number, name in enumerate(("a", "b")):
@@ -319,7 +319,7 @@ def test_a_guess_that_was_given_up_turns_nobody_away(world: World) -> None:
     world.publish({"homelab.toml": '[[suite]]\nname = "s"\neach = "stacks/*"\nrun = "! grep -r bad . && sleep $(cat nap)"\n'})
     base = world.tip()
     world.git("fetch", "--quiet")
-    repository = git.discover(world.clone)
+    repository = discover(world.clone)
     target = Target(repository, "origin", "master")
     members: list[batch.Member] = []
     for number, files in enumerate(("a", "b", "c", "d", "e", "c")):

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from homelab.git import repository as git
+from homelab.git.repository import discover
 from homelab.landing import publish
 from homelab.landing.publish import Target
 from homelab.landing.push_result import Outcome, Pushed, Seen, classify, review_url, words
@@ -37,7 +37,7 @@ class Scene:
     @property
     def target(self) -> Target:
         """The branch as publishing sees it."""
-        return Target(git.discover(self.world.clone), "origin", self.branch)
+        return Target(discover(self.world.clone), "origin", self.branch)
 
     def push(self) -> Pushed:
         """Push as publishing does."""
@@ -45,7 +45,7 @@ class Scene:
 
     def git_push(self, *args: str) -> Pushed:
         """Push with other arguments than publishing's."""
-        done = git.discover(self.world.clone).run("push", "--porcelain", *args)
+        done = discover(self.world.clone).run("push", "--porcelain", *args)
         return Pushed(done.returncode, os.fsdecode(done.stdout), done.stderr.decode(errors="replace"))
 
     def plain(self, *args: str) -> Pushed:

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 
 from homelab.errors import Failed
-from homelab.git import repository as git
+from homelab.git.repository import discover
 from homelab.verify import scratch
 from tests.support.world import World
 
 
 @contextmanager
 def slot(world: World, clone: Path | None = None) -> Iterator[scratch.Slot]:
-    with scratch.slot(git.discover(clone or world.clone), env=world.env) as made:
+    with scratch.slot(discover(clone or world.clone), env=world.env) as made:
         yield made
 
 
@@ -307,7 +307,7 @@ def test_the_callers_git_variables_do_not_count(world: World) -> None:
         "GIT_CONFIG_PARAMETERS": "'core.worktree=/evil'",
     }
     before = state(world.clone)
-    with scratch.slot(git.discover(world.clone), env=env) as made:
+    with scratch.slot(discover(world.clone), env=env) as made:
         made.checkout(commit)
         assert files(made.path) == fresh(world, commit)
         assert made.changed() == ()
@@ -516,14 +516,14 @@ def test_a_cache_that_cannot_be_used_is_named(world: World) -> None:
     env = {**world.env, "XDG_CACHE_HOME": str(world.root / "file")}
     with (
         pytest.raises(Failed, match=r"file/.*not a directory") as caught,
-        scratch.slot(git.discover(world.clone), env=env),
+        scratch.slot(discover(world.clone), env=env),
     ):
         pass
     assert "XDG_CACHE_HOME" in (caught.value.hint or "")
 
 
 def test_a_relative_cache_home_is_ignored(world: World) -> None:
-    with scratch.slot(git.discover(world.clone), env={**world.env, "XDG_CACHE_HOME": "here"}) as made:
+    with scratch.slot(discover(world.clone), env={**world.env, "XDG_CACHE_HOME": "here"}) as made:
         assert made.path.is_relative_to(world.root / "home" / ".cache")
 
 
@@ -557,9 +557,9 @@ def test_tracked_files_in_a_cache_are_the_commits(world: World) -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-from homelab.git import repository as git
+from homelab.git.repository import discover
 from homelab.verify import scratch
-with scratch.slot(git.discover(Path(sys.argv[1]))) as made:
+with scratch.slot(discover(Path(sys.argv[1]))) as made:
     print(made.path, flush=True)
     for _ in range(int(sys.argv[2])):
         for commit in sys.argv[3:]:
@@ -618,9 +618,9 @@ def test_many_at_a_time_each_have_their_slot(world: World) -> None:
 def test_a_receiving_hook_can_check_out_what_is_not_accepted_yet(world: World) -> None:
     program = (
         "import os, sys\nfrom pathlib import Path\n"
-        "from homelab.git import repository as git\nfrom homelab.verify import scratch\n"
+        "from homelab.git.repository import discover\nfrom homelab.verify import scratch\n"
         "commit = sys.stdin.read().split()[1]\n"
-        "with scratch.slot(git.discover(from_hook=True)) as made:\n    made.checkout(commit)\n"
+        "with scratch.slot(discover(from_hook=True)) as made:\n    made.checkout(commit)\n"
         "    print((made.path / 't').read_text())\n    raise SystemExit('no')"
     )
     (world.root / "hook.py").write_text(program)
@@ -635,10 +635,10 @@ def test_a_receiving_hook_can_check_out_what_is_not_accepted_yet(world: World) -
 SUITE = """
 import os, sys
 from pathlib import Path
-from homelab.git import repository as git
+from homelab.git.repository import discover
 from homelab.system import supervise as supervision
 from homelab.verify import scratch
-with scratch.slot(git.discover(Path(sys.argv[1]))) as made:
+with scratch.slot(discover(Path(sys.argv[1]))) as made:
     made.checkout(sys.argv[2])
     log = made.path.parent / "log"
     supervision.run("sleep 600; :", cwd=made.path, env=os.environ, log=log, timeout=60, keep_fds=[made.lock_fd])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from homelab.git import repository as git
+from homelab.git.repository import discover
 from homelab.policy import config
 from homelab.policy.config import Config, Suite, Verify
 from homelab.policy.policy import Policy
@@ -13,7 +13,7 @@ from tests.support.world import World
 
 
 def keys(world: World, suite: Suite, verify: Verify | None = None, rev: str = "HEAD") -> list[str]:
-    repository = git.discover(world.clone)
+    repository = discover(world.clone)
     tree = world.git("rev-parse", f"{rev}^{{tree}}")
     found = Policy(Config(verify=verify or Verify(), suites=(suite,)), "test", None)
     return [run.key for run in suites.demand(repository.objects, tree, [found], "").runs]
@@ -96,7 +96,7 @@ def test_each_matching_folder_is_a_run_of_its_own(stacks: World) -> None:
 
 
 def test_an_input_that_is_missing_is_named_and_its_coming_changes_the_key(stacks: World) -> None:
-    repository = git.discover(stacks.clone)
+    repository = discover(stacks.clone)
     suite = Suite("s", "true", inputs=("modlues",))
     found = Policy(Config(suites=(suite,)), "test", None)
     tree = stacks.git("rev-parse", "HEAD^{tree}")
