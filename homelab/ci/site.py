@@ -17,7 +17,7 @@ from homelab.ci.verdict import Check, Verdict
 from homelab.ci.watch import Outcome, Paced
 from homelab.ci.where import Place, place, with_kind
 from homelab.errors import CiSilent, HomelabError, Unreachable
-from homelab.git import repository as git
+from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository
 from homelab.policy.config import Ci
 from homelab.system import files
@@ -102,7 +102,7 @@ class Site:
     def _successor(self, commit: str) -> str | None:
         """Return the branch's tip where it is a later one that contains the commit."""
         try:
-            tip = git.fetch_branch(self.repository, self.remote, self.branch)
+            tip = fetch_branch(self.repository, self.remote, self.branch)
         except HomelabError:
             return None
         if tip in (None, commit) or not self.repository.is_ancestor(commit, tip or ""):

@@ -9,7 +9,8 @@ from homelab.ci.site import Site
 from homelab.ci.watch import Outcome
 from homelab.commands.app import json_option
 from homelab.errors import HomelabError, Unreachable, Usage
-from homelab.git import repository as git
+from homelab.git.remotes import fetch_branch
+from homelab.git.repository import Repository, discover
 from homelab.policy import config, policy
 
 
@@ -43,7 +44,7 @@ def watch(commit: str | None, timeout: str | None, as_json: bool) -> None:
 
 def _find(revision: str | None) -> tuple[Site, str]:
     """Return CI of the target, and the commit that is asked for."""
-    repository = git.discover()
+    repository = discover()
     aim = policy.aim(repository)
     remote, target = aim.require_remote(), aim.require_target()
     output.on_failure(lambda: {"commit": revision, "verdict": "unknown", "checks": [], "url": None, "waited": 0})
@@ -52,7 +53,7 @@ def _find(revision: str | None) -> tuple[Site, str]:
     return cis.find(repository, remote, target, aim.config.ci), oid
 
 
-def _commit(repository: git.Repository, revision: str) -> str:
+def _commit(repository: Repository, revision: str) -> str:
     oid = repository.oid(f"{revision}^{{commit}}")
     if oid is None:
         raise Usage(
@@ -61,10 +62,10 @@ def _commit(repository: git.Repository, revision: str) -> str:
     return oid
 
 
-def _tip(repository: git.Repository, remote: str, target: str) -> str:
+def _tip(repository: Repository, remote: str, target: str) -> str:
     """Return the target's tip, of the remote where it answers, else as last fetched."""
     try:
-        tip = git.fetch_branch(repository, remote, target)
+        tip = fetch_branch(repository, remote, target)
     except Unreachable as error:
         tip = repository.oid(f"refs/remotes/{remote}/{target}")
         if tip is None:

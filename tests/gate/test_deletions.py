@@ -3,7 +3,7 @@
 import pytest
 
 from homelab.gate import deletions
-from homelab.git import repository as git
+from homelab.git.repository import discover
 from tests.support.world import World
 
 FULL = {f"stacks/s{n:02}/main.tf": f"{n}\n" for n in range(40)}
@@ -44,6 +44,6 @@ def test_what_is_deleted_is_told_apart_from_what_is_moved(
         return world.git("write-tree")
 
     old, new = tree(before), tree(after)
-    found = deletions.excess(git.discover(world.clone).objects, old, new, percent)
+    found = deletions.excess(discover(world.clone).objects, old, new, percent)
     assert (found and found.deleted) == deleted
     assert found is None or found.files == len(before)
