@@ -25,7 +25,8 @@ Written by `make docs` from the program itself; `make check` fails when it is st
 """
 
 _SHAPES = {
-    "path": "path", "paths": "list of paths", "variables": "list of names", "duration": "duration", "positive": "number",
+    "path": "path", "paths": "list of paths", "variables": "list of names", "commands": "list of commands",
+    "duration": "duration", "positive": "number",
     "percent": "percent", "count": "number", "branch": "branch", "branches": "list of patterns", "url": "address",
 }  # fmt: skip
 
@@ -126,7 +127,7 @@ def _default(spec: "dataclasses.Field[object]") -> str:
     value = spec.default
     if value is dataclasses.MISSING:
         return "has to be given"
-    if value is None:
+    if value is None or value == "":
         return ""
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"

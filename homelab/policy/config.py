@@ -18,14 +18,20 @@ NAME = "homelab.toml"
 MAX_BYTES = 1 << 20
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+#: Far from where a calendar ends: a date past the year 9999 is none that Python or a claim store can write down.
+_LONGEST = 365 * 86400
+_LARGEST = 1_000_000
 
 
 def duration(text: str, where: str = "duration") -> int:
-    """Return the seconds of ``90s``, ``15m``, ``2h`` or ``7d``. Raises `Usage`."""
-    found = re.fullmatch(r"(\d{1,9})([smhd])", text)
+    """Return the seconds of ``90s``, ``15m``, ``2h`` or ``7d``, a year at most. Raises `Usage`."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
     if not found or int(found[1]) == 0:
-        raise Usage(f"{where}: {text!r} is not a duration", hint="write it as 90s, 15m, 2h or 7d")
-    return int(found[1]) * _UNITS[found[2]]
+        raise Usage(f"{where}: {text[:40]!r} is not a duration", hint="write it as 90s, 15m, 2h or 7d")
+    seconds = int(found[1]) * _UNITS[found[2]]
+    if seconds > _LONGEST:
+        raise Usage(f"{where}: {text!r} is longer than a year", hint="write at most 365d")
+    return seconds
 
 
 def _doc(text: str, default: Any = dataclasses.MISSING, kind: str = "") -> Any:
@@ -46,6 +52,9 @@ class Gate:
         "verify",
         "choice:verify,refuse",
     )
+    red_before: str = _doc(
+        "What is red on the target with the same content: `tell` says so, `refuse` blocks.", "tell", "choice:tell,refuse"
+    )
     max_deleted: int = _doc(
         "Percent of the target's files that a change may delete, where there are 20 and more.", 50, "percent"
     )
@@ -59,6 +68,9 @@ class Verify:
     prepare: str | None = _doc("A shell command that makes a fresh checkout fit to verify in (`npm ci`).", None)
     prepare_inputs: tuple[str, ...] = _doc("Paths from the root; `prepare` runs again when they change.", (), "paths")
     jobs: int | None = _doc("Suites at a time. Default: the number of cores.", None, "positive")
+    tools: tuple[str, ...] = _doc(
+        "Commands whose output is part of every key (`terraform version`): another version, another result.", (), "commands"
+    )
     caches: tuple[str, ...] = _doc(
         "Ignored folders that a scratch checkout keeps; everything else in it is the commit's.", (), "paths"
     )
@@ -74,7 +86,7 @@ class Suite:
     """One command that decides whether a commit is good."""
 
     name: str = _doc("What it is called in answers and in the history.")
-    run: str = _doc("A shell command line.")
+    run: str = _doc("A shell command line; every suite has one, or `ci`.", "")
     dir: str = _doc("Where it runs, from the root.", ".", "path")
     inputs: tuple[str, ...] | None = _doc(
         "Paths from the root, no globs, whose content decides the result. Default: the whole tree.", None, "paths"
@@ -87,6 +99,13 @@ class Suite:
         "Variables that it may see besides the allow-list; their values are part of its key.", (), "variables"
     )
     retries: int = _doc("How often a red is run again at once; a green after a red is recorded as flaky.", 0, "count")
+    secrets: bool = _doc(
+        "git-crypt paths are plaintext in its checkout: only an unlocked clone can run it, all others answer `unable`.", False
+    )
+    ci: str | None = _doc(
+        "Instead of `run`: the checks of the remote's CI that decide, as a pattern (`ci/woodpecker/push/*`), on a try branch.",
+        None,
+    )
     #: Found in the tree rather than configured: such a suite that ran no test has verified nothing.
     detected: bool = False
 
@@ -155,7 +174,7 @@ def parse(content: bytes, source: str = NAME) -> Config:
         document = tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError:
         raise Usage(f"{source} is not UTF-8", hint="save it as UTF-8 text") from None
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of five thousand digits is a ValueError of int
         raise Usage(f"{source} is not TOML: {error}", hint="mend that line; `homelab verify` reads it again") from None
     _known(document, [*SECTIONS, "suite"], source)
     sections = {name: _section(kind, document.get(name, {}), f"{source}: [{name}]") for name, kind in SECTIONS.items()}
@@ -178,12 +197,24 @@ def parse(content: bytes, source: str = NAME) -> Config:
 def _suite(suite: Suite, where: str) -> Suite:
     if not suite.name.strip() or not suite.name.isprintable():
         raise Usage(f"{where}: name is empty or not printable", hint="give it a short name")
+    if suite.ci is not None:
+        return _decided_by_ci(suite, where)
     if not suite.run.strip():
-        raise Usage(f"{where}: run is empty", hint="write the command that decides")
+        raise Usage(f"{where}: run is missing or empty", hint="write the command that decides")
     if suite.each is not None:
         if suite.dir != ".":
             raise Usage(f"{where}: each and dir exclude one another", hint="each folder is its own dir")
         return dataclasses.replace(suite, each=_path(suite.each, f"{where}: each"))
+    return suite
+
+
+def _decided_by_ci(suite: Suite, where: str) -> Suite:
+    """Return a suite that CI decides. Raises `Usage` where it says how it would run here."""
+    if not (suite.ci or "").strip():
+        raise Usage(f"{where}: ci is empty", hint='name the checks that decide, like ci = "ci/woodpecker/push/*"')
+    here = {"run": suite.run, "each": suite.each, "dir": suite.dir != ".", "env": suite.env, "retries": suite.retries}
+    if said := [name for name, value in {**here, "secrets": suite.secrets}.items() if value]:
+        raise Usage(f"{where}: ci and {said[0]} exclude one another", hint=f"remove {said[0]}: CI runs it, nothing runs here")
     return suite
 
 
@@ -219,6 +250,8 @@ def _value(value: Any, spec: Any, where: str) -> Any:
             return tuple(_path(part, where) for part in value)
         if kind == "branches":  # the whole name of a ref would match no branch, and protect nothing
             return tuple(part.removeprefix("refs/heads/") for part in value)
+        if kind == "commands" and (bad := [part for part in value if not part.strip() or "\0" in part]):
+            _wrong(bad[0], "a command like terraform version", where)
         if kind == "variables" and (bad := [part for part in value if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part)]):
             _wrong(bad[0], "the name of a variable", where)
         return tuple(value)
@@ -230,12 +263,14 @@ def _value(value: Any, spec: Any, where: str) -> Any:
             _wrong(value, f"a number of at least {least}", where)
         if kind == "percent" and value > 100:
             _wrong(value, "a percentage, 0 to 100", where)
+        if value > _LARGEST:
+            raise Usage(f"{where} is larger than {_LARGEST}", hint="write a smaller number")
         return value
     if not isinstance(value, str) or "\0" in value:
         _wrong(value, "a string", where)
     if kind == "path":
         return _path(value, where)
-    if kind == "url" and not re.fullmatch(r"https?://[^\s/?#@]+[^\s?#]*", value):
+    if kind == "url" and not re.fullmatch(r"https?://[^\s/?#@]+(?:/[^\s?#]*)?", value):
         _wrong(value, "an address like https://git.example, without a name or password in it", where)
     if kind == "branch":
         return value.removeprefix("refs/heads/")
@@ -245,12 +280,15 @@ def _value(value: Any, spec: Any, where: str) -> Any:
 
 
 def _wrong(value: Any, wanted: str, where: str) -> Any:
-    raise Usage(f"{where} is {value!r}", hint=f"it has to be {wanted}")
+    shown = repr(value) if not isinstance(value, int) or abs(value) < _LARGEST else "a very large number"
+    raise Usage(f"{where} is {shown[:200]}", hint=f"it has to be {wanted}")
 
 
 def _path(text: str, where: str) -> str:
     """Return a path from the root in its shortest form. Raises `Usage` when it leaves the repository."""
     path = PurePosixPath(text)
+    if text == "~" or text.startswith("~/"):
+        raise Usage(f"{where}: {text!r} begins with ~, which nothing here expands", hint="write it from the root, like cli/src")
     if not text or path.is_absolute() or ".." in path.parts or ".git" in path.parts or "\0" in text:
         raise Usage(f"{where}: {text!r} is not a path inside the repository", hint="write it from the root, like cli/src")
     return str(path)
