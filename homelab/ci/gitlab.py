@@ -5,12 +5,11 @@ from urllib.parse import quote
 
 from homelab.ci.client import Client, Denied, Missing
 from homelab.ci.system import integer, link, newest
-from homelab.ci.verdict import Check, Verdict
+from homelab.ci.verdict import OPEN, Check, Verdict
 from homelab.ci.words import GITLAB
 
 #: Behind a push; schedules, the API and merge requests run on the same commit.
 _SOURCES = ("push", "external", None)
-_OPEN = (Verdict.RUNNING, Verdict.ASKS)
 
 
 class GitLab:
@@ -30,7 +29,7 @@ class GitLab:
     def unfinished(self, branch: str) -> list[str]:
         """Return the commits of the branch's newest pipelines that run, wait or are blocked."""
         rows = self._pipelines({"ref": branch})
-        return list(dict.fromkeys(str(row.get("sha")) for row in rows if GITLAB.verdict(row.get("status")) in _OPEN))
+        return list(dict.fromkeys(str(row.get("sha")) for row in rows if GITLAB.verdict(row.get("status")) in OPEN))
 
     def tail(self, check: Check) -> str:
         """Return the last lines of a job's log."""

@@ -75,9 +75,12 @@ def remember(repository: Repository, key: str, outcome: Outcome) -> None:
     _write(_folder(repository) / f"{key}.json", outcome, final=False)
 
 
-def remembered(repository: Repository, commit: str) -> tuple[Outcome, float] | None:
-    """Return what was last heard of a commit and when (seconds since 1970), or None. Nobody is asked."""
-    found = sorted(_folder(repository).glob(f"{commit}-*.json"), key=_age)
+def remembered(repository: Repository, key: str) -> tuple[Outcome, float] | None:
+    """Return what was last heard and when (seconds since 1970), or None. Nobody is asked.
+
+    `key` is that of a site, or a commit alone: then whatever site heard of it last.
+    """
+    found = sorted(_folder(repository).glob(f"{key}*.json"), key=_age)
     for path in found:
         if (outcome := _read(path, 0)) is not None:
             return outcome, path.stat().st_mtime

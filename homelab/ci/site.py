@@ -13,7 +13,7 @@ from homelab import output
 from homelab.ci import shared, watch
 from homelab.ci.report import Progress
 from homelab.ci.system import Names, System
-from homelab.ci.verdict import Check, Verdict
+from homelab.ci.verdict import OPEN, Check, Verdict
 from homelab.ci.watch import Outcome, Paced
 from homelab.ci.where import Place, place, with_kind
 from homelab.errors import CiSilent, HomelabError, Unreachable
@@ -24,6 +24,8 @@ from homelab.system import files
 
 PACE = "HOMELAB_CI_PACE"
 _NAMED = {"woodpecker": "Woodpecker", "forgejo": "Forgejo", "github": "GitHub", "gitlab": "GitLab"}
+#: How many commits are asked for when open pipelines are looked for: as many as land as one batch.
+_RECENT = 16
 _TAILS, _TAIL_LINES = 3, 20
 
 
@@ -58,8 +60,17 @@ class Site:
         """Return what CI says of a commit now."""
         outcome = watch.once(self.look, commit, self.clock)
         if outcome.verdict is not Verdict.UNREACHABLE:
-            shared.remember(self.repository, self._key(commit), outcome)
+            self.remember(outcome)
         return self._real(outcome)
+
+    def remember(self, outcome: Outcome) -> None:
+        """Keep an outcome in the clone, so that nobody has to ask for it again."""
+        shared.remember(self.repository, self._key(outcome.commit), outcome)
+
+    def remembered(self, commit: str) -> Outcome | None:
+        """Return what was last heard of a commit, or None. Nobody is asked."""
+        found = shared.remembered(self.repository, self._key(commit))
+        return found[0] if found else None
 
     def follow(self, commit: str, *, limit: float | None = None) -> Outcome:
         """Return the verdict of a commit once it stands, or what was said when `limit` real seconds (an hour) were over.
@@ -80,6 +91,28 @@ class Site:
                 told=progress.tell,
             )
         return self._real(outcome)
+
+    def open_checks(self, tip: str) -> tuple[list[Check], bool]:
+        """Return the checks of the branch that run, wait or are blocked, and whether the tip has any check at all.
+
+        Raises `Unreachable`.
+        """
+        looks: dict[str, list[Check]] = {}
+        for commit in self._recent(tip):
+            looks[commit] = self.look(commit)
+            if looks[commit] and not any(check.verdict in OPEN for check in looks[commit]):
+                break  # what is older was overtaken by one that has ended
+        for commit in self.system.unfinished(self.branch)[:_RECENT]:
+            if commit not in looks:
+                looks[commit] = self.look(commit)
+        return [check for checks in looks.values() for check in checks if check.verdict in OPEN], bool(looks[tip])
+
+    def _recent(self, tip: str) -> list[str]:
+        """Return the tip, and the commits before it where no question finds a branch's open pipelines."""
+        if self.place.kind != "forgejo":
+            return [tip]
+        rows = self.repository.line("rev-list", "--first-parent", f"--max-count={_RECENT}", tip)
+        return (rows or tip).split("\n")
 
     def tails(self, outcome: Outcome) -> list[tuple[str, str]]:
         """Return the last lines of what is red, each with the check's name; what cannot be had is left out."""

@@ -34,6 +34,8 @@ _ORDER = (
     Verdict.SKIPPED,
 )
 
+#: It has not ended: another push may end it.
+OPEN = frozenset((Verdict.RUNNING, Verdict.ASKS))
 #: These stand at once; the others may be one half of the answer, and have to hold for a while.
 AT_ONCE = frozenset((Verdict.RED, Verdict.ASKS))
 

@@ -5,12 +5,11 @@ from urllib.parse import quote
 
 from homelab.ci.client import Client, Missing
 from homelab.ci.system import integer, link
-from homelab.ci.verdict import Check, Verdict, judge
+from homelab.ci.verdict import OPEN, Check, Verdict, judge
 from homelab.ci.words import WOODPECKER
 
 #: Pipelines a page, the most that it gives, and how many pages back a commit is looked for: it has no filter by commit.
 _PAGE, _PAGES = 50, 4
-_OPEN = (Verdict.RUNNING, Verdict.ASKS)
 
 
 class Woodpecker:
@@ -36,7 +35,7 @@ class Woodpecker:
     def unfinished(self, branch: str) -> list[str]:
         """Return the commits of the branch's pipelines that run, wait or are blocked."""
         rows = self._pipelines(branch, 1)
-        return list(dict.fromkeys(str(row.get("commit")) for row in rows if WOODPECKER.verdict(row.get("status")) in _OPEN))
+        return list(dict.fromkeys(str(row.get("commit")) for row in rows if WOODPECKER.verdict(row.get("status")) in OPEN))
 
     def tail(self, check: Check) -> str:
         """Return the last lines of the first step of a pipeline that failed."""

@@ -1,0 +1,118 @@
+"""CI around a landing: what lands is followed, and what runs on the target is waited for first.
+
+Landing calls these two. Where a tree has no CI files and nothing is configured, neither makes a request.
+"""
+
+from collections.abc import Callable
+
+from homelab import output
+from homelab.ci import trigger, where
+from homelab.ci.site import Site, Unknown, find
+from homelab.ci.verdict import Check, Verdict
+from homelab.ci.watch import AWAY, GRACE, Outcome
+from homelab.errors import Busy, Unreachable
+from homelab.git import repository as git
+from homelab.git.repository import Repository
+from homelab.policy.config import Ci
+from homelab.policy.policy import Aim
+
+_PAUSE = 5.0
+
+
+def site(repository: Repository, rules: Aim, commit: str) -> Site | None:
+    """Return CI of the target, None where `commit` makes none run or nothing tells which it is, which is said.
+
+    `rules` are those that stood on the target before the landing: a change does not choose where tokens go.
+    """
+    remote, branch, ci = rules.require_remote(), rules.require_target(), rules.config.ci
+    if ci == Ci():
+        address = repository.line("remote", "get-url", remote) or ""
+        tree = repository.objects.commit(commit).tree
+        if not trigger.has_files(repository.objects, tree, where.place(ci, address).kind):
+            return None
+    try:
+        return find(repository, remote, branch, ci)
+    except Unknown as error:
+        output.say(f"note: {error.message}; {error.hint}")
+        return None
+
+
+def follow(repository: Repository, rules: Aim, commit: str, *, limit: float | None = None) -> Outcome | None:
+    """Return what CI says of a tip that was pushed to the target, once it stands; None where no known CI runs for it.
+
+    `limit` is in seconds, an hour by default. What changes is narrated, a later tip that supersedes this one is followed, and
+    of many processes of the clone one asks. Raises nothing: `homelab.ci.report.problem` makes an error of the outcome, with
+    the exit code, and `homelab.ci.report.document` the answer in JSON.
+    """
+    found = site(repository, rules, commit)
+    if found is None:
+        return None
+    if trigger.is_skipped(repository.objects.message(commit)):
+        return Outcome(commit, Verdict.SKIPPED)
+    return found.follow(commit, limit=limit)
+
+
+def hold(repository: Repository, rules: Aim, *, seconds: float, said: Callable[[str], None] = output.say) -> None:
+    """Wait until no push pipeline of the target runs, waits or is blocked, so that a push of ours ends none.
+
+    `said` hears what is waited for whenever that changes: ``holding for CI #123``. A CI that cannot be asked is waited for a
+    minute, told, and holds no longer. Raises `Busy` after `seconds`. An interruption is passed on.
+    """
+    remote, branch = rules.require_remote(), rules.require_target()
+    tip = git.fetch_branch(repository, remote, branch)
+    found = site(repository, rules, tip) if tip else None
+    if found is None or tip is None:
+        return
+    clock, told = found.clock, ""
+    start = heard = clock.now()
+    while True:
+        trouble: Unreachable | None = None
+        checks: list[Check] = []
+        has_any = False
+        try:
+            checks, has_any = found.open_checks(tip)
+            heard = clock.now()
+        except Unreachable as error:
+            trouble = error
+        now = clock.now()
+        if trouble is None and not checks and (has_any or not _is_expected(found, tip, now - start)):
+            return
+        if trouble is not None and now - heard >= AWAY:
+            output.warn(f"note: landing without waiting for CI: {trouble.message}")
+            return
+        words = f"holding: {trouble.message}" if trouble else f"holding for CI {_label(checks, tip)}"
+        if words != told:
+            told = words
+            said(words)
+        if (now - start) * clock.pace >= seconds:
+            raise _busy(branch, checks, tip)
+        clock.sleep(_PAUSE)
+        tip = git.fetch_branch(repository, remote, branch) or tip
+
+
+def _is_expected(found: Site, tip: str, waited: float) -> bool:
+    """Tell whether a tip without a pipeline may still get one: a push of a moment ago has none either."""
+    if trigger.is_skipped(found.repository.objects.message(tip)):
+        return False
+    known = found.remembered(tip)
+    if known is not None and known.verdict is Verdict.NONE and known.waited >= GRACE:
+        return False  # somebody has waited for it before
+    if waited >= GRACE:
+        found.remember(Outcome(tip, Verdict.NONE, waited=waited))
+        return False
+    return True
+
+
+def _label(checks: list[Check], tip: str) -> str:
+    numbers = dict.fromkeys(f"#{check.number}" if check.number else check.name for check in checks)
+    return output.names(numbers, 3) or f"of {tip[:12]}, which has no pipeline yet"
+
+
+def _busy(branch: str, checks: list[Check], tip: str) -> Busy:
+    asks = [check for check in checks if check.verdict is Verdict.ASKS]
+    link = next((check.url for check in (*asks, *checks) if check.url), None)
+    what = "waits for somebody" if asks else "still runs"
+    return Busy(
+        f"time is up, and CI of {branch} {what}: {_label(asks or checks, tip)}",
+        hint=f"{'approve' if asks else 'look at'} {link or 'it'}; in an emergency `homelab work land --no-hold`",
+    )
