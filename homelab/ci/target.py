@@ -11,7 +11,7 @@ from homelab.ci.site import Site, Unknown, find
 from homelab.ci.verdict import Check, Verdict
 from homelab.ci.watch import AWAY, GRACE, Outcome
 from homelab.errors import Busy, Unreachable
-from homelab.git import repository as git
+from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository
 from homelab.policy.config import Ci
 from homelab.policy.policy import Aim
@@ -59,7 +59,7 @@ def hold(repository: Repository, rules: Aim, *, seconds: float, said: Callable[[
     minute, told, and holds no longer. Raises `Busy` after `seconds`. An interruption is passed on.
     """
     remote, branch = rules.require_remote(), rules.require_target()
-    tip = git.fetch_branch(repository, remote, branch)
+    tip = fetch_branch(repository, remote, branch)
     found = site(repository, rules, tip) if tip else None
     if found is None or tip is None:
         return
@@ -87,7 +87,7 @@ def hold(repository: Repository, rules: Aim, *, seconds: float, said: Callable[[
         if (now - start) * clock.pace >= seconds:
             raise _busy(branch, checks, tip)
         clock.sleep(_PAUSE)
-        tip = git.fetch_branch(repository, remote, branch) or tip
+        tip = fetch_branch(repository, remote, branch) or tip
 
 
 def _is_expected(found: Site, tip: str, waited: float) -> bool:
