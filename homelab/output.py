@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from homelab import terminal
 from homelab.errors import Bug, ChildExit, HomelabError, Interrupted
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -69,6 +70,11 @@ def _escape(char: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def answers() -> Any:
+    """Return the stream that answers go to."""
+    return sys.stdout
+
+
 def answer(text: str) -> None:
     """Print what was asked for on stdout."""
     _write(sys.stdout, text)
@@ -106,6 +112,12 @@ def say(text: str) -> None:
         warn(text)
 
 
+def row(text: str) -> None:
+    """Print one line of a table or a drawing on stderr, unless quiet. What came from outside is clean already."""
+    if not _quiet:
+        _write(sys.stderr, text)
+
+
 def warn(text: str) -> None:
     """Print lines on stderr, each behind our name, quiet or not."""
     for part in clean(text).splitlines() or [""]:
@@ -122,8 +134,9 @@ def _write(stream: Any, text: str) -> None:
     # A name that is not UTF-8 arrives with surrogates; a stream in strict mode would raise on it.
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
-        stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-        stream.flush()
+        with terminal.above():
+            stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+            stream.flush()
     except OSError:
         if stream is sys.stdout:  # else Python would write the rest once more at the end, and show its own error
             _drop_stdout()

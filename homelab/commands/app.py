@@ -4,16 +4,18 @@ Commands return None and raise: a status that a click command returns is ignored
 """
 
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
 from homelab import output
-from homelab.commands.verbs import GROUPS, VERBS, following
+from homelab.commands.verbs import ALIASES, GROUPS, VERBS, following
 from homelab.errors import Interrupted, Usage
 
 #: click's own variable, set by a shell that completes.
@@ -114,6 +116,32 @@ def _end(signum: int, _: FrameType | None) -> NoReturn:
 _QUIET = frozenset(("-q", "--quiet"))
 
 
+#: What needs no folder to be in.
+_ANYWHERE = frozenset(("agent-hook", "claim", "claims", "manifest", "release", "shell-init", "version"))
+
+
+def _require_folder(argv: list[str]) -> None:
+    """Refuse a command whose working folder has been deleted, as `work clean` in another shell does. Raises `Usage`."""
+    if argv[:1] and argv[0] in _ANYWHERE:
+        return
+    try:
+        Path.cwd()
+    except OSError:
+        # The shell still knows how it was called; what is left above it is where the way out begins.
+        place = Path(os.environ.get("PWD") or "/")
+        root = next((folder for folder in place.parents if folder.is_dir()), Path("/"))
+        command = f"cd {shlex.quote(str(root))}"
+        raise Usage("the folder you are in is gone", hint=f"`{command}`, then run it again", next=command) from None
+
+
+def _spelt_out(argv: list[str]) -> list[str]:
+    """Return the words with the name of a command in place of its alias; without any command it is `status`."""
+    for alias, verb in ALIASES.items():
+        if tuple(argv[: len(alias)]) == alias:
+            return [*verb, *argv[len(alias) :]]
+    return ["status", *argv] if argv in ([], ["--json"]) else argv
+
+
 def run(argv: list[str]) -> int:
     """Run the command line and return its exit code."""
     # Known before anything is parsed, since wrong usage is answered in JSON too. What follows a stack is the runner's, and
@@ -121,7 +149,7 @@ def run(argv: list[str]) -> int:
     end = argv.index("--") if "--" in argv else len(argv)
     own, rest = (argv[:1], argv[1:]) if argv[:1] == ["tf"] else (argv[:end], argv[end:])
     output.configure(quiet=not _QUIET.isdisjoint(own), as_json="--json" in own)
-    argv = [word for word in own if word not in _QUIET] + rest
+    argv = _spelt_out([word for word in own if word not in _QUIET]) + rest
     for signum in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(signum) is signal.SIG_DFL:
             signal.signal(signum, _end)
@@ -135,6 +163,7 @@ def run(argv: list[str]) -> int:
         from homelab.claims.renewal import renew_own_leases
 
         renew_own_leases(argv)
+        _require_folder(argv)
         # Not click's own `main`: it would turn a broken pipe into 1 and swallow what we have words for.
         try:
             with root().make_context("homelab", argv) as context:
@@ -143,7 +172,9 @@ def run(argv: list[str]) -> int:
             return
         except click.exceptions.NoArgsIsHelpError as error:
             sys.stderr.write(error.format_message() + "\n")
-            raise Usage("a command is missing", hint="`homelab --help` lists them") from None
+            path = error.ctx.command_path
+            words = following(path.removeprefix("homelab").strip())
+            raise Usage(f"{path} wants one of these commands: {', '.join(words)}", hint=f"`{path} COMMAND --help`") from None
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "homelab"
             raise Usage(error.format_message().rstrip(".").replace("\n", " "), hint=f"`{where} --help` shows how") from None

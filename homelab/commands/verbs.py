@@ -95,6 +95,10 @@ VERBS: dict[str, Verb] = {
         "shell:shell_init", "read", "print the shell function hw and completion",
         examples=('eval "$(homelab shell-init)"', "homelab shell-init fish | source"),
     ),
+    "status": Verb(
+        "status:status", "read", "say where I stand, and the next command", (1,),
+        examples=("homelab status", "homelab status --json"),
+    ),
     "tf apply": Verb(
         "tf:apply", "write", "apply a stack under its claim", (1, 3, 4, 7), runs=True, ends_like_child=True,
         examples=("homelab tf apply dns", "homelab tf apply --wait 10m dns -target=module.zone"),
@@ -135,7 +139,18 @@ VERBS: dict[str, Verb] = {
         "work:start", "write", "make a worktree and a branch off the target, and print the path", (1, 3, 7), runs=True,
         examples=('cd "$(homelab work start fix-dns)"', "homelab work start hotfix --from v1.4"),
     ),
+    "work switch": Verb(
+        "work:switch", "read", "print the path of a topic's worktree", (1,), examples=('cd "$(homelab work switch fix-dns)"',)
+    ),
 }  # fmt: skip
+
+#: Shorter names, as shells have them.
+ALIASES = {
+    ("ls",): ("work", "list"),
+    ("rm",): ("work", "clean"),
+    ("work", "ls"): ("work", "list"),
+    ("work", "rm"): ("work", "clean"),
+}
 
 #: What the words that only lead to verbs are about.
 GROUPS = {

@@ -41,6 +41,27 @@ def start(topic: str, revision: str | None, as_json: bool) -> None:
         output.answer(str(made.path))
 
 
+@click.command()
+@click.argument("topic")
+@json_option
+def switch(topic: str, as_json: bool) -> None:
+    """Print the path of TOPIC's worktree; a branch or a path names it too.
+
+    `hw switch TOPIC` changes into it, see `homelab shell-init`.
+    """
+    from homelab.policy import policy
+    from homelab.worktrees import registry
+
+    repository = discover()
+    plan = registry.layout(repository, policy.aim(repository, ask=False).config.work)
+    entry = registry.find(plan, topic)
+    path = plan.root if entry.is_main else entry.path
+    if as_json:
+        output.answer_json({"ok": True, "topic": plan.topic(entry), "path": str(path), "branch": entry.branch})
+    else:
+        output.answer(str(path))
+
+
 @click.command("list")
 @json_option
 def list_(as_json: bool) -> None:

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
+from homelab import output
 from homelab.errors import Refused, Usage
 from homelab.git.repository import Repository
 from homelab.policy.config import Work
@@ -108,6 +109,25 @@ class Layout:
         inside = worktree.path != self.directory and worktree.path.is_relative_to(self.directory)
         named = worktree.branch is not None and topic.of_branch(self.pattern, worktree.branch) is not None
         return (inside and not self.root.is_relative_to(self.directory)) or (named and self.pattern != "{topic}")
+
+
+def find(plan: Layout, name: str) -> Worktree:
+    """Return the worktree that a topic, a branch or a whole path names. Raises `Usage` with the nearest names."""
+    entries = [entry for entry in registered(plan.repository) if not entry.missing]
+    for matches in (
+        [entry for entry in entries if name in (str(entry.path), str(plan.root) if entry.is_main else None)],
+        [entry for entry in entries if plan.topic(entry) == name],
+        [entry for entry in entries if entry.branch == name],
+    ):
+        if matches:
+            return matches[0]
+    import difflib
+
+    near = difflib.get_close_matches(name, [made for entry in entries if (made := plan.topic(entry))], 1)
+    raise Usage(
+        f"there is no worktree {output.line(name)}",
+        hint=f"did you mean `{near[0]}`?" if near else "`homelab work list` names them, `homelab work start TOPIC` makes one",
+    )
 
 
 def layout(repository: Repository, work: Work) -> Layout:

@@ -1,0 +1,112 @@
+"""`homelab` alone says where one stands, in a document that people and programs read alike."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+from tests.support.world import World
+
+
+def traced(world: World, *args: str, cwd: Path | None = None) -> list[str]:
+    """Return the git commands that a homelab command starts."""
+    folder, log = world.root / "traced", world.root / "traced/log"
+    folder.mkdir(exist_ok=True)
+    log.write_text("")
+    git = shutil.which("git", path=world.env["PATH"].replace(f"{folder}:", ""))
+    (folder / "git").write_text(f'#!/bin/sh\necho "$@" >> {log}\nexec {git} "$@"\n')
+    (folder / "git").chmod(0o755)
+    done = world.homelab(*args, cwd=cwd, env={"PATH": f"{folder}:{world.env['PATH']}"})
+    assert done.returncode == 0, done.stderr
+    return log.read_text().splitlines()
+
+
+def test_every_place_has_its_next_command(gated: World) -> None:
+    """Walk a change from the clone to the target: each step's document names the command of the next."""
+
+    def status(cwd: Path | None = None) -> dict[str, object]:
+        done = gated.homelab("--json", cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        assert gated.homelab("status", cwd=cwd).returncode == gated.homelab(cwd=cwd).returncode == 0
+        found: dict[str, object] = json.loads(done.stdout)
+        return found
+
+    assert status()["next"] is None and "work start" in str(status()["hint"])
+    path = Path(gated.homelab("work", "start", "x").stdout.strip())
+    assert status(path)["next"] is None
+    gated.write({"new": "x"}, path)
+    assert status(path)["next"] == "git status"
+    gated.commit({"new": "x"}, cwd=path)
+    found = status(path)
+    assert found["next"] == "homelab work land"
+    here, target = found["here"], found["target"]
+    assert isinstance(here, dict) and isinstance(target, dict)
+    assert (here["topic"], here["branch"], here["ahead"], here["verified"], here["main"]) == ("x", "ada/x", 1, False, False)
+    assert (target["remote"], target["branch"], target["verdict"], found["gate"]) == ("origin", "master", "unknown", "whole")
+    assert gated.homelab("work", "land", cwd=path).returncode == 0
+    found = status(path)
+    assert isinstance(found["target"], dict) and found["target"]["verdict"] == "green" and found["target"]["since"]
+    assert found["next"] == f"cd {gated.clone} && homelab work clean x"
+    assert gated.run("sh", "-c", str(found["next"]), cwd=path).returncode == 0 and not path.exists()
+
+
+def test_a_clone_without_gate_remote_or_suite_says_what_is_missing(world: World) -> None:
+    assert world.json("status")["next"] == "homelab hooks install"
+    world.publish({"homelab.toml": ""})
+    world.git("pull", "--quiet")
+    assert world.json("status")["next"] == "homelab init"
+    world.git("remote", "remove", "origin")
+    found = world.json("status")
+    assert found["target"] is None and "git remote add" in found["hint"]
+
+
+def test_it_says_that_this_is_no_repository(world: World, tmp_path: Path) -> None:
+    done = world.homelab(cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "") and "not in a git repository" in done.stdout
+    found = world.json("status", cwd=tmp_path)
+    assert found["ok"] is True and found["repository"] is None and found["claims"] == []
+
+
+def test_claims_and_who_lands_are_in_it(gated: World) -> None:
+    assert gated.homelab("claim", "host:nas", "--purpose", "new\x1bdisks").returncode == 0
+    found = gated.json("status")
+    assert [(row["label"], row["mine"]) for row in found["claims"]] == [("host:nas", True)]
+    assert "\x1b" not in gated.homelab("status").stdout
+    assert found["queue"] == [] and found["ci"] is None
+
+
+def test_a_store_that_cannot_be_used_is_told_beside_the_rest(gated: World) -> None:
+    found = gated.json("status", env={"HOMELAB_CLAIMS": "nonsense"})
+    assert found["claims"] is None and found["problems"] and found["gate"] == "whole"
+
+
+def test_it_starts_as_many_programs_for_fifty_worktrees_as_for_one(gated: World) -> None:
+    gated.git("worktree", "add", "--quiet", "-b", "ada/t0", ".worktrees/t0")
+    few = traced(gated, "status")
+    for number in range(1, 50):
+        gated.git("worktree", "add", "--quiet", "--no-checkout", "-b", f"ada/t{number}", f".worktrees/t{number}")
+    many = traced(gated, "status")
+    assert len(many) == len(few) <= 20
+    assert len(gated.json("status")["worktrees"]) == 51
+    assert not any(word in line.split() for line in many for word in ("fetch", "ls-remote", "push"))
+
+
+def test_nothing_is_written(gated: World) -> None:
+    gated.git("config", "core.hooksPath", ".git/hooks")
+    before = {path: path.stat().st_mtime_ns for path in gated.clone.rglob("*") if path.is_file()}
+    gated.homelab("status")
+    assert {path: path.stat().st_mtime_ns for path in gated.clone.rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_that_is_gone_is_named_with_the_way_out(world: World) -> None:
+    """The kind: any command, run where a colleague has removed the worktree under one's feet."""
+    path = Path(world.homelab("work", "start", "x").stdout.strip())
+    for words in ("status", "work list", "verify", "tf plan dns", "claims", "doctor", "work start y"):
+        done = world.run(
+            "sh", "-c", f"mkdir -p {path}/gone; cd {path}/gone; rmdir {path}/gone; exec homelab {words}",
+            check=False, cwd=world.root,
+        )  # fmt: skip
+        if words != "claims":
+            assert (done.returncode, done.stdout) == (2, ""), (words, done.stdout, done.stderr)
+            assert "the folder you are in is gone" in done.stderr and f"hint: `cd {path}`" in done.stderr
+    assert os.path.lexists(path)
