@@ -79,10 +79,10 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def append(path: Path, record: dict[str, Any], *, mode: int | None = None) -> None:
+def append(path: Path, record: dict[str, Any]) -> None:
     """The file ends with `record` as one line of JSON; lines of several writers never mix."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = _open(path, os.O_WRONLY | os.O_APPEND, mode)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         os.write(fd, json.dumps(record, separators=(",", ":")).encode() + b"\n")
         os.fsync(fd)
@@ -104,36 +104,27 @@ def records(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _open(path: Path, flags: int, mode: int | None) -> int:
-    """Open a file, made when missing. `mode` is given to a new file whatever the umask says."""
-    fd = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        if mode is not None and (found := os.fstat(fd)).st_mode & 0o777 != mode and found.st_uid == os.geteuid():
-            os.fchmod(fd, mode)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def hold(path: Path, *, blocking: bool = False, mode: int | None = None) -> int | None:
+def hold(path: Path, *, blocking: bool = False) -> int | None:
     """Return a descriptor that holds the file's lock, or None when another process does.
 
     A child that inherits the descriptor holds the lock too, until its copy is closed.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    return fd if lock(fd, blocking=blocking) else None
+
+
+def lock(fd: int, *, blocking: bool) -> bool:
+    """Lock an open file, and tell whether that went well; where not, the descriptor is closed."""
     import filelock
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd = _open(path, os.O_RDWR, mode)
+    held = False
     try:
         held = filelock.lock_descriptor(fd, blocking=blocking, poll_interval=0.005)
-    except BaseException:
-        os.close(fd)
-        raise
-    if held:
-        return fd
-    os.close(fd)
-    return None
+    finally:
+        if not held:
+            os.close(fd)
+    return held
 
 
 def free(fd: int) -> None:
@@ -148,12 +139,16 @@ def free(fd: int) -> None:
 
 def is_held(path: Path) -> bool:
     """Tell whether a process holds the file's lock. Asking disturbs neither the holder nor others who ask."""
-    import fcntl
-
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return is_locked(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
     except FileNotFoundError:
         return False
+
+
+def is_locked(fd: int) -> bool:
+    """Tell whether another process holds the lock of this file, and close the descriptor."""
+    import fcntl
+
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -164,9 +159,9 @@ def is_held(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, mode: int | None = None) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Nobody else is inside this lock meanwhile; it is free at once when the process dies."""
-    fd = hold(path, blocking=True, mode=mode)
+    fd = hold(path, blocking=True)
     assert fd is not None
     try:
         yield

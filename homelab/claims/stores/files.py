@@ -7,12 +7,14 @@
     committed/ID            leases on several labels stand once this exists: all of them or none
     history/2026-11.jsonl   the events
 
-In a file's name a label's ``/`` is ``+``, which no label contains.
+In a file's name a label's ``/`` is ``+``, which no label contains. Other users may write in the folder, so nothing in it is
+reached but through `homelab.system.shared`.
 """
 
 import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
@@ -25,33 +27,35 @@ from homelab.claims.stores import folder as place
 from homelab.claims.stores import records
 from homelab.claims.stores.base import Store, event
 from homelab.errors import Refused, Unreachable
+from homelab.system import clock, proc
 from homelab.system import files as storage
-from homelab.system import proc
-from homelab.system.clock import Deadline, stamp
+from homelab.system.clock import Deadline
+from homelab.system.shared import Shared
 
 # Between two looks of a waiter at the one who is in its way.
 _GLANCE = 0.02
-
-
-def _key(label: str) -> str:
-    return label.replace("/", "+")
+# How long a waiter may be silent before it is passed over, in seconds: it says once a second that it still looks.
+_WAITER = 5.0
 
 
 class FileStore(Store):
-    """The claims below one folder. Made when missing; refused where locks would lie."""
+    """The claims below one folder. Made when missing; refused where locks would lie or another user owns it."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.url = f"file://{quote(str(folder))}"
         self._fds: dict[str, list[int]] = {}
-        self.mode = place.ensure(folder)
+        mode = place.ensure(folder)
         with self._reaching():
+            root = Shared(folder.resolve(), mode)
             place.furnish(folder)
-            version = folder / "VERSION"
-            if not version.exists():
-                storage.replace(version, b'{"v":1}\n', mode=self.mode)
-            _require_version(version)
-        place.sweep(folder, self.mode)
+            parts = {name: Shared(folder.resolve() / name, mode) for name in place.FOLDERS}
+            if not root.exists("VERSION"):
+                root.replace("VERSION", b'{"v":1}\n')
+            _require_version(folder, root.read("VERSION"))
+        self.held, self.queue, self.alive = parts["held"], parts["queue"], parts["alive"]
+        self.labels, self.committed, self.past = parts["labels"], parts["committed"], parts["history"]
+        place.sweep(parts)
 
     @contextlib.contextmanager
     def _reaching(self) -> Iterator[None]:
@@ -66,45 +70,38 @@ class FileStore(Store):
         ledger = _Files(self, labels)
         with self._reaching(), contextlib.ExitStack() as stack:
             for label in sorted(set(labels)):
-                stack.enter_context(storage.locked(self.folder / "labels" / f"{_key(label)}.lock", mode=self.mode))
+                stack.enter_context(self.labels.locked(f"{_key(label)}.lock"))
+            self.past.check(_month())  # before anything is changed that could not be told of
             yield ledger
             ledger.commit()
 
     def board(self) -> list[Claim]:
         """Return all live claims. No mutex is taken: records are whole, and the dead are passed over."""
         with self._reaching():
-            read = [found for path in _sorted(self.folder / "held") if (found := self._read(path))]
+            read = [found for name in self.held.names() if (found := self._read(name))]
             claims = [self._shown(found[0]) for found in read if self._lives(*found)]
-            tickets = [ticket for path in _sorted(self.folder / "queue") if (ticket := self.ticket(path))]
+            tickets = [ticket for name in self.queue.names() if (ticket := self.ticket(name))]
         return with_queue(claims, tickets)
 
     def events(self, label: str | None) -> list[dict[str, Any]]:
         """Return the events, oldest first."""
         with self._reaching():
-            events = [event for path in _sorted(self.folder / "history") for event in storage.records(path)]
+            events = [event for name in self.past.names() for event in self.past.records(name)]
         return [event for event in events if label in (None, event.get("label"))]
 
     def record(self, document: dict[str, Any]) -> None:
         """Append an event to the history."""
         with self._reaching():
-            at = stamp(time.time())
-            path = self.folder / "history" / f"{at[:7]}.jsonl"
-            storage.append(path, {"at": at, **document}, mode=self.mode)
-
-    def alive(self, id: str) -> Path:
-        """Return the file whose lock proves that a claim or ticket lives."""
-        return self.folder / "alive" / id
+            self.past.append(_month(), {"at": clock.now(), **document})
 
     def grasp(self, id: str) -> int:
         """Lock the id's files, once. Return the descriptor of the first."""
-        if id in self._fds:
-            return self._fds[id][0]
-        with self._reaching():
-            alive = storage.hold(self.alive(id), mode=self.mode)
-            home = storage.hold(self.alive(f"{id}.home"), mode=self.mode)
-        assert alive is not None and home is not None, "the id is ours alone"
-        self._fds[id] = [alive, home]
-        return alive
+        if id not in self._fds:
+            with self._reaching():
+                fds = [self.alive.hold(id), self.alive.hold(f"{id}.home")]
+            self._fds[id] = [fd for fd in fds if fd is not None]
+            assert len(self._fds[id]) == 2, "the id is ours alone"
+        return self._fds[id][0]
 
     def let_go(self, id: str) -> None:
         """Free the id's files, and remove them unless a record still needs them."""
@@ -114,12 +111,14 @@ class FileStore(Store):
 
     def clear(self, id: str) -> None:
         """Remove the id's files, unless a record still needs them."""
-        if not any(path.name.endswith(f"={id}.json") for path in _sorted(self.folder / "held")):
-            for path in (self.alive(id), self.alive(f"{id}.home"), self.folder / "committed" / id):
-                path.unlink(missing_ok=True)
+        if not any(name.endswith(f"={id}.json") for name in self.held.names()):
+            self.alive.unlink(id)
+            self.alive.unlink(f"{id}.home")
+            self.committed.unlink(id)
 
     def _pause(self, blocked: Blocked, ticket: str, labels: Sequence[str], until: float) -> None:
         # Until the one directly in our way is gone, or a second has passed.
+        os.utime(self._fds[ticket][0])
         again = min(until, time.monotonic() + 1)
         while time.monotonic() < again:
             time.sleep(max(0.0, min(_GLANCE, again - time.monotonic())))
@@ -129,21 +128,23 @@ class FileStore(Store):
     def _still_there(self, blocked: Blocked) -> bool:
         # The last one before us goes last: one look at a file tells, whatever the length of the queue.
         if blocked.tickets:
-            return storage.is_held(self.alive(blocked.tickets[-1].id))
+            return self._waits(blocked.tickets[-1].id)
         claim = blocked.claims[0]
-        path = self.folder / "held" / f"{_key(claim.label)}={claim.id}.json"
+        name = _record(claim)
         if claim.binding is Binding.PROCESS:
-            return path.exists() and storage.is_held(self.alive(claim.id))
-        found = self._read(path)
+            return self.held.exists(name) and self.alive.is_held(claim.id)
+        found = self._read(name)
         return found is not None and self._lives(*found)
 
-    def _read(self, path: Path) -> tuple[Claim, Deadline | None, bool] | None:
+    def _read(self, name: str) -> tuple[Claim, Deadline | None, bool] | None:
         """Return what a record says, or None when it has just gone."""
-        label, _, rest = path.name.removesuffix(".json").partition("=")
+        label, _, rest = name.removesuffix(".json").partition("=")
         try:
-            content = path.read_bytes()
+            content = self.held.read(name)
         except FileNotFoundError:
             return None
+        except OSError:  # a link, or closed to us: whatever it is, it holds its label
+            content = b""
         claim, deadline, group = records.read_claim(content, rest, label.replace("+", "/"))
         if deadline is not None:
             claim = replace(claim, expires_at=deadline.moment(), left=deadline.left())
@@ -152,33 +153,47 @@ class FileStore(Store):
     def _lives(self, claim: Claim, deadline: Deadline | None, group: bool) -> bool:
         if claim.damaged is not None:
             # A lease's record is its only proof; a command's lock speaks for itself.
-            return not self.alive(claim.id).exists() or storage.is_held(self.alive(claim.id))
+            return not self.alive.exists(claim.id) or self.alive.is_held(claim.id)
         if claim.binding is Binding.PROCESS:
-            return storage.is_held(self.alive(claim.id))
-        if group and not (self.folder / "committed" / claim.id).exists():
+            return self.alive.is_held(claim.id)
+        if group and not self.committed.exists(claim.id):
             return False
         return deadline is not None and deadline.left() > 0
 
     def _shown(self, claim: Claim) -> Claim:
         """Return the claim with its state, and with the processes that keep it once homelab itself is gone."""
-        if claim.binding is not Binding.PROCESS or storage.is_held(self.alive(f"{claim.id}.home")):
+        if claim.binding is not Binding.PROCESS or self.alive.is_held(f"{claim.id}.home"):
             return claim
-        return replace(claim, state=State.ORPHANED, pids=tuple(_survivors(self.alive(claim.id), claim)))
+        return replace(claim, state=State.ORPHANED, pids=tuple(_survivors(self.alive.path / claim.id, claim)))
 
-    def ticket(self, path: Path) -> Ticket | None:
-        """Return the ticket of a waiter that lives, or None."""
+    def ticket(self, name: str) -> Ticket | None:
+        """Return the ticket of a waiter whose process is there, or None."""
         try:
-            found = records.sound_ticket(*records.parse(path.read_bytes()))[0]
-        except FileNotFoundError:
+            found = records.sound_ticket(*records.parse(self.queue.read(name)))[0]
+        except OSError:
             return None
-        return found if found and storage.is_held(self.alive(found.id)) else None
+        return found if found and self.alive.is_held(found.id) else None
 
-    def standing(self, label: str) -> Iterator[tuple[Path, Claim, bool]]:
+    def _waits(self, id: str) -> bool:
+        """Tell whether a waiter is alive and looks now and then. One that is stopped must not keep others waiting."""
+        try:
+            silent = time.time() - self.alive.touched(id)
+        except FileNotFoundError:
+            return False
+        return self.alive.is_held(id) and abs(silent) < _WAITER
+
+    def standing(self, label: str) -> Iterator[tuple[str, Claim, bool]]:
         """Yield the records of a label, and whether each lives."""
-        for path in _sorted(self.folder / "held", f"{_key(label)}="):
-            if found := self._read(path):
+        for name in self.held.names(f"{_key(label)}="):
+            if found := self._read(name):
                 lives = self._lives(*found)
-                yield path, self._shown(found[0]) if lives else found[0], lives
+                yield name, self._shown(found[0]) if lives else found[0], lives
+
+    def waiting(self, label: str) -> Iterator[tuple[str, Ticket | None, bool]]:
+        """Yield the tickets of a label, first come first, None for the dead, and whether each counts."""
+        for name in self.queue.names(f"{_key(label)}="):
+            found = self.ticket(name)
+            yield name, found, found is not None and self._waits(found.id)
 
 
 class _Files:
@@ -191,102 +206,102 @@ class _Files:
 
     def claims(self, label: str) -> list[Claim]:
         alive = []
-        for path, claim, lives in self._store.standing(label):
+        for name, claim, lives in self._store.standing(label):
             if lives:
                 alive.append(claim)
                 continue
-            path.unlink(missing_ok=True)
+            self._store.held.unlink(name)
             self._store.clear(claim.id)
             self.event(event("expired" if claim.binding is Binding.LEASE and not claim.damaged else "abandoned", claim))
         return alive
 
     def tickets(self, label: str) -> list[Ticket]:
         found = []
-        for path in _sorted(self._store.folder / "queue", f"{_key(label)}="):
-            if (ticket := self._store.ticket(path)) is not None:
+        for name, ticket, counts in self._store.waiting(label):
+            if ticket is None:
+                self._store.queue.unlink(name)
+                self._store.clear(name.removesuffix(".json").rpartition("=")[2])
+            elif counts:
                 found.append(ticket)
-            else:
-                path.unlink(missing_ok=True)
-                self._store.clear(path.name.removesuffix(".json").rpartition("=")[2])
         return found
 
     def number(self) -> int:
-        files = [self._store.folder / "labels" / f"{_key(label)}.number" for label in self._labels]
-        number = 1 + max(_number(path) for path in files)
-        for path in files:
-            storage.replace(path, b"%d\n" % number, mode=self._store.mode)
+        names = [f"{_key(label)}.number" for label in self._labels]
+        number = 1 + max(self._number(name) for name in names)
+        for name in names:
+            self._store.labels.replace(name, b"%d\n" % number)
         return number
+
+    def _number(self, name: str) -> int:
+        """Return the number in a file, 0 where there is none. A damaged one is refused: a fence must never repeat."""
+        try:
+            text = self._store.labels.read(name)
+        except FileNotFoundError:
+            return 0
+        if not re.fullmatch(rb"[0-9]{1,18}\n?", text):
+            path, label = self._store.labels.path / name, name.removesuffix(".number").replace("+", "/")
+            hint = f"write the label's highest fence into it, `homelab claims history {label}` shows it"
+            raise Refused(f"the fence in {path} is damaged", hint=hint)
+        return int(text)
 
     def put(self, claim: Claim, seconds: float | None) -> Claim:
         # The first record of a lease on several labels counts after `commit` only.
-        path = self._path(claim)
+        name = _record(claim)
         deadline = Deadline.after(seconds) if claim.binding is Binding.LEASE and seconds is not None else None
+        written = replace(claim, expires_at=deadline.moment() if deadline else None, left=seconds)
         document = records.claim_document(claim)
         document["deadline"] = deadline and deadline.document()
-        if deadline and len(self._labels) > 1 and not path.exists():
+        if deadline and len(self._labels) > 1 and not self._store.held.exists(name):
             document["group"] = True
             self._group.add(claim.id)
-        storage.replace(path, json.dumps(document, indent=1).encode() + b"\n", mode=self._store.mode)
-        return replace(claim, expires_at=deadline.moment() if deadline else None, left=seconds)
+        self._store.held.replace(name, json.dumps(document, indent=1).encode() + b"\n")
+        return written
 
     def commit(self) -> None:
         """Let the leases on several labels count, all at once."""
         for id in self._group:
-            storage.replace(self._store.folder / "committed" / id, b"", mode=self._store.mode)
+            self._store.committed.replace(id, b"")
 
     def remove(self, claim: Claim) -> None:
-        self._path(claim).unlink(missing_ok=True)
+        self._store.held.unlink(_record(claim))
         if claim.binding is Binding.LEASE:
             self._store.clear(claim.id)
 
     def enqueue(self, ticket: Ticket) -> None:
-        content = json.dumps(records.ticket_document(ticket)).encode()
-        storage.replace(self._ticket_path(ticket.label, ticket.number, ticket.id), content, mode=self._store.mode)
+        name = f"{_key(ticket.label)}={ticket.number:012d}={ticket.id}.json"
+        self._store.queue.replace(name, json.dumps(records.ticket_document(ticket)).encode())
 
     def dequeue(self, ticket_id: str, label: str) -> None:
-        for path in _sorted(self._store.folder / "queue", f"{_key(label)}="):
-            if path.name.endswith(f"={ticket_id}.json"):
-                path.unlink(missing_ok=True)
+        for name in self._store.queue.names(f"{_key(label)}="):
+            if name.endswith(f"={ticket_id}.json"):
+                self._store.queue.unlink(name)
 
     def event(self, document: dict[str, Any]) -> None:
         self._store.record(document)
 
     def now(self) -> str:
-        return stamp(time.time())
-
-    def _path(self, claim: Claim) -> Path:
-        return self._store.folder / "held" / f"{_key(claim.label)}={claim.id}.json"
-
-    def _ticket_path(self, label: str, number: int, id: str) -> Path:
-        return self._store.folder / "queue" / f"{_key(label)}={number:012d}={id}.json"
+        return clock.now()
 
 
-def _sorted(folder: Path, prefix: str = "") -> list[Path]:
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder))
-    except FileNotFoundError:
-        return []
-    return [folder / name for name in names if name.startswith(prefix) and not name.startswith(".")]
+def _key(label: str) -> str:
+    return label.replace("/", "+")
 
 
-def _number(path: Path) -> int:
-    """Return the number in a file, 0 where there is none. A damaged one is refused: a fence must never repeat."""
-    try:
-        return int(path.read_bytes())
-    except FileNotFoundError:
-        return 0
-    except ValueError:
-        hint = f"write the label's highest fence into it, `homelab claims history {path.stem.replace('+', '/')}` shows it"
-        raise Refused(f"the fence in {path} is damaged", hint=hint) from None
+def _record(claim: Claim) -> str:
+    return f"{_key(claim.label)}={claim.id}.json"
 
 
-def _require_version(path: Path) -> None:
-    try:
-        version = json.loads(path.read_bytes())["v"]
-    except (ValueError, KeyError, TypeError):
-        raise Unreachable(f"the claim store's {path} is damaged", hint='write {"v":1} into it') from None
+def _month() -> str:
+    return f"{clock.now()[:7]}.jsonl"
+
+
+def _require_version(folder: Path, content: bytes) -> None:
+    document, _ = records.parse(content)
+    version = document.get("v")
+    if not isinstance(version, int):
+        raise Unreachable(f"the claim store's {folder / 'VERSION'} is damaged", hint='write {"v":1} into it')
     if version != records.VERSION:
-        raise Refused(f"the claim store {path.parent} was made by a newer homelab", hint="install the newer homelab")
+        raise Refused(f"the claim store {folder} was made by a newer homelab", hint="install the newer homelab")
 
 
 def _survivors(alive: Path, claim: Claim) -> list[int]:

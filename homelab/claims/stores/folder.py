@@ -6,14 +6,19 @@ umasks of its users.
 
 import contextlib
 import os
+import pwd
 import stat
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from homelab.errors import Refused, Unreachable
-from homelab.system import file_systems, files, folders
+from homelab.system import file_systems, folders
+from homelab.system.shared import Shared
 
-_FOLDERS = ("alive", "committed", "held", "history", "labels", "queue")
+#: The folders of a store.
+FOLDERS = ("alive", "committed", "held", "history", "labels", "queue")
+_SWEPT = ".swept"
 _DAY = 86400.0
 _ELSEWHERE = "name another with HOMELAB_CLAIMS=file:///PATH, or a postgresql:// store for many machines"
 
@@ -32,9 +37,22 @@ def unfit(folder: Path) -> str | None:
         return f"{found} is not a folder"
     if folder.is_dir() and folder.stat().st_mode & stat.S_ISVTX:
         return f"{folder} is sticky: no user may replace another's record there"
+    if folder.is_dir() and (owner := _stranger(folder)):
+        return f"{folder} belongs to {owner}, who can change or take away any record there"
     if kind := file_systems.untrusted(found):
         return f"{folder} is on {kind}, whose locks do not exclude everyone"
     return None
+
+
+def _stranger(folder: Path) -> str | None:
+    """Return who owns a folder that is neither ours, root's, nor of a group of ours; None for the others."""
+    found = folder.stat()
+    if found.st_uid in (0, os.geteuid()) or found.st_gid in (os.getegid(), *os.getgroups()):
+        return None
+    try:
+        return pwd.getpwuid(found.st_uid).pw_name
+    except KeyError:
+        return f"uid {found.st_uid}"
 
 
 def ensure(folder: Path) -> int:
@@ -54,7 +72,7 @@ def ensure(folder: Path) -> int:
 
 def furnish(folder: Path) -> None:
     """Make the folders of a store, with the store's own permissions."""
-    for path in (folder / name for name in _FOLDERS):
+    for path in (folder / name for name in FOLDERS):
         if path.exists():
             continue
         # Right from its first moment: another user may come along at any time. The kernel hands setgid down.
@@ -65,23 +83,25 @@ def furnish(folder: Path) -> None:
             os.umask(umask)
 
 
-def sweep(folder: Path, mode: int) -> None:
+def sweep(parts: Mapping[str, Shared]) -> None:
     """Remove, once a day, what killed processes have left in a store and nothing refers to."""
-    mark = folder / "labels" / ".swept"
     now = time.time()
     with contextlib.suppress(OSError):
-        if now - mark.stat().st_mtime < _DAY:
+        if now - parts["labels"].touched(_SWEPT) < _DAY:
             return
     with contextlib.suppress(OSError):
-        files.replace(mark, b"", mode=mode)
-        ids = {path.stem.rpartition("=")[2] for name in ("held", "queue") for path in (folder / name).iterdir()}
-        for path in (path for name in _FOLDERS for path in (folder / name).iterdir()):
-            is_proof = path.parent.name in ("alive", "committed") and path.stem not in ids
-            if (is_proof or path.name.startswith(".")) and now - path.stat().st_mtime > _DAY and not files.is_held(path):
-                path.unlink(missing_ok=True)
+        parts["labels"].replace(_SWEPT, b"")
+        ids = {Path(name).stem.rpartition("=")[2] for part in ("held", "queue") for name in parts[part].names()}
+        for part, folder in parts.items():
+            for name in folder.names(hidden=True):
+                is_proof = part in ("alive", "committed") and Path(name).stem not in ids
+                is_old = now - folder.touched(name) > _DAY
+                if (is_proof or name.startswith(".")) and is_old and not folder.is_held(name):
+                    folder.unlink(name)
 
 
 def unreachable(folder: Path, error: OSError) -> Unreachable:
     """Return the error that tells why the store's files cannot be read or written."""
-    words = (error.strerror or str(error)).lower()
+    words = error.strerror or str(error)
+    words = words[:1].lower() + words[1:]
     return Unreachable(f"the claim store {folder} cannot be used: {words}", hint=f"free or repair it, or {_ELSEWHERE}")
