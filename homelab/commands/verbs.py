@@ -82,8 +82,8 @@ VERBS: dict[str, Verb] = {
         examples=("homelab hooks uninstall",),
     ),
     "init": Verb(
-        "init:init", "write", "write homelab.toml from what is detected and install the hooks", (1, 3), runs=True,
-        examples=("homelab init", "homelab init --verify-cmd 'make check'"),
+        "init:init", "write", "write homelab.toml from what is found, tried, and install the hooks", (1, 3), runs=True,
+        examples=("homelab init", "homelab init --yes", "homelab init --verify-cmd 'make check'"),
     ),
     "init --agents": Verb("init:init", "write", "give coding agents what they need to use this", (1, 3)),
     "manifest": Verb("manifest:manifest", "read", "list every verb with its tier", examples=("homelab manifest --json",)),

@@ -1,22 +1,25 @@
-"""The `homelab.toml` that a repository begins with: what was found out about it, and why each line stands there.
+"""The `homelab.toml` that a repository begins with: what was found in it, from where, and why each line is there.
 
 The words are those of `homelab.policy.config`'s fields, so the file never says anything else than the reference. What is
-written here reads back as what was proposed. Writing it is the command's.
+switched off is there as a comment with its reason; what deploys is not there at all. Writing the file is the command's,
+trying what is in it is `homelab.verify.trial`'s.
 """
 
 import dataclasses
 import json
 import textwrap
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from homelab.errors import Usage
 from homelab.git.remotes import remotes
 from homelab.git.repository import Repository
 from homelab.policy import config
 from homelab.policy.config import Gate, Suite, Verify
-from homelab.policy.detect import detect
+from homelab.policy.found import gather
+from homelab.policy.found.finding import Finding, preparation, suite
 from homelab.policy.policy import default_remote, head_branch
+from homelab.policy.tree import Tree
 
 _HEAD = """\
 # What a commit has to pass before it may reach the target. `homelab verify` runs it.
@@ -24,12 +27,6 @@ _HEAD = """\
 """
 _WHOLE_TREE = """\
 # inputs = ["src"]  # paths whose content decides it, so that other changes need not run it; default: the whole tree
-"""
-_STACKS = """\
-# [[suite]]
-# name = "stack"
-# each = "stacks/*"
-# run = "terraform fmt -check -recursive . && terraform validate"
 """
 _EXAMPLE = """\
 # [[suite]]
@@ -39,16 +36,49 @@ _EXAMPLE = """\
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """One suite as the file has it: in force, or switched off with a reason."""
+
+    finding: Finding
+    #: Why it is commented out, or empty.
+    off: str = ""
+    #: What trying it showed that a reader should know, or empty.
+    note: str = ""
+
+    @property
+    def suite(self) -> Suite:
+        """The suite that it is or would be."""
+        return suite(self.finding)
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
-    """Where work lands, as far as it can be told, how a checkout is prepared, and the suites."""
+    """Where work lands, as far as it can be told, the suites, and what prepares a checkout for them."""
 
     remote: str | None
     target: str | None
-    suites: tuple[Suite, ...]
-    verify: Verify
-    has_stacks: bool
+    entries: tuple[Entry, ...]
     #: Whether the target was fetched before; a misspelt one would leave the real one unprotected.
     is_known: bool
+    #: The commit that was looked at, or None where there is none yet.
+    commit: str | None = None
+    #: Steps of CI that were passed over because they deploy, and how many findings there were beyond those that fit.
+    passed_over: tuple[str, ...] = ()
+    cut: int = 0
+
+    @property
+    def suites(self) -> tuple[Suite, ...]:
+        """The suites in force."""
+        return tuple(entry.suite for entry in self.entries if not entry.off)
+
+    @property
+    def verify(self) -> Verify:
+        """What prepares a checkout for the suites in force."""
+        return preparation(entry.finding for entry in self.entries if not entry.off)
+
+    def of(self, entries: Sequence[Entry]) -> "Proposal":
+        """Return the proposal with these entries instead."""
+        return replace(self, entries=tuple(entries))
 
 
 def propose(repository: Repository, *, remote: str | None, branch: str | None, command: str | None) -> Proposal:
@@ -58,13 +88,18 @@ def propose(repository: Repository, *, remote: str | None, branch: str | None, c
     remote = remote or default_remote(names)
     target = branch or (_target(repository, remote) if remote else None)
     is_known = repository.oid(f"refs/remotes/{remote}/{target}") is not None
-    objects = repository.objects
     head = repository.oid("HEAD^{commit}")
-    if head is None:
-        return Proposal(remote, target, _said(command), Verify(), False, is_known)
-    tree = objects.commit(head).tree
-    found, files = detect(objects, tree), objects.entries(tree)
-    return Proposal(remote, target, _said(command) or found, _prepared(found, files), "stacks" in files, is_known)
+    if command or head is None:
+        return Proposal(remote, target, said(command), is_known, head)
+    objects = repository.objects
+    found = gather.find(Tree(objects, objects.commit(head).tree))
+    entries = tuple(Entry(finding, finding.off) for finding in found.findings)
+    return Proposal(remote, target, entries, is_known, head, found.passed_over, found.cut)
+
+
+def said(command: str | None) -> tuple[Entry, ...]:
+    """Return the one suite that a person named, or none."""
+    return (Entry(Finding("verify", command, "--verify-cmd")),) if command else ()
 
 
 def _require_sensible(
@@ -79,17 +114,6 @@ def _require_sensible(
         raise Usage("the command to verify with is empty or not printable", hint='write it as --verify-cmd "make test"')
 
 
-def _said(command: str | None) -> tuple[Suite, ...]:
-    return (Suite("verify", command),) if command else ()
-
-
-def _prepared(found: tuple[Suite, ...], files: Container[str]) -> Verify:
-    """Return how a fresh checkout gets what git does not keep."""
-    if "package-lock.json" in files and any(suite.name == "npm" for suite in found):
-        return Verify("npm ci", ("package.json", "package-lock.json"), caches=("node_modules",))
-    return Verify()
-
-
 def _target(repository: Repository, remote: str) -> str | None:
     known = head_branch(repository, remote, ask=True)
     if known:
@@ -102,17 +126,38 @@ def text(proposal: Proposal) -> str:
     """Return the file, each key under what it means; it reads back as the proposal."""
     parts = [_HEAD, _gate(proposal)]
     if proposal.verify != Verify():
-        parts.append("[verify]\n" + _keys(proposal.verify, ("prepare", "prepare_inputs", "caches")))
-    for n, suite in enumerate(proposal.suites):
-        body = _keys(suite, ("name", "run"), explain=n == 0)
-        parts.append("[[suite]]\n" + body + (_WHOLE_TREE if n == 0 else ""))
+        names = [name for name in ("prepare", "prepare_inputs", "caches") if getattr(proposal.verify, name)]
+        parts.append("[verify]\n" + _keys(proposal.verify, names))
     if not proposal.suites:
         parts.append("# Nothing can be verified yet: say here what decides whether a commit is good.\n" + _EXAMPLE)
-    if proposal.has_stacks:
-        parts.append("# One run for each stack, again only when that stack changes:\n" + _STACKS)
+    first = next((entry for entry in proposal.entries if not entry.off), None)
+    parts += [_entry(entry, explain=entry is first) for entry in proposal.entries]
     made = "\n".join(parts)
     _reads_back(made, proposal)
     return made
+
+
+def _entry(entry: Entry, *, explain: bool) -> str:
+    """Return a suite with where it comes from, every line a comment where it is switched off."""
+    made, finding = entry.suite, entry.finding
+    names = [name for name in ("name", "run", "dir", "each", "inputs") if _differs(made, name)]
+    if made.each is not None and not made.inputs:
+        names.remove("inputs")
+    body = "[[suite]]\n" + _keys(made, names, explain=explain) + (_WHOLE_TREE if explain and "inputs" not in names else "")
+    if entry.off:
+        body = textwrap.indent(body, "# ")
+    why = f"Switched off: {entry.off}." if entry.off else entry.note
+    head = [f"From {finding.source}." if finding.source else "", why]
+    return "".join(f"# {row}\n" for part in head if part for row in textwrap.wrap(_line(part), 110)) + body
+
+
+def _differs(made: Suite, name: str) -> bool:
+    default = {"dir": ".", "each": None, "inputs": None}
+    return name not in default or getattr(made, name) != default[name]
+
+
+def _line(words: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in words)
 
 
 def _gate(proposal: Proposal) -> str:

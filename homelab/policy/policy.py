@@ -13,7 +13,7 @@ from homelab.git.objects import Objects
 from homelab.git.remotes import ask_remote_head, refs, remotes
 from homelab.git.repository import Repository
 from homelab.policy import config
-from homelab.policy.config import Config, Suite
+from homelab.policy.config import Config, Suite, Verify
 
 _UNKNOWN_HEAD = ("main", "master")
 
@@ -176,7 +176,9 @@ def read(objects: Objects, tree: str, label: str = "the tree") -> Policy:
     if not found.suites:
         from homelab.policy import detect  # only where there is no file: every push reads a policy
 
-        found = replace(found, suites=detect.detect(objects, tree))
+        shown = detect.detect(objects, tree)
+        # What is written in a file without suites still prepares; without one a checkout gets what `init` would write.
+        found = replace(found, suites=shown.suites, verify=shown.verify if found.verify == Verify() else found.verify)
         name = f"what is detected in {label}"
     return Policy(found, name, entry.oid if entry else None)
 

@@ -224,7 +224,7 @@ _ROWS = {
         ansible-playbook : --(syntax-check|list-tasks|list-hosts)\b
         ansible-inventory : --(list|graph)
         molecule : ^(lint|syntax)
-        pre-commit prek : ^(run|validate-\S+|sample-config)\b
+        pre-commit prek : ^(run(?=.*(--all-files|\s-a\b|--files))|validate-\S+)
         lefthook : ^(run|validate|dump)\b
         wt : ^hook pre-
         sh bash zsh dash ksh fish : (^|\s)(-n|--no-execute)\b

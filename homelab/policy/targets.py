@@ -22,6 +22,7 @@ MISE_FILES = (
     "mise/config.toml",
     ".config/mise/config.toml",
 )
+JUSTFILES = ("justfile", "Justfile", "JUSTFILE", ".justfile")
 #: Folders whose executable files are tasks of mise.
 MISE_FOLDERS = ("mise-tasks", ".mise-tasks", ".mise/tasks", "mise/tasks", ".config/mise/tasks")
 
@@ -78,7 +79,7 @@ class Targets:
         return make_targets(self._tree.text(path) or "") if path else {}
 
     def _just(self, folder: str) -> dict[str, tuple[str, tuple[str, ...]]]:
-        path = self._first(folder, ("justfile", "Justfile", "JUSTFILE", ".justfile"))
+        path = self._first(folder, JUSTFILES)
         return just_targets(self._tree.text(path) or "") if path else {}
 
     def _task(self, folder: str) -> dict[str, tuple[str, tuple[str, ...]]]:

@@ -56,6 +56,16 @@ class Tree:
             found.setdefault(folder or ".", set()).add(name)
         return {folder: frozenset(names) for folder, names in found.items()}
 
+    @cached_property
+    def every_folder(self) -> frozenset[str]:
+        """All folders that hold a plain file somewhere below them."""
+        found: set[str] = set()
+        for folder in self.folders:
+            while folder not in found and folder not in (".", ""):
+                found.add(folder)
+                folder = posixpath.dirname(folder)
+        return frozenset(found)
+
     def has(self, path: str) -> bool:
         """Return whether there is a plain file at a path from the root."""
         entry = self.objects.entry(self.oid, path)

@@ -75,17 +75,16 @@ def test_a_given_command_is_the_one_suite(world: World) -> None:
     assert [(suite.name, suite.run) for suite in written(world).suites] == [("verify", command)]
 
 
-def test_where_nothing_is_detected_it_says_so_and_leaves_an_example(world: World) -> None:
-    bare_of_policy(world, {"stacks/a/main.tf": ""})
+def test_where_nothing_is_found_it_names_three_ways_and_leaves_an_example(world: World) -> None:
+    bare_of_policy(world, {"notes/a.txt": ""})
     done = world.homelab("init", "--no-hooks")
     assert done.returncode == 0
-    assert "nothing can land yet" in done.stderr
+    assert "nothing can land by it yet" in done.stderr
+    assert done.stderr.count("hint:   ") == 3
     assert written(world).suites == ()
     text = (world.clone / "homelab.toml").read_text()
-    assert "# [[suite]]" in text
-    uncommented = text[text.index("# [[suite]]") :].replace("# [[", "[[").replace("# name", "name")
-    uncommented = uncommented.replace("# run", "run").replace("# each", "each")
-    assert [suite.name for suite in config.parse(uncommented.encode()).suites] == ["check", "stack"]
+    example = text[text.index("# [[suite]]") :].replace("# [[", "[[").replace("# name", "name").replace("# run", "run")
+    assert [suite.name for suite in config.parse(example.encode()).suites] == ["check"]
 
 
 def test_npm_with_a_lock_file_gets_its_modules(world: World) -> None:

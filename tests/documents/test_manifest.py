@@ -10,7 +10,7 @@ import yaml
 
 from homelab.commands.app import load
 from homelab.commands.verbs import VERBS
-from homelab.policy.detect import OWN_HOOKS
+from homelab.policy.found.tasks import OWN_HOOKS
 from tests.support.world import World
 
 ROOT = Path(__file__).parent.parent.parent

@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from homelab.git.objects import Objects
-from homelab.policy.detect import PYTEST, detect
+from homelab.policy.detect import detect
+from homelab.policy.found.python import PYTEST
 from homelab.policy.targets import just_recipes, make_rules
 from homelab.verify.no_tests import ran_nothing
 from tests.support.world import BIN, World
@@ -22,7 +23,7 @@ def found(world: World, files: dict[str, str | bytes]) -> dict[str, str]:
     world.git("clean", "-fdxq")
     commit = world.commit(files)
     objects = Objects(world.clone / ".git")
-    suites = detect(objects, objects.commit(commit).tree)
+    suites = detect(objects, objects.commit(commit).tree).suites
     assert all(suite.detected for suite in suites)
     return {suite.name: suite.run for suite in suites}
 

@@ -1,0 +1,129 @@
+"""What runners of tasks and of hooks are told: make, just, Task, mise, pre-commit, prek, lefthook, worktrunk, `bin/test`."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from homelab.policy import effects
+from homelab.policy.effects import Effect
+from homelab.policy.found.finding import Finding, Source, join
+from homelab.policy.targets import JUSTFILES, MAKEFILES, MISE_FILES, TASKFILES, just_recipes
+from homelab.policy.tree import mapping, sequence, strings
+
+#: Hook ids of our own: a pre-commit configuration with nothing else would have the gate verify by the gate.
+OWN_HOOKS = frozenset(("verified-push", "claimed-stacks", "git-crypt-sealed"))
+
+#: Goals whose name says that they check, the most telling first; a goal that runs others stands for them.
+GOALS = ("check", "test", "lint", "verify", "validate", "typecheck", "type-check", "vet", "fmt-check", "format-check", "ci")
+_LEFTHOOK = tuple(
+    f"{prefix}{name}.{ext}"
+    for prefix in ("", ".config/")
+    for name in ("lefthook", ".lefthook")
+    for ext in ("yml", "yaml", "toml", "json")
+)
+
+
+def find(source: Source) -> Iterator[Finding]:
+    """Yield the commands of every runner, in every folder."""
+    for program, names in (("make", MAKEFILES), ("just", JUSTFILES), ("task", TASKFILES), ("mise", MISE_FILES)):
+        for folder in source.folders_with(*names) if program != "mise" else _mise_folders(source):
+            yield from goals(source, program, folder)
+    yield from pre_commit(source)
+    yield from lefthook(source)
+    yield from worktrunk(source)
+    yield from scripts(source)
+
+
+def _mise_folders(source: Source) -> list[str]:
+    folders = source.folders_with("mise.toml", ".mise.toml")
+    return folders if "." in folders or not source.targets.known("mise", ".") else [".", *folders]
+
+
+def goals(source: Source, program: str, folder: str, names: tuple[str, ...] = GOALS) -> Iterator[Finding]:
+    """Yield the goals of a runner in a folder that check, those that deploy left out."""
+    known = source.targets.known(program, folder)
+    usable = set(known)
+    if program == "just":
+        path = next(join(folder, name) for name in JUSTFILES if source.tree.has(join(folder, name)))
+        usable &= just_recipes(source.tree.text(path) or "")
+    file = _file(source, program, folder)
+    for goal in names:
+        if goal not in usable:
+            continue
+        run = f"mise run {goal}" if program == "mise" else f"{program} {goal}"
+        off = source.off(run, folder)
+        if off is not None:
+            tool = program if goal in ("test", "check") else f"{program}-{goal}"
+            inputs = source.inputs(folder, [file] if source.tree.has(file) else ())
+            yield Finding(tool, run, f"{file}, {goal}", folder, inputs, off=off, is_explicit=True)
+
+
+def _file(source: Source, program: str, folder: str) -> str:
+    names = {"make": MAKEFILES, "just": JUSTFILES, "task": TASKFILES, "mise": MISE_FILES}[program]
+    return next((path for name in names if source.tree.has(path := join(folder, name))), f"{program}'s tasks")
+
+
+def pre_commit(source: Source) -> Iterator[Finding]:
+    """Yield the root's hooks of pre-commit or prek, where any is not our own."""
+    if any(is_foreign(hook) for hook in _hooks(source.tree.yaml(".pre-commit-config.yaml"))):
+        yield Finding("pre-commit", "pre-commit run --all-files", ".pre-commit-config.yaml")
+    elif any(is_foreign(hook) for hook in _hooks(source.tree.toml("prek.toml"))):
+        yield Finding("prek", "prek run --all-files", "prek.toml")
+
+
+def _hooks(document: Any) -> Iterator[dict[str, object]]:
+    """Yield the hooks of a configuration, each with the stages that it falls back to."""
+    for repo in sequence(mapping(document).get("repos")):
+        for hook in sequence(mapping(repo).get("hooks")):
+            if isinstance(hook, dict):
+                yield {"stages": mapping(document).get("default_stages"), **hook}
+
+
+def is_foreign(hook: Mapping[str, object]) -> bool:
+    """Return whether `pre-commit run` would start this hook, and it is none of ours."""
+    stages = strings(hook.get("stages"))
+    runs = not stages or "pre-commit" in stages or "commit" in stages
+    return runs and isinstance(hook.get("id"), str) and hook["id"] not in OWN_HOOKS
+
+
+def lefthook(source: Source) -> Iterator[Finding]:
+    """Yield the root's hook of lefthook that runs before a commit, else before a push."""
+    path = next((name for name in _LEFTHOOK if source.tree.has(name)), None)
+    if path is None:
+        return
+    read = source.tree.toml if path.endswith(".toml") else source.tree.yaml
+    document = mapping(read(path))
+    for hook in ("pre-commit", "pre-push"):
+        stanza = mapping(document.get(hook))
+        commands = [
+            *mapping(stanza.get("commands")).values(),
+            *sequence(stanza.get("jobs")),
+            *mapping(stanza.get("scripts")).values(),
+        ]
+        rows = [str(mapping(command).get("run", "")) for command in commands if "homelab" not in str(command)]
+        does = effects.worst([effects.effect(row, source.targets) for row in rows])
+        if rows and does is not Effect.DEPLOYS:
+            off = "it asks a system that is up" if does is Effect.LIVE else ""
+            yield Finding("lefthook", f"lefthook run {hook} --all-files", f"{path}, {hook}", off=off)
+            return
+
+
+def worktrunk(source: Source) -> Iterator[Finding]:
+    """Yield the commands that worktrunk runs before a merge."""
+    document = source.tree.toml(".config/wt.toml")
+    rows = document.get("pre-merge")
+    for row in rows if isinstance(rows, list) else [rows]:
+        named = {"pre-merge": row} if isinstance(row, str) else mapping(row)
+        for name, run in named.items():
+            if isinstance(run, str) and (found := effects.check(run, source.targets)) and "{{" not in run:
+                yield Finding(str(name), found.run, ".config/wt.toml, pre-merge", found.dir, source.inputs(found.dir))
+
+
+def scripts(source: Source) -> Iterator[Finding]:
+    """Yield the root's scripts that run the tests by convention."""
+    for name in ("bin/test", "script/test", "scripts/test", "scripts/test.sh", "script/cibuild", "test.sh", "run-tests.sh"):
+        entry = source.tree.objects.entry(source.tree.oid, name)
+        if entry is not None and entry.mode == 0o100755:
+            off = source.off(f"./{name}" if "/" not in name else name)
+            if off is not None:
+                yield Finding("test", f"./{name}" if "/" not in name else name, name, off=off)
+            return

@@ -1,0 +1,119 @@
+"""Terraform's stacks and modules, with terragrunt or without: what checks them in a checkout that nobody has initialized.
+
+`terraform validate` needs the providers and the modules, so `init -backend=false` comes first: it asks no backend and needs no
+credentials. Where git-crypt has the variables, only `*.tf` is formatted, since what is encrypted is no HCL.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterator
+
+from homelab.policy.found import folders
+from homelab.policy.found.finding import Finding, Source, join
+
+_LOCK = ".terraform.lock.hcl"
+_SOURCE = re.compile(r"\"((?:\$\{(?:path\.module|get_terragrunt_dir\(\))\}/)?\.\.(?:/[\w./-]*)?)")
+_FOUND_ABOVE = re.compile(r"find_in_parent_folders\(\s*(?:\"([\w./-]+)\")?")
+_INIT = "terraform init -backend=false -input=false"
+#: One cache of providers a scratch checkout: terraform's own is not safe when two write to it at once.
+_CACHE = ".terraform-plugins"
+_WITH_CACHE = (
+    f'TF_PLUGIN_CACHE_DIR="$(git rev-parse --show-toplevel)/{_CACHE}" TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE=1'
+    f' && export TF_PLUGIN_CACHE_DIR TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE && mkdir -p "$TF_PLUGIN_CACHE_DIR" && '
+)
+
+
+def find(source: Source) -> Iterator[Finding]:
+    """Yield one suite for each group of folders that hold `*.tf`, and terragrunt's own check of its files."""
+    holding = [
+        folder
+        for folder, files in source.tree.folders.items()
+        if any(name.endswith((".tf", ".tofu")) for name in files) and not _is_example_only(folder)
+    ]
+    for pattern, members in folders.patterns(sorted(holding), source.tree.every_folder):
+        yield _suite(source, pattern, members)
+    hcl = source.folders_with("terragrunt.hcl", "root.hcl", "terragrunt.stack.hcl")
+    if hcl and not set(holding) & set(hcl):
+        yield Finding("terragrunt", "terragrunt hcl fmt --check", f"{len(hcl)} folders with terragrunt.hcl")
+
+
+def _is_example_only(folder: str) -> bool:
+    parts = folder.split("/")
+    return any(part in ("testdata", "fixtures", "fixture", "templates", "_template") for part in parts)
+
+
+def _suite(source: Source, pattern: str | None, members: list[str]) -> Finding:
+    dir = members[0]
+    run = " && ".join((_format(source, dir), _initialize(source, members), "terraform validate"))
+    what = f"{len(members)} folders with *.tf under {pattern.split('*')[0].rstrip('/')}" if pattern else f"{join(dir, '*.tf')}"
+    if pattern is None:
+        inputs = None if dir == "." else (dir, *_shared(source, members))
+        return Finding("terraform", run, what, dir, inputs, fallback=_format(source, dir))
+    name = {"stacks": "stack", "modules": "module", "examples": "example"}.get(pattern.split("/")[-2], pattern.split("/")[-2])
+    shared = tuple(_shared(source, members))
+    return Finding(name, _WITH_CACHE + run, what, ".", shared, each=pattern, caches=(_CACHE,), fallback=_format(source, dir))
+
+
+def _format(source: Source, dir: str) -> str:
+    """Return what looks at the format: at the root of its own files, in a stack of all below it."""
+    rows = (source.tree.text(".gitattributes") or "").splitlines()
+    is_encrypted = any("tfvars" in row and "filter=" in row for row in rows)
+    if dir == ".":
+        return "terraform fmt -check *.tf" if is_encrypted else "terraform fmt -check"
+    if is_encrypted:
+        return "find . -name '*.tf' -not -path '*/.terraform/*' -exec terraform fmt -check {} +"
+    return "terraform fmt -check -recursive ."
+
+
+def _initialize(source: Source, members: list[str]) -> str:
+    """Return what initializes a folder; a lock file that the commit has is not to be changed."""
+    locked = [folder for folder in members if source.tree.has(join(folder, _LOCK))]
+    if len(locked) == len(members):
+        return f"{_INIT} -lockfile=readonly"
+    return f'{_INIT} $(test ! -e {_LOCK} || echo "-lockfile=readonly")' if locked else _INIT
+
+
+def _shared(source: Source, members: list[str]) -> list[str]:
+    """Return the paths outside the folders that decide them: modules by their relative source, terragrunt's files above."""
+    found: set[str] = set()
+    for folder in members:
+        for name in source.tree.folders.get(folder, ()):
+            if name.endswith((".tf", ".tofu", ".hcl")) and name != _LOCK:
+                found.update(_named(source, folder, source.tree.text(join(folder, name)) or ""))
+    outside = {path for path in found if not any(path == each or path.startswith(f"{each}/") for each in members)}
+    grown = _followed(source, outside)
+    return sorted(path for path in grown if not any(path.startswith(f"{other}/") for other in grown))
+
+
+def _named(source: Source, folder: str, text: str) -> Iterator[str]:
+    for name in set(_SOURCE.findall(text)):
+        place = join(folder, re.sub(r"^\$\{.*?\}/", "", name))
+        if place == ".":  # the root is a module itself, and its files are what an example depends on
+            yield from (each for each in sorted(source.tree.folders.get(".", ())) if each.endswith((".tf", ".tofu")))
+        elif f"{folder}/".startswith(f"{place}/"):
+            yield from (
+                f"{place}/{each}" for each in sorted(source.tree.folders.get(place, ())) if each.endswith((".tf", ".tofu"))
+            )
+        elif not place.startswith("..") and source.tree.exists(place):
+            yield place
+    for name in set(_FOUND_ABOVE.findall(text)):
+        above = posixpath.dirname(folder)
+        while above:
+            if source.tree.exists(path := f"{above}/{name or 'terragrunt.hcl'}"):
+                yield path
+            above = posixpath.dirname(above)
+        if source.tree.exists(name or "terragrunt.hcl"):
+            yield name or "terragrunt.hcl"
+
+
+def _followed(source: Source, found: set[str]) -> set[str]:
+    """Return the paths with what the modules among them name in turn."""
+    grown, waiting = set(found), list(found)
+    while waiting and len(grown) < 100:
+        folder = waiting.pop()
+        for name in source.tree.folders.get(folder, ()):
+            if name.endswith((".tf", ".tofu")):
+                fresh = set(_named(source, folder, source.tree.text(join(folder, name)) or "")) - grown
+                grown |= fresh
+                waiting += fresh
+    return grown

@@ -1,0 +1,159 @@
+"""Suites that nobody has agreed on yet, tried on a commit: what is green, what is red where, what cannot run here.
+
+They run as a verification would, in scratch checkouts, so what is green is remembered. A trial decides nothing.
+"""
+
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from homelab import output
+from homelab.errors import HomelabError
+from homelab.git.repository import Repository
+from homelab.policy import effects
+from homelab.policy.config import Config, Suite
+from homelab.policy.initial import Entry, Proposal
+from homelab.policy.policy import Policy
+from homelab.system import process
+from homelab.verify import verification
+from homelab.verify.runner import Reporter, Result
+from homelab.verify.suites import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What trying one suite showed, in how many of its folders."""
+
+    green: int = 0
+    #: The folders in which it is red, and those that the time did not reach.
+    red: tuple[str, ...] = ()
+    unreached: tuple[str, ...] = ()
+    #: Why it cannot run here, in a few words, or empty.
+    missing: str = ""
+    #: Whether it was not even begun, since a program of its own line is not installed.
+    is_absent: bool = False
+    seconds: float = 0.0
+
+    @property
+    def total(self) -> int:
+        """In how many folders it would run."""
+        return self.green + len(self.red) + len(self.unreached)
+
+
+def try_out(
+    repository: Repository, proposal: Proposal, *, seconds: float, reporter: Reporter
+) -> tuple[Proposal, dict[str, Trial]]:
+    """Return the proposal as trying it on its commit leaves it, and what each suite showed by its name.
+
+    What cannot run here for want of a network is tried once more as what is left of it without.
+    """
+    assert proposal.commit is not None
+    until = time.monotonic() + seconds
+    trials = _attempt(repository, proposal.commit, proposal, until, reporter)
+    entries, again = [], []
+    for entry in proposal.entries:
+        trial = trials.get(entry.finding.tool)
+        seen = _judged(entry, trial, proposal.commit) if trial else entry
+        if trial and trial.missing and not trial.is_absent and entry.finding.fallback:
+            again.append(Entry(replace(entry.finding, run=entry.finding.fallback, fallback="", caches=())))
+            seen = replace(seen, finding=replace(entry.finding, tool=f"{entry.finding.tool}-whole"))
+        entries.append(seen)
+    if again and time.monotonic() < until:
+        rest = _attempt(repository, proposal.commit, proposal.of(again), until, reporter)
+        entries += [_judged(entry, rest[entry.finding.tool], proposal.commit) for entry in again]
+        trials |= rest
+    return proposal.of(entries), trials
+
+
+def _attempt(repository: Repository, commit: str, proposal: Proposal, until: float, reporter: Reporter) -> dict[str, Trial]:
+    """Return what each suite in force showed on a commit, until the time is up or somebody presses ctrl-c."""
+    lacking = {suite.name: missing for suite in proposal.suites if (missing := _missing(suite))}
+    # Many folders take long: the others are to be known first.
+    usable = sorted((suite for suite in proposal.suites if suite.name not in lacking), key=lambda suite: suite.each is not None)
+    policy = Policy(Config(suites=tuple(usable), verify=proposal.verify), "a trial", None)
+    demand = verification.demanded(repository, repository.objects.commit(commit).tree, (policy,))
+    notes = _Notes(reporter)
+    try:
+        if demand.runs:
+            verification.ensure(repository, commit, demand, reporter=notes, abandoned=lambda: time.monotonic() > until)
+    except KeyboardInterrupt:
+        output.say("stopped trying; what is known is kept")
+    except HomelabError as error:
+        if not notes.results:
+            output.warn(f"the trial ended: {error.message}")
+    known, _ = verification.lookup(repository, demand)
+    tried = {suite.name: _trial(suite.name, demand.runs, [*known, *notes.results]) for suite in usable}
+    return {**tried, **{name: Trial(missing=missing, is_absent=True) for name, missing in lacking.items()}}
+
+
+def _judged(entry: Entry, trial: Trial, commit: str) -> Entry:
+    """Return an entry as its trial leaves it: in force where it is green anywhere or untried, else off with the reason."""
+    if trial.missing:
+        return replace(entry, off=f"it cannot run here: {trial.missing}")
+    if trial.red and not trial.green:
+        return replace(entry, off=f"it is red on {commit[:12]}; mend that, then take the marks of this comment away")
+    notes = []
+    if trial.red:
+        named = ", ".join(trial.red[:3]) + (", …" if len(trial.red) > 3 else "")
+        notes.append(f"Red in {len(trial.red)} of {trial.total} folders on {commit[:12]} ({named}): red before blocks nobody.")
+    if trial.unreached and trial.total > 1:
+        notes.append(f"Not tried in {len(trial.unreached)} of {trial.total} folders: the time was up.")
+    elif trial.unreached:
+        notes.append("Not tried: the time was up.")
+    return replace(entry, note=" ".join(notes))
+
+
+def _missing(suite: Suite) -> str:
+    """Return the program of a suite's own line that is not installed here, as words, or nothing."""
+    path = process.suite_environment(suite.env).get("PATH")
+    missing = sorted(name for name in effects.needed(suite.run) if shutil.which(name, path=path) is None)
+    return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed" if missing else ""
+
+
+@dataclass(slots=True)
+class _Notes(Reporter):
+    """Keep every result, so that an interruption loses none."""
+
+    inner: Reporter
+    results: list[Result] = field(default_factory=list)
+
+    def begin(self, total: int) -> None:
+        self.inner.begin(total)
+
+    def started(self, run: Run) -> None:
+        self.inner.started(run)
+
+    def ended(self, result: Result) -> None:
+        self.results.append(result)
+        self.inner.ended(result)
+
+    def finish(self) -> None:
+        self.inner.finish()
+
+
+def _trial(name: str, runs: Iterable[Run], results: Iterable[Result]) -> Trial:
+    by_key: Mapping[str, Result] = {result.run.key: result for result in results}
+    green, red, unreached, missing, seconds = 0, [], [], "", 0.0
+    for run in runs:
+        if run.suite.name != name:
+            continue
+        result = by_key.get(run.key)
+        if result is None or result.result == "skipped" or "abandoned" in result.reason:
+            unreached.append(run.dir)
+            continue
+        seconds += result.seconds
+        if result.is_green:
+            green += 1
+        elif words := _inability(result):
+            missing = words
+        else:
+            red.append(run.dir)
+    return Trial(green, tuple(red), tuple(unreached), missing, seconds=seconds)
+
+
+def _inability(result: Result) -> str:
+    """Return why a run could not be made here, or nothing where it was and is red."""
+    if result.result == "unable" or "was not found" in result.reason:
+        return result.reason.removeprefix("it cannot run here: ") or "something is missing"
+    return ""
