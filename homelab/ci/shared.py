@@ -6,7 +6,7 @@ The file stays, and is what `homelab status` knows of CI without asking. When th
 import contextlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,6 @@ from homelab.ci.watch import Clock, Outcome
 from homelab.git.repository import Repository
 from homelab.system import files
 
-#: Seconds for which the answer that another got is ours too, though it came before we asked.
-_FRESH = 10.0
 #: Seconds of the clock between looks at the file.
 _LOOK = 1.0
 _MOST = 500
@@ -31,22 +29,26 @@ def together(
     *,
     limit: float,
     told: Callable[[Outcome], None],
+    since: float,
 ) -> Outcome:
-    """Return what `watch` returns, called here or in another process that watches under the same key."""
+    """Return what `watch` returns, called here or in another process that watches under the same key.
+
+    An answer that another got after `since` (seconds since 1970) is ours too.
+    """
     path = _folder(repository) / f"{key}.json"
-    start, earliest = clock.now(), time.time() - _FRESH
+    start = clock.now()
     while True:
         fd = files.hold(path.with_suffix(".lock"))
         if fd is not None:
             try:
-                if (found := _final(path, earliest)) is not None:
+                if (found := _final(path, since)) is not None:
                     return found
                 return _lead(path, watch, told)
             finally:
                 files.free(fd)
-        if (found := _final(path, earliest)) is not None:
+        if (found := _final(path, since)) is not None:
             return found
-        if (outcome := _read(path, earliest)) is not None:
+        if (outcome := _read(path, since)) is not None:
             told(outcome)
         if clock.now() - start >= limit:
             return _cut(key, outcome, clock.now() - start)
@@ -85,6 +87,28 @@ def remembered(repository: Repository, key: str) -> tuple[Outcome, float] | None
         if (outcome := _read(path, 0)) is not None:
             return outcome, path.stat().st_mtime
     return None
+
+
+def discount(repository: Repository, commit: str, ids: Iterable[str]) -> None:
+    """Let these checks of a commit say nothing of its push to the target: they were made for a try branch.
+
+    A commit status names no branch, and the same commit may land: its old green would be taken for the target's.
+    """
+    with contextlib.suppress(OSError):
+        files.replace(_tried(repository, commit), json.dumps(sorted(ids)).encode(), passing=True)
+
+
+def discounted(repository: Repository, commit: str) -> frozenset[str]:
+    """Return the checks of a commit that were made for a try branch."""
+    try:
+        found = json.loads(_tried(repository, commit).read_bytes())
+    except (OSError, ValueError):
+        return frozenset()
+    return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
+
+
+def _tried(repository: Repository, commit: str) -> Path:
+    return _folder(repository) / "tried" / f"{commit}.json"
 
 
 def _folder(repository: Repository) -> Path:

@@ -6,6 +6,7 @@ Nothing is asked before somebody wants to know: `find` and `has_files` look at s
 import hashlib
 import json
 import os
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,6 +47,8 @@ class Site:
     clock: Paced
     #: What a shared answer is filed under besides the commit: another address or another choice of names is another answer.
     mark: str
+    #: Whether the branch is there to be judged, and nothing lands on it.
+    is_try: bool = False
 
     @property
     def words(self) -> str:
@@ -54,7 +57,9 @@ class Site:
 
     def look(self, commit: str) -> list[Check]:
         """Return what the checks that count say of a commit of the branch now."""
-        return self.names.among(self.system.look(commit, self.branch))
+        found = self.names.among(self.system.look(commit, self.branch))
+        tried = frozenset() if self.is_try else shared.discounted(self.repository, commit)
+        return [check for check in found if check.id not in tried]
 
     def status(self, commit: str) -> Outcome:
         """Return what CI says of a commit now."""
@@ -72,10 +77,11 @@ class Site:
         found = shared.remembered(self.repository, self._key(commit))
         return found[0] if found else None
 
-    def follow(self, commit: str, *, limit: float | None = None) -> Outcome:
+    def follow(self, commit: str, *, limit: float | None = None, age: float = 0.0) -> Outcome:
         """Return the verdict of a commit once it stands, or what was said when `limit` real seconds (an hour) were over.
 
-        A tip that supersedes it is followed. Of many processes of a clone that follow one commit, one asks.
+        A tip that supersedes it is followed. Of many processes of a clone that follow one commit, one asks; what it was told
+        up to `age` seconds ago counts, for a caller that wanted to know so long ago.
         """
         virtual = watch.LIMIT if limit is None else limit / self.clock.pace
         progress = Progress(self.words)
@@ -89,6 +95,7 @@ class Site:
                 ),
                 limit=virtual,
                 told=progress.tell,
+                since=time.time() - age,
             )
         return self._real(outcome)
 
@@ -144,7 +151,7 @@ class Site:
         return tip
 
 
-def find(repository: Repository, remote: str, branch: str, ci: Ci) -> Site:
+def find(repository: Repository, remote: str, branch: str, ci: Ci, *, is_try: bool = False) -> Site:
     """Return CI of a remote's branch. Raises `Unknown`.
 
     A host that nobody knows by name is asked once in a clone which system it is.
@@ -164,7 +171,7 @@ def find(repository: Repository, remote: str, branch: str, ci: Ci) -> Site:
     clock = Paced(_pace(found))
     said = json.dumps([found.url, found.repository, branch, list(ci.checks), bool(secret)])
     mark = hashlib.sha256(said.encode()).hexdigest()[:8]
-    return Site(repository, remote, branch, found, system(found, client), Names(ci.checks), clock, mark)
+    return Site(repository, remote, branch, found, system(found, client), Names(ci.checks), clock, mark, is_try)
 
 
 def _pace(found: Place) -> float:

@@ -35,7 +35,8 @@ class Names:
     def count(self, name: str) -> bool:
         """Tell whether a check counts. `ci/push/*` means `ci/push` too: a pipeline that has not named its parts yet."""
         return not self.patterns or any(
-            fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(f"{name}/", pattern) for pattern in self.patterns
+            name == pattern or fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(f"{name}/", pattern)
+            for pattern in self.patterns
         )
 
     def among(self, checks: Iterable[Check]) -> list[Check]:

@@ -12,6 +12,7 @@ from homelab.errors import HomelabError, Unreachable, Usage
 from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository, discover
 from homelab.policy import config, policy
+from homelab.system import proc
 
 
 @click.command("status")
@@ -39,7 +40,7 @@ def watch(commit: str | None, timeout: str | None, as_json: bool) -> None:
     """
     limit = config.duration(timeout, "--timeout") if timeout is not None else None
     site, oid = _find(commit)
-    _answer(site, site.follow(oid, limit=limit), as_json=as_json)
+    _answer(site, site.follow(oid, limit=limit, age=proc.age()), as_json=as_json)
 
 
 def _find(revision: str | None) -> tuple[Site, str]:

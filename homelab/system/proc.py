@@ -44,6 +44,12 @@ def identify(pid: int) -> Process:
     return Process(pid, _start(fields) if fields else 0, clock.boot())
 
 
+def age() -> float:
+    """Return the seconds since this process was started, 0 where nothing tells."""
+    fields = _stat(os.getpid())
+    return max(0.0, clock.since_boot() - _start(fields) / os.sysconf("SC_CLK_TCK")) if fields else 0.0
+
+
 def descends_from(ancestor: Process) -> bool:
     """Tell whether this process is in the tree below `ancestor`; without ``/proc`` only its own child is."""
     if ancestor.boot != clock.boot():
