@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,12 @@ _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 _quiet = False
 _json = False
-_progress: Callable[[], dict[str, Any]] = dict
 
 
 def configure(*, quiet: bool = False, as_json: bool = False) -> None:
     """Narration is left out when `quiet`; a failure is one JSON document on stdout when `as_json`."""
     global _quiet, _json
     _quiet, _json = quiet, as_json
-
-
-def on_failure(document: Callable[[], dict[str, Any]]) -> None:
-    """A failure's document in JSON has the keys of `document` too, whatever fails."""
-    global _progress
-    _progress = document
 
 
 def as_json() -> bool:
@@ -63,6 +56,13 @@ def names(found: Iterable[str], limit: int = 10) -> str:
     every = list(found)
     more = f" and {len(every) - limit} more" if len(every) > limit else ""
     return ", ".join(line(name) for name in every[:limit]) + more
+
+
+def columns(rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of cells from anywhere, each as one printable line, its columns two spaces apart."""
+    cells = [[line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
 
 
 def _escape(char: str) -> str:
@@ -155,7 +155,7 @@ def show(error: HomelabError) -> None:
         warn(f"hint: {line(error.hint)}")
     if _json:
         words = {"kind": error.kind, "message": error.message, "hint": error.hint, "next": error.next}
-        answer_json({**_progress(), "ok": False, "error": words, **error.fields})
+        answer_json({"ok": False, "error": words, **error.fields})
 
 
 def report(entry: Callable[[], None]) -> int:

@@ -4,14 +4,14 @@ It is put together from what is known here. No remote and no CI is asked, nothin
 be told is None with a word in `problems`. Git is started a fixed number of times, however many worktrees there are.
 """
 
-import json
-import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from homelab.errors import HomelabError, Usage
 from homelab.git.repository import Repository, discover
+from homelab.landing.journal import Journal
+from homelab.landing.queue import Queue
 from homelab.policy import policy
 from homelab.policy.policy import Aim
 from homelab.system import clock
@@ -21,8 +21,8 @@ from homelab.worktrees.registry import Layout, Worktree
 
 _T = TypeVar("_T")
 
-#: So much of the journal's end is read: a landing of 155 stacks takes 25 kB there.
-_JOURNAL = 1 << 18
+#: Landings at the journal's end that are looked at.
+_LANDINGS = 200
 
 
 def document() -> dict[str, Any]:
@@ -41,7 +41,7 @@ def document() -> dict[str, Any]:
     target = repository.oid(f"refs/remotes/{aim.remote}/{aim.target}") if aim.target else None
     entries = registry.registered(repository)
     tips = heads.read(repository, target, {entry.head for entry in entries})
-    queue, journal = _queue(repository), _journal(repository)
+    queue, journal = _queue(repository), Journal(repository.state).recent(_LANDINGS)
     here = _here(repository, plan, entries, tips)
     verified = _known(problems, lambda: _verified(repository, target, here["head"])) if here["head"] else None
     here["landed"] = bool(target and here["head"] and here["ahead"] == 0 and _has_landed(repository, target, here))
@@ -222,32 +222,11 @@ def red_suites(landing: Mapping[str, Any]) -> list[str]:
 
 
 def _queue(repository: Repository) -> list[dict[str, Any]]:
-    from homelab.landing import queue
-
     return [
         {"position": n, "branch": ticket.branch, "user": ticket.user, "host": ticket.host, "session": ticket.session,
          "worktree": ticket.worktree, "since": ticket.since}
-        for n, ticket in enumerate(queue.waiting(repository))
+        for n, ticket in enumerate(Queue(repository.state).waiting())
     ]  # fmt: skip
-
-
-def _journal(repository: Repository) -> list[dict[str, Any]]:
-    """Return the landings at the end of the journal, oldest first."""
-    try:
-        with (repository.state / "landings.jsonl").open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - _JOURNAL))
-            lines = file.read().split(b"\n")
-    except OSError:
-        return []
-    found = []
-    for line in lines[1 if size > _JOURNAL else 0 :]:
-        try:
-            if line and isinstance(record := json.loads(line), dict):
-                found.append(record)
-        except ValueError:
-            continue
-    return found
 
 
 def _next(found: Mapping[str, Any], plan: Layout) -> tuple[str | None, str | None]:

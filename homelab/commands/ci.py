@@ -1,5 +1,8 @@
 """``homelab ci status`` and ``homelab ci watch``: what CI says of a commit."""
 
+import contextlib
+from collections.abc import Iterator
+
 import click
 
 from homelab import output
@@ -25,7 +28,8 @@ def status(commit: str | None, as_json: bool) -> None:
     it cannot be asked.
     """
     site, oid = _find(commit)
-    _answer(site, site.status(oid), as_json=as_json)
+    with _told(oid, "none"):
+        _answer(site, site.status(oid), as_json=as_json)
 
 
 @click.command("watch")
@@ -40,7 +44,8 @@ def watch(commit: str | None, timeout: str | None, as_json: bool) -> None:
     """
     limit = config.duration(timeout, "--timeout") if timeout is not None else None
     site, oid = _find(commit)
-    _answer(site, site.follow(oid, limit=limit, age=proc.age()), as_json=as_json)
+    with _told(oid, "none"):
+        _answer(site, site.follow(oid, limit=limit, age=proc.age()), as_json=as_json)
 
 
 def _find(revision: str | None) -> tuple[Site, str]:
@@ -48,10 +53,20 @@ def _find(revision: str | None) -> tuple[Site, str]:
     repository = discover()
     aim = policy.aim(repository)
     remote, target = aim.require_remote(), aim.require_target()
-    output.on_failure(lambda: {"commit": revision, "verdict": "unknown", "checks": [], "url": None, "waited": 0})
-    oid = _commit(repository, revision) if revision else _tip(repository, remote, target)
-    output.on_failure(lambda: {"commit": oid, "verdict": "none", "checks": [], "url": None, "waited": 0})
-    return cis.find(repository, remote, target, aim.config.ci), oid
+    with _told(revision, "unknown"):
+        oid = _commit(repository, revision) if revision else _tip(repository, remote, target)
+    with _told(oid, "none"):
+        return cis.find(repository, remote, target, aim.config.ci), oid
+
+
+@contextlib.contextmanager
+def _told(commit: str | None, verdict: str) -> Iterator[None]:
+    """Give an error the fields that every answer about CI has."""
+    try:
+        yield
+    except HomelabError as error:
+        error.fields = {"commit": commit, "verdict": verdict, "checks": [], "url": None, "waited": 0, **error.fields}
+        raise
 
 
 def _commit(repository: Repository, revision: str) -> str:

@@ -1,60 +1,124 @@
 """``homelab work land``, ``work log`` and ``work queue``."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from homelab import output
 from homelab.commands.app import json_option
 from homelab.git.repository import Repository, discover
-from homelab.landing import land as landing
-from homelab.landing import queue
+from homelab.landing.queue import Queue, Ticket
+
+if TYPE_CHECKING:
+    from homelab.landing.report import Report
 
 
-@click.command()
+@click.command("land")
+@click.argument("topic", required=False)
 @click.option("--verify-cmd", metavar="CMD", help="What verifies where no suite does; besides the suites where there are any.")
 @click.option("--no-verify", is_flag=True, help="Land this one commit without verification. The journal says who and when.")
+@click.option("--allow-deletions", is_flag=True, help="Let this one commit delete most of the target's files.")
 @json_option
-def land(verify_cmd: str | None, no_verify: bool, as_json: bool) -> None:
+def land_(topic: str | None, verify_cmd: str | None, no_verify: bool, allow_deletions: bool, as_json: bool) -> None:
     """Merge the target in, verify the result, and push exactly that.
 
-    Ends with 0 only when the target on the remote has the work. Where a rule of the server protects the target, the branch is
-    pushed for a review instead (6). A conflict is left in the worktree to be resolved (5); land again after the commit.
+    Without TOPIC the branch here lands. Ends with 0 only when the target on the remote has the work. Where a rule of the server
+    protects the target, the branch is pushed for a review instead (6). A conflict is left in the worktree to be resolved (5);
+    land again after the commit.
     """
     if no_verify and verify_cmd is not None:
         raise click.UsageError("--no-verify and --verify-cmd exclude one another.")
     if verify_cmd is not None and not verify_cmd.strip():
         raise click.UsageError("--verify-cmd is empty.")
-    report = landing.land(verify_cmd=verify_cmd, no_verify=no_verify)
+    from homelab.landing import land
+    from homelab.landing.override import Override
+
+    repository = discover()
+    if topic is not None:
+        repository = _worktree_of(repository, topic)
+    report = land.land(repository, Override(verify_cmd, no_verify, allow_deletions))
     if as_json:
-        output.answer_json(report.document())
-    elif report.status == "already-landed":
-        output.answer(output.line(f"already landed: {report.remote}/{report.target} has {report.branch}"))
+        output.answer_json({"ok": report.ok, **report.fields()})
     else:
-        output.answer(output.line(f"landed {report.branch} as {report.commit} on {report.remote}/{report.target}"))
-        output.say(f"CI applies what lands: follow {(report.commit or '')[:12]}")
+        _tell(report)
+
+
+def _worktree_of(repository: Repository, topic: str) -> Repository:
+    from homelab.policy import policy
+    from homelab.worktrees import registry
+
+    plan = registry.layout(repository, policy.aim(repository, ask=False).config.work)
+    entry = registry.find(plan, topic)
+    return discover(plan.root if entry.is_main else entry.path)
+
+
+def _tell(report: "Report") -> None:
+    target = f"{report.remote}/{report.target}"
+    if report.pushed is None:
+        output.answer(output.line(f"already landed: {target} has {report.branch}"))
+        return
+    output.answer(output.line(f"landed {report.branch} as {report.commit} on {target}"))
+    if report.pushed != report.commit:
+        output.answer(output.line(f"pushed with others: {target} is at {report.pushed}"))
+    if report.skips_ci:
+        output.say(
+            output.line(f"CI leaves {report.pushed[:12]} out, since its message says {report.skips_ci}: nothing is applied")
+        )
+    else:
+        output.say(f"CI applies what lands: follow {report.pushed[:12]}")
 
 
 @click.command()
 @json_option
 def log(as_json: bool) -> None:
     """Show the journal: every landing of this clone, and every --no-verify, newest first."""
-    from homelab.landing import journal
+    from homelab.landing.journal import Journal
 
-    found = journal.landings(discover())[::-1]
+    journal = Journal(discover().state)
+    found, damaged = journal.landings()
+    if damaged:
+        output.warn(f"note: {damaged} line{'s' if damaged > 1 else ''} of {output.line(str(journal.log))} cannot be read")
     if as_json:
-        output.answer_json(found)
-        return
-    for row in found:
-        suites = " ".join(
-            f"{suite['name']}:{suite['result']}{' (flaky)' if suite.get('flaky') else ''}" for suite in row["suites"]
-        )
-        verified = suites if row["verified"] or row["status"] == "failed" else "NOT VERIFIED"
-        when = output.ago(row["finished"] or row["started"])
-        output.answer(
-            output.line(f"{row['commit'][:12]}  {row['status']:8}  {when:12}  {row['user']}  {row['branch']} -> {row['target']}"
-                        f"  {verified}")
-        )  # fmt: skip
-    if not found:
+        output.answer_json(found[::-1])
+    elif found:
+        output.answer(output.columns(map(_logged, found[::-1])))
+    else:
         output.say("nothing has been landed from this clone")
+
+
+def _logged(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells of one landing: commit, when, who, branch, what was verified, what became of it."""
+    when = output.ago(row["finished"] or row["started"]).removesuffix(" ago")
+    landed = row["status"] == "landed"
+    tip = row.get("pushed") or row["commit"]
+    if not row["verified"] and row["status"] != "failed":
+        words = "NOT VERIFIED (--no-verify)"
+    elif landed and tip != row["commit"]:
+        words = f"with {tip[:7]}"
+    else:
+        words = _counted(row)
+    return row["commit"][:7], when, row["user"], row["branch"], words, "" if landed else f"not landed: {row['status']}"
+
+
+def _counted(row: Mapping[str, Any]) -> str:
+    """Return how the suites ended: those that are red by name, the others as counts."""
+    red = [_label(suite) for suite in row["suites"] if suite["result"] in ("failed", "timeout", "unable")]
+    if red:
+        return f"red: {output.names(red, limit=3)}"
+    results = [suite["result"] for suite in row["suites"]]
+    # A record of before the counts has every suite in its list.
+    counts = row.get("counts") or {result: results.count(result) for result in results}
+    ran = {"passed": "ran", "cached": "cached", "red-before": "red before"}
+    words = [
+        f"{counts[result]} {ran.get(result, result)}" for result in (*ran, *sorted(counts.keys() - ran)) if counts.get(result)
+    ]
+    flaky = [_label(suite) for suite in row["suites"] if suite.get("flaky")]
+    return ", ".join([*words, *([f"flaky: {output.names(flaky, limit=3)}"] if flaky else [])])
+
+
+def _label(suite: Mapping[str, Any]) -> str:
+    return suite["name"] if suite.get("dir", ".") == "." else f"{suite['name']} ({suite['dir']})"
 
 
 @click.command("queue")
@@ -62,10 +126,10 @@ def log(as_json: bool) -> None:
 @click.option("--watch", is_flag=True, help="Stay, and show every change.")
 def queue_(as_json: bool, watch: bool) -> None:
     """Show who waits to land in this clone, in the order in which they are served."""
-    repository = discover()
+    queue = Queue(discover().state)
     if watch:
-        output.watch(lambda: _waiting(repository), as_json=as_json)
-    document, words = _waiting(repository)
+        output.watch(lambda: _waiting(queue), as_json=as_json)
+    document, words = _waiting(queue)
     if as_json:
         output.answer_json(document)
     elif document:
@@ -74,17 +138,20 @@ def queue_(as_json: bool, watch: bool) -> None:
         output.say(words)
 
 
-def _waiting(repository: Repository) -> tuple[list[dict[str, object]], str]:
-    found = queue.waiting(repository)
+def _waiting(queue: Queue) -> tuple[list[dict[str, object]], str]:
+    found, batch = queue.waiting(), queue.batch()
     rows: list[dict[str, object]] = [
         {
             "position": n, "branch": ticket.branch, "worktree": ticket.worktree, "user": ticket.user, "host": ticket.host,
-            "session": ticket.session, "pid": ticket.pid, "since": ticket.since,
+            "session": ticket.session, "pid": ticket.pid, "since": ticket.since, "verifying": ticket.number in batch,
         } for n, ticket in enumerate(found)
     ]  # fmt: skip
-    lines = (
-        f"{ticket.branch or '(starting)'}  {f'{n} ahead' if n else 'landing'}  {output.ago(ticket.since)}  "
-        f"{ticket.user} pid {ticket.pid}"
-        for n, ticket in enumerate(found)
-    )
-    return rows, "\n".join(map(output.line, lines)) or "nobody waits to land"
+    if not found:
+        return rows, "nobody waits to land"
+    cells = [_queued(n, ticket, ticket.number in batch) for n, ticket in enumerate(found)]
+    return rows, output.columns([("BRANCH", "STATE", "SINCE", "USER", "PID"), *cells])
+
+
+def _queued(ahead: int, ticket: Ticket, verifying: bool) -> tuple[str, ...]:
+    state = "landing" if not ahead else "verified with it" if verifying else f"{ahead} ahead"
+    return ticket.branch or "(starting)", state, output.ago(ticket.since), ticket.user, str(ticket.pid)

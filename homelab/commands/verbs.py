@@ -127,7 +127,7 @@ VERBS: dict[str, Verb] = {
         examples=("homelab work clean fix-dns", "homelab work clean --landed"),
     ),
     "work land": Verb(
-        "land:land", "write", "merge the target in, verify, and push exactly that", (1, 3, 4, 5, 6, 7), runs=True,
+        "land:land_", "write", "merge the target in, verify, and push exactly that", (1, 3, 4, 5, 6, 7), runs=True,
         examples=("homelab work land",),
     ),
     "work list": Verb("work:list_", "read", "list the worktrees", (1,), examples=("homelab work list",)),

@@ -11,16 +11,18 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from homelab.errors import HomelabError
-from homelab.landing import candidate, conflict, journal, preconditions, queue
+from homelab.errors import HomelabError, Refused, Usage
+from homelab.gate import deletions
+from homelab.landing import candidate, conflict, journal, message, override, preconditions
 from homelab.landing.candidate import Merged
 from homelab.landing.journal import Landing
-from homelab.landing.publish import Target
+from homelab.landing.override import Override
 from homelab.landing.queue import Ticket
+from homelab.landing.target import Target
 from homelab.policy import policy
 from homelab.policy.config import Config
 from homelab.system import identity
-from homelab.verify import verification
+from homelab.verify import receipts, verification
 from homelab.verify.suites import Demand
 
 _MOST = 16
@@ -30,7 +32,9 @@ _LINGER, _SLOWLY = 0.12, 0.5
 #: Seconds after which nobody is waited for any more, be it one that is drawn and does not yet say what it brings.
 _PATIENCE = 1.5
 
-#: Refuses what no landing may bring, such as a secret as plaintext: by the commit it stands on and its own.
+_NOTHING = Override()
+
+#: Refuses what no landing may bring, such as a secret as plaintext: by the commit it is built on and its own.
 Guard = Callable[[str | None, str], None]
 
 
@@ -46,14 +50,27 @@ class Member:
 
 
 def bring(
-    target: Target, ticket: Ticket, base: str | None, head: str, trailers: Callable[[Demand], list[str]] | None = None
+    target: Target, ticket: Ticket, base: str | None, head: str, *, start: str | None = None, asked: Override = _NOTHING
 ) -> Member:
-    """Return a landing built on `base`. Raises `Conflict`, and what else keeps it from being built."""
+    """Return a landing built on `base`, in a push that begins at `start`, by default there too.
+
+    Raises `Conflict`, and `Usage` or `Refused` where the rules for it cannot be read, unless a person waives them.
+    """
     merged = candidate.merge(target.repository, base, head)
-    demand = demanded(target, base, merged.tree)
-    rows = trailers(demand) if trailers else verified_by(target, demand, base)
-    commit = candidate.commit(target.repository, merged, f"Merge branch '{ticket.branch}'", rows)
-    return Member(ticket, base, merged, commit, demand)
+    try:
+        demand = demanded(target, base, merged.tree)
+    except (Usage, Refused):
+        if not asked.no_verify:
+            raise
+        demand = Demand(merged.tree, "", (), False, False)
+    commit = head
+    if not merged.is_head and base is not None:
+        trailers = override.trailers(target, asked, demand)
+        if not asked.no_verify:
+            trailers = verified_by(target, demand, base) + trailers
+        words = message.of_merge(target.repository, str(ticket.branch), base, head, trailers, start=start or base)
+        commit = candidate.commit(target.repository, merged, words)
+    return Member(ticket, base, merged, commit, override.demanded(target, asked, demand))
 
 
 def demanded(target: Target, base: str | None, tree: str) -> Demand:
@@ -62,12 +79,15 @@ def demanded(target: Target, base: str | None, tree: str) -> Demand:
     return verification.demanded(target.repository, tree, policies)
 
 
-def verified_by(target: Target, demand: Demand, base: str | None) -> list[str]:
-    """Return what a merge commit says of its verification: each suite whose result is new with this change."""
-    runs = demand.runs
-    if any(run.suite.each for run in runs) and base is not None:
-        before = {run.key for run in demanded(target, base, target.repository.objects.commit(base).tree).runs}
-        runs = tuple(run for run in runs if not run.suite.each or run.key not in before)
+def verified_by(target: Target, demand: Demand, base: str) -> list[str]:
+    """Return what a merge commit says of its verification: each suite, but those of folders that the change leaves as they are.
+
+    What the target has with the same content and no green is known for may be red before, and then no trailer names it.
+    """
+    known = {run.key for run in demand.runs if receipts.load(target.repository, run.key)}
+    old = [run for run in demand.runs if run.suite.each or run.key not in known]
+    before = {run.key for run in demanded(target, base, target.repository.objects.commit(base).tree).runs} if old else set()
+    runs = [run for run in demand.runs if run.key not in before or (run.key in known and not run.suite.each)]
     return [f"Homelab-Verified: {run.label} {run.key}" for run in runs]
 
 
@@ -78,10 +98,10 @@ def gather(target: Target, first: Member, guard: Guard) -> list[Member]:
     itself, since what comes after it is judged by it.
     """
     members, seen, drawn = [first], first.ticket.number, {first.ticket.number: first.ticket.drawn}
-    most = size(journal.landings(target.repository)) if _rules(target, first.base) == _rules(target, first.commit) else 1
+    most = room(target) if _rules(target, first.base) == _rules(target, first.commit) else 1
     gone, limit = preconditions.removed(target.repository), time.monotonic() + _PATIENCE
     while len(members) < most:
-        tickets = queue.waiting(target.repository, behind=seen)
+        tickets = target.queue.waiting(behind=seen)
         drawn |= {ticket.number: ticket.drawn for ticket in tickets}
         if not tickets and time.monotonic() - max(drawn.values()) >= _linger(drawn.values()):
             break
@@ -109,8 +129,9 @@ def _join(target: Target, members: list[Member], ticket: Ticket, gone: Sequence[
     try:
         preconditions.check_rewound(target.repository, ticket.head, members[0].base, target.branch, gone)
         conflict.check_kept(target.repository, ticket.head, members[0].base, target.branch)
-        member = bring(target, ticket, base, ticket.head)
+        member = bring(target, ticket, base, ticket.head, start=members[0].base)
         guard(base, member.commit)
+        check_deletions(target, members[0].base, member.merged.tree)  # of all together, as the hook will see it
     except HomelabError:
         return True
     if _rules(target, base) != _rules(target, member.commit):
@@ -120,9 +141,26 @@ def _join(target: Target, members: list[Member], ticket: Ticket, gone: Sequence[
     return True
 
 
+def check_deletions(target: Target, base: str | None, tree: str) -> None:
+    """Check that a tree keeps most of the target's files. Raises `Refused` with the numbers."""
+    if base is None:
+        return
+    objects = target.repository.objects
+    limit = policy.read(objects, objects.commit(base).tree).config.gate.max_deleted
+    if found := deletions.excess(objects, objects.commit(base).tree, tree, limit):
+        raise Refused(
+            f"this would delete {found} of {target.name}, more than {limit} percent",
+            hint="if that is meant, `homelab work land --allow-deletions` lands this one commit; `git diff --stat "
+            f"{target.name}...HEAD` shows what goes",
+            next=f"git diff --stat {target.name}...HEAD",
+            fields={"deleted": found.deleted, "files": found.files},
+        )
+
+
 def landing(target: Target, member: Member, documents: list[dict[str, Any]], *, passed: bool, attempts: int) -> Landing:
     """Return what the journal is to say of a member, `documents` being how its suites ended."""
     ticket = member.ticket
+    suites, counts = journal.kept(documents)
     return Landing(
         id=uuid.uuid4().hex,
         started=ticket.since,
@@ -137,14 +175,21 @@ def landing(target: Target, member: Member, documents: list[dict[str, Any]], *, 
         commit=member.commit,
         tree=member.merged.tree,
         verified=passed,
-        suites=documents,
+        suites=suites,
+        counts=counts,
         attempts=attempts,
     )
 
 
 def _rules(target: Target, commit: str | None) -> Config | None:
     """Return the rules that a commit states, by its file or by what it shows where no suite is named."""
-    return policy.read(target.repository.objects, target.repository.objects.commit(commit).tree).config if commit else None
+    objects = target.repository.objects
+    return policy.read(objects, objects.commit(commit).tree).config if commit else None
+
+
+def room(target: Target) -> int:
+    """Return how many may land as one now."""
+    return size(target.journal.recent(_RECENT))
 
 
 def size(landings: Sequence[dict[str, Any]]) -> int:
@@ -152,12 +197,9 @@ def size(landings: Sequence[dict[str, Any]]) -> int:
 
     A red that has just been taken out accounts for its batch, so it says nothing of those that were given back their places.
     """
-    recent = landings[-_RECENT:-1] if was_red(landings) else landings[-_RECENT:]
+    recent = landings[-_RECENT:]
+    if recent and recent[-1].get("status") == "failed":
+        recent = recent[:-1]
     reds = sum(record.get("status") == "failed" for record in recent)
     rate = (1 + reds) / (12 + len(recent))
     return 1 if rate > 0.3 else max(1, min(_MOST, round(math.log(0.5) / math.log(1 - rate))))
-
-
-def was_red(landings: Sequence[dict[str, Any]]) -> bool:
-    """Tell whether the last of the landings was red."""
-    return bool(landings) and landings[-1].get("status") == "failed"

@@ -1,4 +1,4 @@
-"""The commit that would stand on the target: built from objects alone, no worktree is touched.
+"""The candidate: the commit that would become the target's tip, built from objects alone. No worktree is touched.
 
 Where the target's tip lies on HEAD's first-parent line, HEAD itself is the candidate. Otherwise it is a merge with the
 target as first parent: fast-forwarding a branch that has merged the target would make the branch's line the target's.
@@ -66,7 +66,7 @@ def merged_tree(repository: Repository, base: str, head: str) -> tuple[str, list
 
 
 def _extends(repository: Repository, base: str, head: str) -> bool:
-    """Tell whether `base` lies on the first-parent line of `head`, which descends from it."""
+    """Return whether `base` lies on the first-parent line of `head`, which descends from it."""
     rows = (repository.line("rev-list", "--first-parent", "--parents", head, f"^{base}") or "").split("\n")
     last = rows[-1].split(" ")
     return len(last) > 1 and last[1] == base
@@ -91,13 +91,12 @@ def _attributes(repository: Repository, base: str) -> Iterator[Path]:
         yield folder
 
 
-def commit(repository: Repository, merged: Merged, subject: str, trailers: list[str]) -> str:
-    """Return the candidate: HEAD itself, or a merge commit whose message carries the trailers."""
+def commit(repository: Repository, merged: Merged, message: str) -> str:
+    """Return the candidate: HEAD itself, or a merge commit with this message."""
     if merged.is_head:
         return merged.head
     assert merged.base is not None
-    sign = ["-S"] if _signs(repository) else []
-    message = subject + "\n" + ("\n" + "\n".join(trailers) + "\n" if trailers else "")
+    sign = ["-S"] if _signs(repository) else []  # commit-tree, unlike commit, does not read commit.gpgsign
     done = repository.run(
         "commit-tree", *sign, merged.tree, "-p", merged.base, "-p", merged.head, "-F", "-", input=os.fsencode(message)
     )

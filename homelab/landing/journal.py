@@ -1,18 +1,25 @@
-"""What landed, who let what through, and what was being pushed when a process died.
+"""The journal: what landed, who let what through, and what was being pushed when a process died.
 
-An intent is on disk before a push starts and goes when its outcome is known; whoever finds one settles it by asking the
-remote. The log only grows.
+An intent is on disk before a push starts and is deleted when its outcome is known; whoever finds one asks the remote. The
+log only grows. It has a line of a kilobyte or so for each landing: the suites that ran by name, and the others as counts.
 """
 
 import json
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from homelab.git.repository import Repository
 from homelab.system import files
+
+#: Bytes of the log's end that are read for the last landings: some hundred of them.
+_TAIL = 1 << 18
+#: What is kept of a run, and for which results: the others are counted.
+_KEPT = ("name", "dir", "result", "seconds", "reason", "flaky", "since")
+_COUNTED = ("cached",)
+_WORDS = ("id", "started", "user", "host", "session", "branch", "remote", "target", "commit", "status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,78 +40,143 @@ class Landing:
     tree: str
     #: False where a person said --no-verify.
     verified: bool
+    #: The target's tip after the push; it has the landing's own commit, and those of others that landed with it.
+    pushed: str | None = None
     suites: list[dict[str, Any]] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
     status: str = "pushing"
     finished: str | None = None
     reason: str | None = None
     attempts: int = 1
+    #: Whether it may delete most of the target's files, by a person's word.
+    allow_deletions: bool = False
 
 
-def _log(repository: Repository) -> Path:
-    return repository.state / "landings.jsonl"
+def kept(documents: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Return what the log keeps of how suites ended: those that ran, and the number of each result."""
+    ran = [
+        {name: row[name] for name in _KEPT if row.get(name) is not None}
+        for row in documents
+        if row["result"] not in _COUNTED
+    ]  # fmt: skip
+    return ran, dict(Counter(str(row["result"]) for row in documents))
 
 
-def _intents(repository: Repository) -> Path:
-    return repository.state / "landing"
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The log and the intents below one clone's state folder."""
 
+    folder: Path
 
-def intend(repository: Repository, landing: Landing) -> int:
-    """The intent is on disk; returns the descriptor of its lock, which the push inherits and so shows that it still runs."""
-    path = _intents(repository) / f"{landing.id}.json"
-    fd = files.hold(path.with_suffix(".lock"))
-    assert fd is not None
-    try:
-        files.replace(path, json.dumps(asdict(landing)).encode())
-    except BaseException:
-        drop(repository, landing.id)
-        os.close(fd)
-        raise
-    return fd
+    @property
+    def log(self) -> Path:
+        """The file of the log."""
+        return self.folder / "landings.jsonl"
 
+    @property
+    def _intents(self) -> Path:
+        return self.folder / "landing"
 
-def close(repository: Repository, landing: Landing) -> None:
-    """The log has the landing's outcome, and no intent of it is left."""
-    files.append(_log(repository), asdict(landing))
-    drop(repository, landing.id)
-
-
-def drop(repository: Repository, identity: str) -> None:
-    """No intent of this landing is left."""
-    path = _intents(repository) / f"{identity}.json"
-    path.unlink(missing_ok=True)
-    path.with_suffix(".lock").unlink(missing_ok=True)
-
-
-def open_intents(repository: Repository) -> Iterator[tuple[Landing, Path]]:
-    """Yield the intents that are not settled, each with its lock file; a damaged one goes: nothing was pushed for it."""
-    for lock in _intents(repository).glob("*.lock"):
-        if not lock.with_suffix(".json").exists() and not is_in_flight(lock):
-            lock.unlink(missing_ok=True)  # killed before the intent was written
-            for half in _intents(repository).glob(f".{lock.stem}.json.*"):
-                half.unlink(missing_ok=True)
-    for path in sorted(_intents(repository).glob("*.json")):
+    def intend(self, landing: Landing) -> int:
+        """Write the intent. Return the descriptor of its lock, which the push inherits and so shows that it still runs."""
+        path = self._intents / f"{landing.id}.json"
+        fd = files.hold(path.with_suffix(".lock"))
+        assert fd is not None
         try:
-            landing = Landing(**json.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError):
-            drop(repository, path.stem)
+            files.replace(path, json.dumps(asdict(landing)).encode())
+        except BaseException:
+            self.drop(landing.id)
+            os.close(fd)
+            raise
+        return fd
+
+    def close(self, landing: Landing) -> None:
+        """Add the landing's outcome to the log, and delete its intent."""
+        files.append(self.log, asdict(landing))
+        self.drop(landing.id)
+
+    def drop(self, identity: str) -> None:
+        """Delete the intent of this landing."""
+        path = self._intents / f"{identity}.json"
+        path.unlink(missing_ok=True)
+        path.with_suffix(".lock").unlink(missing_ok=True)
+
+    def open_intents(self) -> Iterator[tuple[Landing, Path]]:
+        """Yield the intents that are not settled, each with its lock file. Delete damaged ones: nothing was pushed for them."""
+        for lock in self._intents.glob("*.lock"):
+            if not lock.with_suffix(".json").exists() and not is_in_flight(lock):
+                lock.unlink(missing_ok=True)  # killed before the intent was written
+                for half in self._intents.glob(f".{lock.stem}.json.*"):
+                    half.unlink(missing_ok=True)
+        for path in sorted(self._intents.glob("*.json")):
+            try:
+                record = json.loads(path.read_bytes())
+                landing = Landing(**record) if _is_sound(record) else None
+            except (OSError, ValueError, TypeError):
+                landing = None
+            if landing is None or landing.id != path.stem:
+                self.drop(path.stem)
+            else:
+                yield landing, path.with_suffix(".lock")
+
+    def landings(self) -> tuple[list[dict[str, Any]], int]:
+        """Return the log, oldest first, each landing once, and how many of its lines are damaged."""
+        try:
+            return _read(self.log.read_bytes())
+        except FileNotFoundError:
+            return [], 0
+
+    def recent(self, count: int) -> list[dict[str, Any]]:
+        """Return the last landings of the log, oldest first, without reading all of a long one."""
+        try:
+            with self.log.open("rb") as file:
+                file.seek(max(0, self.log.stat().st_size - _TAIL))
+                whole = file.tell() == 0
+                content = file.read()
+        except FileNotFoundError:
+            return []
+        return _read(content if whole else content.partition(b"\n")[2])[0][-count:]
+
+
+def _read(content: bytes) -> tuple[list[dict[str, Any]], int]:
+    found: dict[str, dict[str, Any]] = {}
+    damaged = 0
+    for text in content.split(b"\n"):
+        if not text:
             continue
-        yield landing, path.with_suffix(".lock")
+        try:
+            record = json.loads(text)
+        except (ValueError, RecursionError):
+            record = None
+        if not _is_sound(record):
+            damaged += 1
+        elif found.get(record["id"], {}).get("status") != "landed":
+            found[record["id"]] = record
+    return list(found.values()), damaged
+
+
+def _is_sound(record: object) -> bool:
+    """Return whether every field that is used has the type it should."""
+    if not isinstance(record, dict) or not all(isinstance(record.get(name), str) for name in _WORDS):
+        return False
+    suites, counts = record.get("suites", []), record.get("counts", {})
+    return (
+        isinstance(record.get("verified"), bool)
+        and all(isinstance(record.get(name), str | None) for name in ("finished", "reason", "pushed", "base"))
+        and isinstance(suites, list)
+        and all(
+            isinstance(row, dict) and isinstance(row.get("name"), str) and isinstance(row.get("result"), str) for row in suites
+        )
+        and all(isinstance(row.get("seconds", 0.0), float | int) for row in suites)
+        and isinstance(counts, dict)
+        and all(isinstance(number, int) for number in counts.values())
+    )
 
 
 def is_in_flight(lock: Path) -> bool:
-    """Tell whether the lander of an intent, or the push that it started, still runs."""
+    """Return whether the lander of an intent, or the push that it started, still runs."""
     fd = files.hold(lock)
     if fd is None:
         return True
     os.close(fd)
     return False
-
-
-def landings(repository: Repository) -> list[dict[str, Any]]:
-    """Return the log, oldest first; a landing that was settled twice stands once."""
-    found: dict[str, dict[str, Any]] = {}
-    for record in files.records(_log(repository)):
-        identity = str(record.get("id"))
-        if found.get(identity, {}).get("status") != "landed":
-            found[identity] = record
-    return list(found.values())

@@ -1,75 +1,66 @@
-"""Publishing: the one push to the target there is, and how it is found out what became of it.
+"""Publishing: the only push to the target, and how it is found out what became of it.
 
-`publish` takes a `Verified`, pushes its one object id with a lease on the base it was verified on, and believes the remote
-alone. What it is about to do is in the journal first, so that whoever comes after a kill can ask the same question.
+`publish` takes a `Verified` or a `Waived`, pushes its one object id with a lease on the base it was verified on, and believes
+the remote alone. What it is about to do is in the journal first, so that whoever comes after a kill can ask the same question.
 """
 
 import os
 import shlex
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from homelab import output
-from homelab.errors import Failed, HomelabError, Refused, Review, Unreachable
-from homelab.git.remotes import ask_remote, fetch_branch, remotes
-from homelab.git.repository import Repository
-from homelab.landing import journal, push_result
+from homelab.errors import Failed, HomelabError, Refused, Unreachable
+from homelab.gate import grants
+from homelab.git.remotes import ask_remote, fetch_branch
+from homelab.landing import push_result, review
 from homelab.landing.journal import Landing
 from homelab.landing.push_result import Outcome, Pushed, Seen
+from homelab.landing.target import Target
 from homelab.system import clock
 from homelab.verify import receipts
-from homelab.verify.verification import Verified
+from homelab.verify.verification import Verified, Waived
 
 #: Seconds between pushes of the same commit, where the server was busy or its reply was lost.
 _BACK_OFF = (0.1, 0.3, 1.0, 2.0, 4.0)
 #: Seconds between questions, while a server that gave no reply may still be at it.
 _POLLS = (0.1, 0.4, 1.0)
 _LAST_POLLS = (2.0, 4.0)
-_IN_FLIGHT = 30
 #: Seconds that a push may take; git itself waits for ever when the hook's interpreter is missing.
 _LONGEST = 3600
 _WORDS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A branch of a remote, seen from one clone."""
+def publish(
+    target: Target, landable: Verified | Waived, landings: Sequence[Landing], grant: Callable[[], None] = lambda: None
+) -> bool:
+    """Push what was verified or waived, and return whether the target on the remote has it; False where others moved it.
 
-    repository: Repository
-    remote: str
-    branch: str
-    #: Whether the branch that lands may be pushed for a review; not where it takes verified commits only, itself.
-    reviewable: bool = True
-
-    @property
-    def ref(self) -> str:
-        """Its full name on the remote."""
-        return f"refs/heads/{self.branch}"
-
-
-def publish(target: Target, verified: Verified, landings: Sequence[Landing]) -> bool:
-    """Return whether the target on the remote has what was verified; False when others moved it meanwhile.
-
-    The landings stand on one another, and what was verified is the last of them. Raises `Review` when a rule of the server
-    protects the target, `Refused`, `Failed` or `Unreachable` for what else kept it away; of several, nobody is told but us.
+    The landings are built on one another, and the last of them is what is pushed. `grant` is called once their intents are on
+    disk. Raises `Review` where a rule of the server protects the target, `Refused`, `Failed` or `Unreachable` for what else
+    kept it away; of several, nobody is told but us.
     """
-    fds = [journal.intend(target.repository, landing) for landing in landings]
+    assert landings[-1].commit == landable.commit
+    fds = [target.journal.intend(landing) for landing in landings]
+    found = Outcome.OPEN
     try:
-        pushed, found = _push_until_known(target, verified.commit, landings[0].base, fds)
+        grant()  # after the intent, so that a kill leaves no grant that nobody takes back
+        pushed, found = _push_until_known(target, landable.commit, landings[0].base, fds)
     finally:
         for fd in fds:
             os.close(fd)
+        if found is not Outcome.LANDED:
+            grants.revoke(target.repository, landable.commit, target.branch)
     if found in (Outcome.OPEN, Outcome.UNREACHABLE):
         raise _unreachable(target, found, pushed)
     if found is Outcome.LANDED:
-        _landed(target, [replace(landing, status="landed", finished=clock.now()) for landing in landings], pushed)
+        _landed(target, landings, pushed)
         return True
     if found is not Outcome.MOVED and len(landings) == 1:
         raise _not_landed(target, landings[0], found, pushed)
     for landing in landings:
-        journal.drop(target.repository, landing.id)
+        target.journal.drop(landing.id)
     if found is Outcome.MOVED:
         return False
     raise Refused(f"{target.remote} refused a push of {len(landings)} landings", hint="each lands alone")
@@ -98,18 +89,11 @@ def push(target: Target, commit: str, base: str | None, fds: Sequence[int] = ())
     The push inherits `fds`, and so holds their locks as long as it runs.
     """
     done = target.repository.run(
-        "push", "--porcelain", *_plainly(target, commit), f"--force-with-lease={target.ref}:{base or ''}",
+        "push", "--porcelain", *target.push_options(commit), f"--force-with-lease={target.ref}:{base or ''}",
         "--", target.remote, f"{commit}:{target.ref}", pass_fds=fds,
         timeout=_LONGEST,
     )  # fmt: skip
     return Pushed(done.returncode, os.fsdecode(done.stdout), done.stderr.decode(errors="replace"))
-
-
-def _plainly(target: Target, commit: str) -> list[str]:
-    """Return what keeps the user's configuration from pushing more than one ref, or, with submodules `only`, nothing."""
-    objects = target.repository.objects
-    modules = objects.entry(objects.commit(commit).tree, ".gitmodules")
-    return ["--no-follow-tags", f"--recurse-submodules={'check' if modules else 'no'}"]
 
 
 def _settle(target: Target, pushed: Pushed, commit: str, base: str | None, pauses: tuple[float, ...]) -> Outcome:
@@ -136,7 +120,7 @@ def ask(target: Target, commit: str, base: str | None) -> Seen:
 
 
 def _pushed_elsewhere(target: Target, commit: str) -> bool:
-    """Tell whether the address that is pushed to has the commit, where fetching asks another, such as a mirror that lags."""
+    """Return whether the address that is pushed to has the commit, where fetching asks another, such as a mirror that lags."""
     address = target.repository.line("remote", "get-url", "--push", target.remote)
     try:
         return bool(address) and ask_remote(target.repository, str(address), target.ref).get(target.ref) == commit
@@ -145,22 +129,34 @@ def _pushed_elsewhere(target: Target, commit: str) -> bool:
 
 
 def _landed(target: Target, landings: Sequence[Landing], pushed: Pushed) -> None:
-    """The clone knows what landed; where its disk takes no more, the intent stays and the next landing settles it."""
-    tip = landings[-1].commit
-    target.repository.run("update-ref", f"refs/homelab/seen/{target.remote}/{target.branch}", tip)
-    if target.repository.oid(f"refs/remotes/{target.remote}/{target.branch}") == landings[0].base:
-        target.repository.run("update-ref", f"refs/remotes/{target.remote}/{target.branch}", tip)
+    """Update refs and journal after a successful push. If the disk is full, the intent stays for the next landing."""
+    tip, repository = landings[-1].commit, target.repository
+    repository.run("update-ref", f"refs/homelab/seen/{target.name}", tip)
+    if repository.oid(f"refs/remotes/{target.name}") == landings[0].base:
+        repository.run("update-ref", f"refs/remotes/{target.name}", tip)
     if pushed.code:
-        output.warn(f"note: git ended with {pushed.code}, but {target.remote}/{target.branch} has the commit")
-    if bypass := push_result.bypassed(pushed.stderr):
+        _tell_of_others(target, tip, pushed)
+    bypass = push_result.bypassed(pushed.stderr)
+    if bypass:
         output.warn(f"note: {bypass}")
-        landings = [replace(landing, reason=bypass) for landing in landings]
     try:
         for landing in landings:
-            journal.close(target.repository, landing)
-        receipts.collect(target.repository)
+            now = clock.now()
+            target.journal.close(replace(landing, status="landed", pushed=tip, finished=now, reason=bypass or landing.reason))
+        receipts.collect(repository)
     except OSError as error:
         output.warn(f"note: it has landed, but the journal cannot be written: {(error.strerror or 'error').lower()}")
+
+
+def _tell_of_others(target: Target, tip: str, pushed: Pushed) -> None:
+    """Name every other address of the remote that did not take the push: it would stay behind for ever, as git goes on."""
+    behind = push_result.declined_by(pushed, target.ref)
+    for address, bracket in behind:
+        command = f"git push {shlex.quote(address)} {tip}:{target.ref}"
+        output.warn(f"note: {address} did not take the commit: {bracket}; `{command}` says why, or brings it up")
+    if not behind:
+        reason = push_result.words(pushed.stderr)
+        output.warn(f"note: git ended with {pushed.code} ({output.line(reason)}), but {target.name} has the commit")
 
 
 def _unreachable(target: Target, found: Outcome, pushed: Pushed) -> Unreachable:
@@ -186,16 +182,26 @@ def _not_landed(target: Target, landing: Landing, found: Outcome, pushed: Pushed
     rows = push_result.server_words(said) or [row for row in said.split("\n") if row.strip()]
     output.quote("\n".join(rows[-_WORDS:]))
     if found is Outcome.DECLINED:
-        return _review(target, replace(landing, status="review", reason=reason, finished=clock.now()), reason)
+        return review.offer(target, replace(landing, status="review", reason=reason, finished=clock.now()), reason)
     status = "failed" if found is Outcome.BUSY else "refused"
-    journal.close(target.repository, replace(landing, status=status, reason=reason, finished=clock.now()))
+    target.journal.close(replace(landing, status=status, reason=reason, finished=clock.now()))
     if found is Outcome.BUSY:
         return Failed(
             f"{target.remote} could not update {target.branch}, tried {len(_BACK_OFF) + 1} times: {reason}",
             hint="run `homelab work land` again; should it stay so, the server needs a look",
             next="homelab work land",
         )
-    return _local(pushed, said, reason) if found is Outcome.LOCAL else _content(target, reason)
+    if found is Outcome.CHECKED_OUT:
+        return _checked_out(target, reason)
+    return _local(pushed, said, reason) if found is Outcome.LOCAL else _content(target, pushed, reason)
+
+
+def _checked_out(target: Target, reason: str) -> Refused:
+    return Refused(
+        f"{target.remote} is a clone with a worktree in which {target.branch} is checked out, so nothing was pushed: {reason}",
+        hint="there: `git switch --detach`, or `git config receive.denyCurrentBranch updateInstead`, or make it a bare "
+        "repository",
+    )
 
 
 def _local(pushed: Pushed, said: str, reason: str) -> Refused:
@@ -216,77 +222,14 @@ def _local(pushed: Pushed, said: str, reason: str) -> Refused:
     )
 
 
-def _content(target: Target, reason: str) -> Refused:
+def _content(target: Target, pushed: Pushed, reason: str) -> Refused:
+    if command := push_result.way_out(pushed.stderr, target.name):
+        return Refused(
+            f"{target.name} does not take these commits: {reason}",
+            hint=f"{command}, then `homelab work land` again",
+            next=command,
+        )
     return Refused(
         f"{target.remote} does not take this content on any branch: {reason}",
         hint="take what it names out of the commits (git rebase -i), then `homelab work land` again",
     )
-
-
-def _review(target: Target, landing: Landing, reason: str) -> HomelabError:
-    """The branch is on the remote for a review, never forced; returns `Review`, or `Refused` when that may not be either."""
-    protected = f"{target.branch} is protected ({reason})"
-    if not target.reviewable:
-        journal.close(target.repository, replace(landing, status="refused"))
-        return Refused(
-            f"{protected}, and {landing.branch} itself takes verified commits only",
-            hint="git switch -c TOPIC, then `homelab work land` again",
-        )
-    ref, options = f"refs/heads/{landing.branch}", _plainly(target, landing.head)
-    done = target.repository.run("push", "--porcelain", *options, "--", target.remote, f"{landing.head}:{ref}")
-    words = done.stderr.decode(errors="replace")
-    if ask_remote(target.repository, target.remote, ref).get(ref) != landing.head:
-        journal.close(target.repository, replace(landing, status="refused"))
-        return _no_review(target, landing, protected, Pushed(done.returncode, os.fsdecode(done.stdout), words))
-    journal.close(target.repository, landing)
-    url = push_result.review_url(words)
-    return Review(
-        f"not landed: {protected}; {landing.branch} was pushed for review",
-        hint=f"open the review: {url}" if url else f"open a review of {landing.branch} on {target.remote}",
-        fields={"url": url, "pushed": landing.head},
-    )
-
-
-def _no_review(target: Target, landing: Landing, protected: str, pushed: Pushed) -> Refused:
-    """Return why neither the target nor a review branch took the work, and how to go on."""
-    if "\t[rejected]" in pushed.stdout:
-        command = f"git fetch {shlex.quote(target.remote)} {shlex.quote(landing.branch)}"
-        return Refused(
-            f"{protected}, and {landing.branch} on {target.remote} has commits that this branch lacks; it is never forced",
-            hint=f"{command}, merge or rebase onto FETCH_HEAD, then `homelab work land` again",
-            next=command,
-        )
-    return Refused(
-        f"{protected}, and {landing.branch} could not be pushed for review: {push_result.words(pushed.stderr)}",
-        hint=f"git push {target.remote} HEAD shows the same; ask who owns the server",
-    )
-
-
-def settle_earlier(repository: Repository) -> None:
-    """Every intent that a dead lander left is settled by asking the remote, its push having ended.
-
-    One whose remote is gone or cannot be reached stays: it must not hold up what lands elsewhere.
-    """
-    for landing, lock in list(journal.open_intents(repository)):
-        _wait_for(landing, lock)
-        if landing.remote not in remotes(repository):
-            journal.close(repository, replace(landing, status="unreachable", reason="the remote is gone", finished=clock.now()))
-            continue
-        try:
-            tip = fetch_branch(repository, landing.remote, landing.target)
-        except Unreachable:
-            continue
-        if tip is not None and repository.is_ancestor(landing.commit, tip):
-            output.say(f"an earlier landing of {landing.branch} did reach {landing.target}")
-            journal.close(repository, replace(landing, status="landed", finished=clock.now()))
-        elif not journal.is_in_flight(lock):
-            journal.drop(repository, landing.id)
-
-
-def _wait_for(landing: Landing, lock: Path) -> None:
-    """The push of a dead lander has ended, or had its time."""
-    deadline = time.monotonic() + _IN_FLIGHT
-    if journal.is_in_flight(lock):
-        output.say(f"an earlier push of {landing.branch} is still under way; waiting for it")
-    while journal.is_in_flight(lock) and time.monotonic() < deadline:
-        time.sleep(0.1)

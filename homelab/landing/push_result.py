@@ -1,4 +1,4 @@
-"""What became of a push: told by where the remote's branch is, then by git's porcelain lines, then by its words.
+"""What became of a push: decided by where the remote's branch is, then by git's porcelain lines, then by its words.
 
 Neither the exit code nor the text of ``git push`` says whether it landed: a server that dies after the update gives 1, a
 lost reply likewise. Pure: what was seen goes in, an outcome comes out.
@@ -19,8 +19,10 @@ class Outcome(Enum):
     BUSY = auto()
     #: A rule of the server for this branch said no: review.
     DECLINED = auto()
-    #: The server does not take these objects on any branch.
+    #: The server does not take these objects on any branch, or no such history on this one.
     CONTENT = auto()
+    #: The remote is a clone with a worktree in which the branch is checked out.
+    CHECKED_OUT = auto()
     #: A local hook or a local check said no.
     LOCAL = auto()
     #: Whether the server has it is open: ask again.
@@ -81,6 +83,20 @@ _BARRED = re.compile(
     r"|^GitLab: .*blobs? which exceed",
     re.MULTILINE,
 )
+#: What a review would be refused for too: the commits themselves have to become others.
+_COMMITS = re.compile(
+    r"must not contain merge commits|must have verified signatures|must match .*pattern|does not follow the pattern"
+    r"|linear history|not signed with|Reject unsigned commits",
+    re.IGNORECASE,
+)
+#: A rule that a review does satisfy, beside which those of the commits are for whoever merges it.
+_BY_REVIEW = re.compile("pull request|merge request|review|status check", re.IGNORECASE)
+#: git's own words where the branch is checked out on the other side, which no other branch would share.
+_CHECKED_OUT = re.compile(
+    r"branch is currently checked out|Working directory has (?:un)?staged changes|Working directory is not clean"
+    "|Up-to-date check failed|denyCurrentBranch",
+    re.IGNORECASE,
+)
 _LOST = re.compile(
     r"RPC failed|hung up|unexpected disconnect|early EOF|sideband|Broken pipe|Connection reset|timed? ?out|Killed"
     r"|reference-transaction|ref updates aborted",
@@ -121,6 +137,10 @@ def _refused(pushed: Pushed, summary: str) -> Outcome:
     said = "\n".join(server_words(pushed.stderr))
     if _UNWRITABLE.search(said):
         return Outcome.BUSY
+    if _CHECKED_OUT.search(summary):
+        return Outcome.CHECKED_OUT
+    if _COMMITS.search(said) and not _BY_REVIEW.search("\n".join(rules(pushed.stderr))):
+        return Outcome.CONTENT
     if _CONTENT.search(summary) or _CLASH.search(said) or _BARRED.search(said):
         return Outcome.CONTENT
     if _BUSY.search(summary) or _STUMBLED.search(said):
@@ -148,15 +168,35 @@ def server_words(stderr: str) -> list[str]:
     ]
 
 
-#: git's lines that tell nothing: the same for every reason, and advice.
+#: git's lines that tell nothing: the same for every reason, advice, and what it traces.
 _EMPTY = re.compile(
-    "hint:|error: failed to push some refs|Everything up-to-date|fatal: Could not read from remote repository"
+    r"\d\d:\d\d:\d\d\.\d+ "  # GIT_TRACE
+    "|hint:|error: failed to push some refs|Everything up-to-date|fatal: Could not read from remote repository"
     "|Please make sure you have the correct access rights|and the repository exists"
 )
 
 
+def rules(stderr: str) -> list[str]:
+    """Return the rules that were broken, as GitHub and others list them: ``- Commits must have verified signatures.``"""
+    return [row[2:].strip() for row in server_words(stderr) if row.startswith("- ") and row[2:].strip("- ")]
+
+
+def way_out(stderr: str, target: str) -> str:
+    """Return what to do with commits that the server does not take; `target` is the fetched target's name."""
+    said = "\n".join(server_words(stderr))
+    if re.search("merge commits|linear history", said, re.IGNORECASE):
+        return f"git rebase {target}"
+    if re.search("signature|signed|unsigned", said, re.IGNORECASE):
+        return f"git rebase --exec 'git commit --amend --no-edit -S' {target}"
+    if re.search("pattern", said, re.IGNORECASE):
+        return f"git rebase -i {target}"
+    return ""
+
+
 def words(stderr: str) -> str:
-    """Return the line that tells why, of all that git and the server said."""
+    """Return the line that tells why, of all that git and the server said; the rules that were broken, where it lists them."""
+    if broken := rules(stderr):
+        return " ".join(broken)
     rows = [row.strip() for row in stderr.split("\n") if row.strip() and not _EMPTY.match(row)]
     said = [row for row in server_words(stderr) if row.strip("= -")]
     telling = [row for row in rows if re.match("error:|fatal:", row)]
@@ -173,3 +213,15 @@ def review_url(stderr: str) -> str | None:
     found: list[str] = re.findall(r"https?://[^\s\x00-\x1f'\"<>]+", "\n".join(server_words(stderr)))
     likely = [url for url in found if re.search(r"pull|merge|compare|review|/c/", url)]
     return next(iter([*likely, *found]), None)
+
+
+def declined_by(pushed: Pushed, ref: str) -> list[tuple[str, str]]:
+    """Return each address of the remote that did not take the branch, with git's bracket: git goes on with the next one."""
+    found, address = [], ""
+    for row in pushed.stdout.split("\n"):
+        if row.startswith("To "):
+            address = row[3:].strip()
+        fields = row.split("\t")
+        if len(fields) >= 3 and fields[0] == "!" and fields[1].endswith(f":{ref}"):
+            found.append((address, fields[2]))
+    return found

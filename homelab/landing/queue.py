@@ -1,4 +1,4 @@
-"""Who waits to land: tickets, served in the order they were drawn, and the answers that a leader gives for others.
+"""The queue: tickets, served in the order they were drawn, and the answers that a leader gives for others.
 
 The first living ticket without an answer leads; it may serve those behind it too. A ticket is alive as long as its process
 holds its lock, so a dead one is passed over without guessing at process ids. Lock attempts alone would not do: of twelve
@@ -9,12 +9,11 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from homelab.git.repository import Repository
 from homelab.system import clock, files, identity
 
 #: Seconds between two looks of one who waits: for an answer, and at whether those ahead still live.
@@ -35,42 +34,135 @@ class Ticket:
     branch: str | None = None
     #: The commit that is to land; None while the lander still looks at its worktree.
     head: str | None = None
-    #: It brings its own way of verifying, or none, so nobody may land it together with others.
+    #: Whether it brings its own way of verifying, or none, so that it never lands together with others.
     alone: bool = False
     #: When it was drawn, in seconds of the clock that this host's processes share.
     drawn: float = 0.0
 
 
-def _folder(repository: Repository) -> Path:
-    return repository.state / "queue"
+_TYPES = {
+    "number": int, "user": str, "host": str, "session": str, "pid": int, "since": str, "worktree": str,
+    "branch": str | None, "head": str | None, "alone": bool, "drawn": float | int,
+}  # fmt: skip
 
 
-def _mutex(repository: Repository) -> Path:
-    return repository.state / "locks" / "queue"
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What one who waits is told: the tickets before it, and the batch that is being verified, its own branch in it or not."""
+
+    tickets: tuple[Ticket, ...]
+    batch: tuple[str, ...]
 
 
-def _load(path: Path) -> Ticket | None:
-    try:
-        return Ticket(**json.loads(path.read_bytes()))
-    except (OSError, ValueError, TypeError):
-        return None
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The tickets below one clone's state folder."""
 
+    state: Path
 
-def _numbers(repository: Repository) -> list[int]:
-    return sorted(int(path.stem) for path in _folder(repository).glob("*.lock") if path.stem.isdigit())
+    @property
+    def _folder(self) -> Path:
+        return self.state / "queue"
 
+    def _locked(self) -> contextlib.AbstractContextManager[None]:
+        return files.locked(self.state / "locks" / "queue")
 
-def _waits(repository: Repository, number: int) -> bool:
-    """Tell whether a ticket's process lives and has no answer; a dead one's files are gone afterwards."""
-    lock = _folder(repository) / f"{number}.lock"
-    if not lock.exists():
+    def _lock(self, number: int) -> Path:
+        return self._folder / f"{number}.lock"
+
+    def _numbers(self) -> list[int]:
+        return sorted(int(path.stem) for path in self._folder.glob("*.lock") if path.stem.isdecimal())
+
+    def _load(self, number: int) -> Ticket | None:
+        try:
+            record = json.loads((self._folder / f"{number}.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return None
+        if not isinstance(record, dict) or record.keys() - _TYPES or record.get("number") != number:
+            return None
+        needed = (field.name for field in fields(Ticket))
+        sound = all(isinstance(record.get(name, None if name in ("branch", "head") else 0), _TYPES[name]) for name in needed)
+        return Ticket(**record) if sound else None
+
+    def _waits(self, number: int) -> bool:
+        """Return whether a ticket's process lives and has no answer. Delete the files of a dead one."""
+        lock = self._lock(number)
+        if not lock.exists():
+            return False
+        fd = files.hold(lock)
+        if fd is None:
+            return not lock.with_suffix(".answer").exists()
+        _discard(lock)
+        os.close(fd)
         return False
-    fd = files.hold(lock)
-    if fd is None:
-        return not lock.with_suffix(".answer").exists()
-    _discard(lock)
-    os.close(fd)
-    return False
+
+    def waiting(self, *, behind: int = 0) -> list[Ticket]:
+        """Return the living tickets behind a number that have no answer, in the order in which they are served."""
+        if not self._numbers():  # nothing to lock, which a read-only git directory would not allow
+            return []
+        with self._locked():
+            alive = [number for number in self._numbers() if number > behind and self._waits(number)]
+        return [ticket for number in alive if (ticket := self._load(number)) is not None]
+
+    def is_waiting(self, ticket: Ticket) -> bool:
+        """Return whether a ticket's lander still waits for its answer."""
+        with self._locked():
+            return self._waits(ticket.number)
+
+    def answer(self, ticket: Ticket, document: dict[str, Any]) -> None:
+        """Tell the ticket's lander what became of it."""
+        files.replace(self._folder / f"{ticket.number}.answer", json.dumps(document).encode(), passing=True)
+
+    def announce(self, tickets: Sequence[Ticket]) -> None:
+        """Say which tickets are being verified as one."""
+        numbers = [ticket.number for ticket in tickets]
+        files.replace(self._folder / "batch", json.dumps(numbers).encode(), passing=True)
+
+    def batch(self) -> list[int]:
+        """Return the numbers of the tickets that are being verified as one."""
+        try:
+            found = json.loads((self._folder / "batch").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return []
+        return [number for number in found if isinstance(number, int)] if isinstance(found, list) else []
+
+    @contextlib.contextmanager
+    def drawn(self, worktree: Path, session: str) -> Iterator["Place"]:
+        """Yield a place at the queue's end, gone afterwards, also after a kill."""
+        with self._locked():
+            number = self._next()
+            fd = files.hold(self._lock(number))
+        assert fd is not None
+        ticket = Ticket(
+            number, identity.user(), identity.host(), session, os.getpid(), clock.now(), os.fspath(worktree),
+            drawn=time.monotonic(),
+        )  # fmt: skip
+        place = Place(self, ticket)
+        try:
+            place._write()
+            yield place
+        finally:
+            _discard(self._lock(number))
+            os.close(fd)
+
+    def _next(self) -> int:
+        last = self._folder / "last"
+        try:
+            before = int(last.read_bytes()[:20])
+        except (OSError, ValueError):
+            before = 0
+        if not (numbers := self._numbers()):
+            self._sweep()
+        number = max([before, *numbers]) + 1
+        _discard(self._lock(number))  # a number comes again when `last` is lost with the power
+        files.replace(last, str(number).encode(), passing=True)
+        return number
+
+    def _sweep(self) -> None:
+        """Delete files left by killed landers: partial writes, and answers nobody waits for."""
+        for path in self._folder.glob("*"):
+            if path.name != "last":
+                path.unlink(missing_ok=True)
 
 
 def _discard(lock: Path) -> None:
@@ -78,104 +170,52 @@ def _discard(lock: Path) -> None:
         lock.with_suffix(suffix).unlink(missing_ok=True)
 
 
-def _sweep(folder: Path) -> None:
-    """What kills have left is gone: half-written files, and answers to those that went before they came."""
-    for path in folder.glob("*"):
-        if path.name != "last":
-            path.unlink(missing_ok=True)
-
-
-def waiting(repository: Repository, *, behind: int = 0) -> list[Ticket]:
-    """Return the living tickets behind a number that have no answer, in the order in which they are served."""
-    if not _numbers(repository):  # nothing to lock, which a read-only git directory would not allow
-        return []
-    with files.locked(_mutex(repository)):
-        alive = [number for number in _numbers(repository) if number > behind and _waits(repository, number)]
-    found = (_load(_folder(repository) / f"{number}.json") for number in alive)
-    return [ticket for ticket in found if ticket is not None]
-
-
-def is_waiting(repository: Repository, ticket: Ticket) -> bool:
-    """Tell whether a ticket's lander still waits for its answer."""
-    with files.locked(_mutex(repository)):
-        return _waits(repository, ticket.number)
-
-
-def answer(repository: Repository, ticket: Ticket, document: dict[str, Any]) -> None:
-    """The ticket's lander is told what became of it, and is served."""
-    files.replace(_folder(repository) / f"{ticket.number}.answer", json.dumps(document).encode(), passing=True)
-
-
 @dataclass(slots=True)
 class Place:
     """The place of this process in the queue."""
 
-    repository: Repository
+    queue: Queue
     ticket: Ticket
 
     def ready(self, branch: str, head: str, *, alone: bool) -> None:
-        """The ticket says what it brings."""
+        """Say on the ticket what it brings."""
         self.ticket = replace(self.ticket, branch=branch, head=head, alone=alone)
         self._write()
 
     def _write(self) -> None:
-        path = _folder(self.repository) / f"{self.ticket.number}.json"
+        path = self.queue._folder / f"{self.ticket.number}.json"
         files.replace(path, json.dumps(asdict(self.ticket)).encode(), passing=True)
 
-    def wait(self, waited: Callable[[int], None]) -> dict[str, Any] | None:
-        """Return the answer that a leader gave, or None when it is our turn to lead.
-
-        `waited` is told how many are ahead when that changes.
-        """
+    def wait(self, tell: Callable[[Ahead], None]) -> dict[str, Any] | None:
+        """Return the answer that a leader gave, or None when it is our turn to lead. `tell` learns every look at the queue."""
         ahead, looked = list[int](), -_LOOK
         while (answered := self._answer()) is None:
             # A leader that has ended takes its files along; only a look at the locks finds one that was killed.
-            if time.monotonic() - looked >= _LOOK or not (_folder(self.repository) / f"{ahead[0]}.lock").exists():
-                told, ahead, looked = len(ahead), self._ahead(), time.monotonic()
+            if time.monotonic() - looked >= _LOOK or not self.queue._lock(ahead[0]).exists():
+                ahead, looked = self._ahead(), time.monotonic()
                 if not ahead:
                     return self._answer()  # a leader answers first, and is gone afterwards
-                if len(ahead) != told:
-                    waited(len(ahead))
+                tell(self._look(ahead))
             time.sleep(_POLL)
         return answered
 
+    def _look(self, ahead: Sequence[int]) -> Ahead:
+        tickets = tuple(ticket for number in ahead if (ticket := self.queue._load(number)) is not None)
+        numbers = self.queue.batch()
+        if self.ticket.number not in numbers:
+            return Ahead(tickets, ())
+        others = (self.queue._load(number) for number in numbers if number != self.ticket.number)
+        return Ahead(tickets, tuple(other.branch for other in others if other is not None and other.branch))
+
     def _answer(self) -> dict[str, Any] | None:
         try:
-            found: dict[str, Any] = json.loads((_folder(self.repository) / f"{self.ticket.number}.answer").read_bytes())
+            found = json.loads((self.queue._folder / f"{self.ticket.number}.answer").read_bytes())
         except (OSError, ValueError):
             return None
-        return found
+        return found if isinstance(found, dict) else None
 
     def _ahead(self) -> list[int]:
         """Return the living tickets without an answer that were drawn before ours."""
-        with files.locked(_mutex(self.repository)):
-            numbers = [number for number in _numbers(self.repository) if number < self.ticket.number]
-            return [number for number in numbers if _waits(self.repository, number)]
-
-
-@contextlib.contextmanager
-def drawn(repository: Repository, user: str, session: str) -> Iterator[Place]:
-    """Yield a place at the queue's end; it is gone afterwards, also after a kill."""
-    folder = _folder(repository)
-    with files.locked(_mutex(repository)):
-        last = folder / "last"
-        try:
-            before = int(last.read_text())
-        except (OSError, ValueError):
-            before = 0
-        if not (numbers := _numbers(repository)):
-            _sweep(folder)
-        number = max([before, *numbers]) + 1
-        _discard(folder / f"{number}.lock")  # a number comes again when `last` is lost with the power
-        files.replace(last, str(number).encode(), passing=True)
-        fd = files.hold(folder / f"{number}.lock")
-    assert fd is not None
-    where = os.fspath(repository.worktree or repository.git_dir)
-    ticket = Ticket(number, user, identity.host(), session, os.getpid(), clock.now(), where, drawn=time.monotonic())
-    place = Place(repository, ticket)
-    try:
-        place._write()
-        yield place
-    finally:
-        _discard(folder / f"{number}.lock")
-        os.close(fd)
+        with self.queue._locked():
+            numbers = [number for number in self.queue._numbers() if number < self.ticket.number]
+            return [number for number in numbers if self.queue._waits(number)]

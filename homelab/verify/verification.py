@@ -1,23 +1,22 @@
 """Proof that a commit passes: looked up where it is remembered, made by running what is missing.
 
-`Verified` is what landing pushes, and nothing but `ensure` and `waive` make one. How a run is made is
+Landing pushes a `Verified`, or a `Waived` by a person's word, and nobody else can make one. How a run is made is
 `homelab.verify.runner`'s.
 """
 
 import contextlib
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from homelab import output
-from homelab.errors import Failed, HomelabError, Refused
+from homelab.errors import Failed, Refused
 from homelab.git.repository import Repository
 from homelab.policy.policy import Policy
 from homelab.system import clock, identity
 from homelab.verify import receipts, runner, suites
-from homelab.verify.runner import CACHED, FAILED, PASSED, SKIPPED, TIMEOUT, Abandoned, Reporter, Result, Silent, tail
+from homelab.verify.runner import CACHED, FAILED, PASSED, SKIPPED, TIMEOUT, Abandoned, Reporter, Result, tail
 from homelab.verify.suites import Demand, Run
 
 _MAKER = object()
@@ -25,19 +24,34 @@ _MAKER = object()
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A commit whose tree passed what its target demands, or which a person let pass. Made by this module alone."""
+    """A commit whose tree passed what its target demands. Made by `ensure` alone."""
 
     commit: str
     tree: str
     results: tuple[Result, ...]
-    #: Whether it passed; a waived commit has not.
-    passed: bool
     maker: object
 
     def __post_init__(self) -> None:
-        """Nobody else has the maker's mark."""
-        if self.maker is not _MAKER:
-            raise TypeError("a Verified is made by verification.ensure or verification.waive")
+        """Let nobody else make one."""
+        _require_maker(self.maker)
+
+
+@dataclass(frozen=True, slots=True)
+class Waived:
+    """A commit that a person lets land without verification. Made by `waive` alone."""
+
+    commit: str
+    tree: str
+    maker: object
+
+    def __post_init__(self) -> None:
+        """Let nobody else make one."""
+        _require_maker(self.maker)
+
+
+def _require_maker(maker: object) -> None:
+    if maker is not _MAKER:
+        raise TypeError("only verification.ensure makes a Verified, and verification.waive a Waived")
 
 
 class Unverifiable(Refused):
@@ -114,7 +128,7 @@ def ensure(
         )
     if not fresh and receipts.load(repository, demand.whole):
         known = tuple(Result(run, CACHED, 0.0) for run in demand.runs)
-        return Verified(commit, demand.tree, known, True, _MAKER)
+        return Verified(commit, demand.tree, known, _MAKER)
     known_now, missing = ([], list(demand.runs)) if fresh else lookup(repository, demand)
     for run in missing:
         for path in run.missing:
@@ -131,7 +145,7 @@ def ensure(
     results = tuple(by_key[run.key] for run in demand.runs)
     _require_green(commit, results)
     _remember(repository, demand.whole, "policy", results, commit)
-    return Verified(commit, demand.tree, results, True, _MAKER)
+    return Verified(commit, demand.tree, results, _MAKER)
 
 
 def _require_green(commit: str, results: Sequence[Result]) -> None:
@@ -147,40 +161,9 @@ def _require_green(commit: str, results: Sequence[Result]) -> None:
         )
 
 
-class Guess:
-    """A verification that goes on beside another, and of which only a red is of interest: a green is remembered anyway."""
-
-    def __init__(self, repository: Repository, commit: str, demand: Demand, abandoned: Abandoned) -> None:
-        self._red: Red | None = None
-        self._stop = threading.Event()
-
-        def work() -> None:
-            try:
-                ensure(repository, commit, demand, reporter=Silent(), abandoned=lambda: self._stop.is_set() or abandoned())
-            except Red as red:
-                self._red = None if abandoned() else red  # what was ended half-way is no verdict
-            except HomelabError:
-                pass  # the run that counts will meet it again, and tell
-
-        self._thread = threading.Thread(target=work, daemon=True)
-        if demand.runs:
-            self._thread.start()
-
-    def red(self) -> Red | None:
-        """Return the red that was found, the verification having ended."""
-        while self._thread.is_alive():  # a wait without limit would not let a signal's handler run
-            self._thread.join(0.1)
-        return self._red
-
-    def stop(self) -> None:
-        """Nothing of it runs."""
-        self._stop.set()
-        self.red()
-
-
-def waive(commit: str, tree: str) -> Verified:
+def waive(commit: str, tree: str) -> Waived:
     """Return a person's word that the commit may land as it is."""
-    return Verified(commit, tree, (), False, _MAKER)
+    return Waived(commit, tree, _MAKER)
 
 
 def _red(commit: str, results: Sequence[Result], red: Sequence[Result]) -> Red:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from homelab.git.repository import discover
-from homelab.landing import batch, bisect, queue, superseded
-from homelab.landing.publish import Target
-from homelab.landing.queue import Ticket
-from homelab.verify import verification
+from homelab.landing import batch, superseded
+from homelab.landing.queue import Queue, Ticket
+from homelab.landing.superseded import Reason
+from homelab.landing.target import Target
 from tests.support.world import BIN, World
 
 
@@ -39,10 +39,10 @@ class Crowd:
     def land(self, *, queued: bool = False) -> dict[str, dict[str, object]]:
         """Land all at once and return each answer; where `queued`, all of them wait before the first leads."""
         repository, deadline = discover(self.world.clone), time.monotonic() + 60
-        with queue.drawn(repository, "ada", "ahead") if queued else contextlib.nullcontext() as ahead:
+        with Queue(repository.state).drawn(repository.git_dir, "ahead") if queued else contextlib.nullcontext() as ahead:
             children = {name: self.start(name) for name in self.places}
             while ahead and time.monotonic() < deadline:
-                if sum(ticket.head is not None for ticket in queue.waiting(repository)) == len(children):
+                if sum(ticket.head is not None for ticket in Queue(repository.state).waiting()) == len(children):
                     break
                 time.sleep(0.02)
         return {name: json.loads(child.communicate(timeout=90)[0]) for name, child in children.items()}
@@ -107,7 +107,7 @@ def test_a_change_of_the_rules_configured_or_detected_lands_by_itself(
     # Whoever is in front, a change of the rules does not come along.
     for heads in ((first, second), (second, first)):
         with contextlib.ExitStack() as stack:
-            places = [stack.enter_context(queue.drawn(repository, "ada", "s")) for _ in heads]
+            places = [stack.enter_context(Queue(repository.state).drawn(repository.git_dir, "s")) for _ in heads]
             for place, head in zip(places, heads, strict=True):
                 place.ready(head, head, alone=False)
             member = batch.bring(target, places[0].ticket, base, heads[0])
@@ -123,11 +123,11 @@ def test_a_batch_waits_for_whoever_comes_and_for_what_they_bring(world: World, m
     for name in ("_LINGER", "_SLOWLY", "_PATIENCE"):
         monkeypatch.setattr(batch, name, 60.0)
     with contextlib.ExitStack() as stack:
-        first = stack.enter_context(queue.drawn(repository, "ada", "s"))
+        first = stack.enter_context(Queue(repository.state).drawn(repository.git_dir, "s"))
         first.ready("a", heads[0], alone=False)
 
         def come() -> None:
-            second = stack.enter_context(queue.drawn(repository, "ada", "s"))
+            second = stack.enter_context(Queue(repository.state).drawn(repository.git_dir, "s"))
             time.sleep(0.1)
             second.ready("b", heads[1], alone=False)
 
@@ -244,12 +244,12 @@ def test_one_that_is_gone_when_its_answer_comes_leaves_nothing_behind(world: Wor
 
 def test_an_answer_to_an_earlier_ticket_of_the_same_number_is_not_ours(world: World) -> None:
     repository = discover(world.clone)
-    with queue.drawn(repository, "ada", "s") as place:
-        queue.answer(repository, place.ticket, {"status": "landed"})
+    with Queue(repository.state).drawn(repository.git_dir, "s") as place:
+        place.queue.answer(place.ticket, {"status": "landed"})
         left = place.ticket.number
-    queue.answer(repository, place.ticket, {"status": "landed"})
+    place.queue.answer(place.ticket, {"status": "landed"})
     (repository.state / "queue/last").write_text(str(left - 1))  # as after a loss of power
-    with queue.drawn(repository, "ada", "s") as place:
+    with Queue(repository.state).drawn(repository.git_dir, "s") as place:
         assert place.ticket.number == left and place.wait(lambda _: None) is None
 
 
@@ -286,13 +286,13 @@ def test_hosts_that_share_a_claim_store_take_turns(world: World) -> None:
 @pytest.mark.parametrize(
     ("pushed", "why"),
     [
-        ({"stacks/c/f": "1"}, ""),  # nothing that is being verified reads it
-        ({"stacks/a/other": "1"}, "moved"),
-        ({"stacks/a/f": "theirs"}, "moved"),  # a conflict: the run is for nothing
+        ({"stacks/c/f": "1"}, None),  # nothing that is being verified reads it
+        ({"stacks/a/other": "1"}, Reason.MOVED),
+        ({"stacks/a/f": "theirs"}, Reason.MOVED),  # a conflict: the run is for nothing
     ],
 )
 def test_a_run_is_given_up_when_its_inputs_have_moved(
-    world: World, monkeypatch: pytest.MonkeyPatch, pushed: dict[str, str | bytes], why: str
+    world: World, monkeypatch: pytest.MonkeyPatch, pushed: dict[str, str | bytes], why: Reason | None
 ) -> None:
     world.publish(
         {"homelab.toml": '[[suite]]\nname = "s"\neach = "stacks/*"\nrun = "true"\n', "stacks/a/f": "0", "stacks/b/f": "0"}
@@ -312,38 +312,7 @@ def test_a_run_is_given_up_when_its_inputs_have_moved(
     monkeypatch.setattr(superseded, "_REMOTE", -1.0)
     assert not seen()
     world.publish(pushed)
-    assert (seen(), seen.why) == (bool(why), why)
-
-
-def test_a_guess_that_was_given_up_turns_nobody_away(world: World) -> None:
-    world.publish({"homelab.toml": '[[suite]]\nname = "s"\neach = "stacks/*"\nrun = "! grep -r bad . && sleep $(cat nap)"\n'})
-    base = world.tip()
-    world.git("fetch", "--quiet")
-    repository = discover(world.clone)
-    target = Target(repository, "origin", "master")
-    members: list[batch.Member] = []
-    for number, files in enumerate(("a", "b", "c", "d", "e", "c")):
-        world.git("checkout", "--quiet", members[-1].commit if members else base)
-        head = world.commit(
-            {f"stacks/{files}/f": "bad" if number == 5 else str(number), f"stacks/{files}/nap": "5" if number == 2 else "0"}
-        )
-        on = members[-1].commit if members else base
-        members.append(batch.bring(target, Ticket(number, "ada", "here", "s", 1, "now", "w", f"t{number}", head), on, head))
-    for member in members[:2]:
-        verification.ensure(repository, member.commit, member.demand)
-    given_up = threading.Event()
-
-    def ensure(member: batch.Member) -> verification.Verified:
-        try:
-            return verification.ensure(repository, member.commit, member.demand, abandoned=given_up.is_set)
-        except verification.Red:
-            if given_up.is_set():
-                raise KeyboardInterrupt from None  # all begins anew
-            given_up.set()
-            raise
-
-    with pytest.raises(KeyboardInterrupt):
-        bisect.prove(members, ensure, bisect.aside(repository, members[-1], given_up.is_set))
+    assert (seen(), seen.why) == (why is not None, why)
 
 
 @pytest.mark.slow

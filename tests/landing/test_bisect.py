@@ -1,9 +1,7 @@
 """How many verifications a burst takes, whoever in it is red: the search itself, without git and clocks."""
 
 import itertools
-import os
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -15,7 +13,7 @@ from homelab.landing.queue import Ticket
 from homelab.policy.config import Suite, Verify
 from homelab.verify.runner import Result
 from homelab.verify.suites import Demand, Run
-from homelab.verify.verification import Guess, Red, Verified
+from homelab.verify.verification import Red, Verified
 
 
 def _member(names: Sequence[int], landed: Sequence[int]) -> Member:
@@ -30,7 +28,7 @@ class _Suites:
     """Verifies members, of which those with a name in `reds` are red; a green is remembered."""
 
     def __init__(self, reds: set[int]) -> None:
-        self.reds, self.known, self.runs, self.rounds = reds, set[str](), 0, 0
+        self.reds, self.known, self.runs = reds, set[str](), 0
 
     def _look(self, member: Member) -> Red | None:
         self.runs += member.commit not in self.known
@@ -41,22 +39,9 @@ class _Suites:
         return None
 
     def ensure(self, member: Member) -> Verified:
-        self.rounds += member.commit not in self.known
         if red := self._look(member):
             raise red
         return cast("Verified", member.commit)
-
-    def aside(self, member: Member) -> Guess:
-        found = self._look(member)
-
-        class Answer:
-            def red(self) -> Red | None:
-                return found
-
-            def stop(self) -> None:
-                pass
-
-        return cast("Guess", Answer())
 
 
 def _burst(count: int, reds: set[int]) -> _Suites:
@@ -66,8 +51,7 @@ def _burst(count: int, reds: set[int]) -> _Suites:
     while waiting:
         names = waiting[: batch.size(journal)]
         members = [_member(names[: n + 1], landed) for n in range(len(names))]
-        aside = suites.aside if bisect.is_worth_a_guess(members, journal) else None
-        proof = bisect.prove(members, suites.ensure, aside)
+        proof = bisect.prove(members, suites.ensure)
         landed += names[: proof.count]
         journal += [{"status": "landed"}] * proof.count
         gone = proof.count
@@ -81,21 +65,8 @@ def _burst(count: int, reds: set[int]) -> _Suites:
 
 
 @pytest.mark.parametrize(
-    ("count", "red", "runs", "rounds"),
-    [(8, 0, 2, 1), (8, 1, 5, 4), (16, 0, 4, 2), (16, 1, 10, 5), (16, 3, 16, 15)],
+    ("count", "red", "runs"),
+    [(8, 0, 1), (8, 1, 5), (16, 0, 2), (16, 1, 6), (16, 3, 16)],
 )
-def test_a_burst_takes_so_many_verifications_whoever_is_red(
-    monkeypatch: pytest.MonkeyPatch, count: int, red: int, runs: int, rounds: int
-) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)  # on one core no half is verified beside
-    took = [_burst(count, set(reds)) for reds in itertools.combinations(range(count), red)]
-    assert max(suites.runs for suites in took) <= runs
-    assert max(suites.rounds for suites in took) <= rounds
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_where_one_suite_runs_at_a_time_no_half_is_verified_beside_the_whole(jobs: int) -> None:
-    members = [_member(range(n + 1), []) for n in range(8)]
-    run = replace(members[-1].demand.runs[0], verify=Verify(jobs=jobs))
-    members[-1] = replace(members[-1], demand=replace(members[-1].demand, runs=(run,)))
-    assert bisect.is_worth_a_guess(members, []) == (jobs > 1)
+def test_a_burst_takes_so_many_verifications_whoever_is_red(count: int, red: int, runs: int) -> None:
+    assert max(_burst(count, set(reds)).runs for reds in itertools.combinations(range(count), red)) <= runs

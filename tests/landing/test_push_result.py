@@ -16,8 +16,8 @@ import pytest
 
 from homelab.git.repository import discover
 from homelab.landing import publish
-from homelab.landing.publish import Target
 from homelab.landing.push_result import Outcome, Pushed, Seen, classify, review_url, words
+from homelab.landing.target import Target
 from tests.support.smart_http import Faults, serving
 from tests.support.world import World
 
@@ -314,7 +314,7 @@ def server_ref_locked(s: Scene) -> Pushed:
     return s.push()
 
 
-@case(Outcome.DECLINED)
+@case(Outcome.CHECKED_OUT)
 def deny_current_branch(s: Scene) -> Pushed:
     return s.config("core.bare", "false")
 

@@ -1,0 +1,51 @@
+"""Review: the branch goes to the remote where a rule of the server protects the target."""
+
+import os
+import shlex
+from dataclasses import replace
+
+from homelab.errors import HomelabError, Refused, Review
+from homelab.git.remotes import ask_remote
+from homelab.landing import push_result
+from homelab.landing.journal import Landing
+from homelab.landing.push_result import Pushed
+from homelab.landing.target import Target
+
+
+def offer(target: Target, landing: Landing, reason: str) -> HomelabError:
+    """Push the branch for a review, never forced. Return `Review`, or `Refused` where that may not be either."""
+    protected = f"{target.branch} is protected ({reason})"
+    if not target.reviewable:
+        target.journal.close(replace(landing, status="refused"))
+        return Refused(
+            f"{protected}, and {landing.branch} itself takes verified commits only",
+            hint="git switch -c TOPIC, then `homelab work land` again",
+        )
+    ref, options = f"refs/heads/{landing.branch}", target.push_options(landing.head)
+    done = target.repository.run("push", "--porcelain", *options, "--", target.remote, f"{landing.head}:{ref}")
+    words = done.stderr.decode(errors="replace")
+    if ask_remote(target.repository, target.remote, ref).get(ref) != landing.head:
+        target.journal.close(replace(landing, status="refused"))
+        return _no_review(target, landing, protected, Pushed(done.returncode, os.fsdecode(done.stdout), words))
+    target.journal.close(landing)
+    url = push_result.review_url(words)
+    return Review(
+        f"not landed: {protected}; {landing.branch} was pushed for review",
+        hint=f"open the review: {url}" if url else f"open a review of {landing.branch} on {target.remote}",
+        fields={"url": url, "pushed": landing.head},
+    )
+
+
+def _no_review(target: Target, landing: Landing, protected: str, pushed: Pushed) -> Refused:
+    """Return why neither the target nor a review branch took the work, and how to go on."""
+    if "\t[rejected]" in pushed.stdout:
+        command = f"git fetch {shlex.quote(target.remote)} {shlex.quote(landing.branch)}"
+        return Refused(
+            f"{protected}, and {landing.branch} on {target.remote} has commits that this branch lacks; it is never forced",
+            hint=f"{command}, merge or rebase onto FETCH_HEAD, then `homelab work land` again",
+            next=command,
+        )
+    return Refused(
+        f"{protected}, and {landing.branch} could not be pushed for review: {push_result.words(pushed.stderr)}",
+        hint=f"git push {target.remote} HEAD shows the same; ask who owns the server",
+    )
