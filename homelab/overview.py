@@ -72,14 +72,9 @@ def _known(problems: list[str], look: Callable[[], _T]) -> _T | None:
 def _claims() -> list[dict[str, Any]]:
     from homelab.claims import identity, locate
 
-    asker = identity.holder()
-    own = (asker.user, asker.session)
     store = locate.open(locate.url())
-    rows = []
-    for claim in store.board():
-        mine = (claim.holder.user, claim.holder.session) == own
-        rows.append({**claim.document(), "mine": mine, "left": claim.left})
-    return rows
+    asker = identity.holder(one_machine=store.one_machine)
+    return [{**claim.document(), "mine": claim.holder.is_same(asker), "left": claim.left} for claim in store.board()]
 
 
 def _gate(repository: Repository) -> str:

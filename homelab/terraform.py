@@ -14,11 +14,10 @@ from pathlib import Path
 from homelab import output
 from homelab.claims import command as bound
 from homelab.claims import identity, model, operations
-from homelab.claims.model import Binding, Mode, Request
-from homelab.errors import HomelabError, Refused, Usage
+from homelab.claims.model import Binding, Mode
+from homelab.errors import Refused, Usage
 from homelab.git.repository import Repository, discover, require_worktree
 from homelab.system import process
-from homelab.system.identity import new_id
 
 _MARKS = ("terragrunt.hcl", "root.hcl")
 _BARE = ("tofu", "terraform")
@@ -131,30 +130,13 @@ def run_apply(stack: Stack, args: tuple[str, ...], *, wait: int | None, no_claim
     bound.findable(command)
     output.say(f"applying {stack.label} out of band: CI applies what is pushed to the target; push it too, or CI undoes it")
     purpose = f"tf apply {stack.name}"
-    request = Request(
-        new_id(), (stack.label,), Mode.EXCLUSIVE, Binding.PROCESS, purpose, identity.holder(), nested=True
-    )  # fmt: skip
     if no_claim is not None:
-        _tell_history(request, no_claim)
-        return bound.run(command, None)[1]
-    return bound.run(command, request, wait)[1]
-
-
-def _tell_history(request: Request, reason: str) -> None:
-    output.warn(f"applying without a claim: {output.line(reason)}")
-    document = {
-        "event": "overridden",
-        "label": request.labels[0],
-        "fence": None,
-        "purpose": request.purpose,
-        "holder": request.holder.document(),
-        "by": request.holder.document(),
-        "reason": reason,
-    }
-    try:
-        operations.store().record(document)
-    except HomelabError as error:
-        output.warn(f"the history does not know of it: {error.message}")
+        output.warn(f"applying without a claim: {output.line(no_claim)}")
+        operations.override(stack.label, purpose, no_claim)
+        return bound.run(command)
+    store = operations.store()
+    request = operations.request(store, (stack.label,), Mode.EXCLUSIVE, Binding.PROCESS, purpose, nested=True)
+    return bound.run_claimed(command, store, request, wait)[1]
 
 
 def require_plaintext(stack: Stack, verb: str) -> None:

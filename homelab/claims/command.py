@@ -62,18 +62,21 @@ def findable(command: Command) -> None:
         raise NotStarted(name, "it is not an executable file", 126)
 
 
-def run(command: Command, request: Request | None, wait: float | None = None) -> tuple[tuple[Claim, ...], int]:
+def run(command: Command) -> int:
+    """Run a command under no claim, and return its exit code."""
+    _open_streams()
+    with _Keeper(command, None, None) as keeper:
+        return _Run(command, keeper, (), None).outcome()
+
+
+def run_claimed(command: Command, store: Store, request: Request, wait: float | None) -> tuple[tuple[Claim, ...], int]:
     """Run a command under what is requested; return its claims and its exit code, 128 + n for a signal.
 
     The claims are free afterwards, or kept until the command's tree is gone. Raises `NotStarted`, `Busy`, `Refused` or
     `Unreachable`, and then nothing was started.
     """
-    findable(command)
     _open_streams()
-    if request is None:
-        with _Keeper(command, None, None) as keeper:
-            return (), _Run(command, keeper, (), None).outcome()
-    with contextlib.closing(operations.store()) as store, _Keeper(command, request, store) as keeper:
+    with _Keeper(command, request, store) as keeper:
         taken = _taken(keeper, request, store, wait)
         for claim in taken.new:
             output.say(f"{claim.label} is claimed, fence {claim.fence}")

@@ -83,13 +83,17 @@ class Holder:
     host: str
     session: str
     pid: int
+    #: What names the session beyond its text, where something better is known.
+    key: str = ""
 
     def is_same(self, other: "Holder") -> bool:
         """Tell whether both are the same session of the same user."""
+        if self.key and other.key:
+            return (self.user, self.key) == (other.user, other.key)
         return (self.user, self.session) == (other.user, other.session)
 
     def document(self) -> dict[str, Any]:
-        """Return the holder as listings and records write it."""
+        """Return the holder as listings write it."""
         return {"user": self.user, "host": self.host, "session": self.session, "pid": self.pid}
 
 

@@ -2,14 +2,13 @@
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 
 from homelab import output
 from homelab.claims import identity, locate, render, renewal
 from homelab.claims.model import Binding, Blocked, Claim, Holder, Mode, Request
 from homelab.claims.stores.base import HeartbeatStore, Store, Taken
-from homelab.errors import Busy, Refused
+from homelab.errors import Busy, HomelabError, Refused
 from homelab.system.identity import new_id
 
 
@@ -20,12 +19,33 @@ def store() -> Store:
     return found
 
 
+def request(
+    store: Store,
+    labels: Sequence[str],
+    mode: Mode,
+    binding: Binding,
+    purpose: str,
+    duration: int | None = None,
+    *,
+    nested: bool = False,
+) -> Request:
+    """Return what we ask of a store, as who we are there."""
+    holder = identity.holder(one_machine=store.one_machine)
+    inside = store.inside(identity.claim_id())
+    return Request(new_id(), tuple(labels), mode, binding, purpose, holder, duration, inside, nested=nested)
+
+
 def take(store: Store, request: Request, wait: float | None) -> Taken:
     """Return what the request got. Raises `Busy` with who is in the way, after `wait` seconds in the queue."""
-    request = replace(request, inside=store.inside(identity.claim_id()))
     found = store.attempt(request) if wait is None else store.wait(request, wait)
     if isinstance(found, Blocked):
         raise _in_the_way(found, waited=wait is not None)
+    for old in found.before:
+        if old.holder.host != request.holder.host:
+            where = output.line(old.holder.host)
+            output.warn(
+                f"{old.label} was leased on {where}: if that was somebody else, tell yourselves apart by HOMELAB_SESSION"
+            )
     if request.binding is Binding.LEASE:
         renewal.note(store.url, [claim for claim in found.claims if not claim.fixed])
     return found
@@ -50,16 +70,16 @@ def _in_the_way(found: Blocked, *, waited: bool) -> Refused | Busy:
 @contextlib.contextmanager
 def holding(labels: Sequence[str], purpose: str, wait: float | None) -> Iterator[Taken]:
     """Hold the labels for the block, and no longer than this process lives. Raises `Busy`, `Unreachable`."""
-    request = Request(new_id(), tuple(labels), Mode.EXCLUSIVE, Binding.PROCESS, purpose, identity.holder())
     with contextlib.closing(store()) as place:
-        taken = take(place, request, wait)
+        asked = request(place, labels, Mode.EXCLUSIVE, Binding.PROCESS, purpose)
+        taken = take(place, asked, wait)
         beating = None
         if taken.new and isinstance(place, HeartbeatStore):
             from homelab.claims import heartbeat
 
             lost = f"the claim on {', '.join(labels)} is lost"
             connect = partial(locate.reopen, place.url)
-            beating = heartbeat.Heart(connect, place.patience, request.id, labels, lambda _: output.warn(lost))
+            beating = heartbeat.Heart(connect, place.patience, asked.id, labels, lambda _: output.warn(lost))
             beating.start()
         try:
             yield taken
@@ -67,29 +87,30 @@ def holding(labels: Sequence[str], purpose: str, wait: float | None) -> Iterator
             if beating is not None:
                 beating.stop()
             if taken.new:
-                place.end(request.id, [claim.label for claim in taken.new])
+                place.end(asked.id, [claim.label for claim in taken.new])
 
 
-def give_back(store: Store, labels: Sequence[str], holder: Holder) -> list[Claim]:
-    """Free the session's leases on the labels, and return them. Raises `Refused`, and then none is freed."""
+def give_back(store: Store, labels: Sequence[str] | None) -> list[Claim]:
+    """Free the session's leases on the labels, or all of them, and return them. Raises `Refused`, and then none is freed."""
+    holder = identity.holder(one_machine=store.one_machine)
+    labels = _leased(store.board(), holder) if labels is None else labels
     found = store.drop_leases(sorted(labels), holder) if labels else []
     if isinstance(found, Blocked):
         raise _not_releasable(found.claims[0], holder)
     return found
 
 
-def leased(store: Store, holder: Holder) -> list[str]:
-    """Return the labels that the session holds leases on."""
-    return sorted({claim.label for claim in store.board() if claim.is_lease_of(holder)})
+def _leased(board: Sequence[Claim], holder: Holder) -> list[str]:
+    return sorted({claim.label for claim in board if claim.is_lease_of(holder)})
 
 
-def prolong(store: Store, labels: Sequence[str], holder: Holder) -> list[Claim]:
+def prolong(store: Store, labels: Sequence[str]) -> list[Claim]:
     """Let the session's leases on the labels, or all of them, last for their duration from now. Return them.
 
     Raises `Busy` when a named one is someone else's by now, `Refused` when it has ended.
     """
-    board = store.board()
-    own = sorted({claim.label for claim in board if claim.is_lease_of(holder)})
+    board, holder = store.board(), identity.holder(one_machine=store.one_machine)
+    own = _leased(board, holder)
     for label in labels:
         if label not in own:
             standing = [claim for claim in board if claim.label == label]
@@ -107,6 +128,17 @@ def seize(store: Store, request: Request, reason: str, *, force: bool) -> tuple[
         raise _not_takeable(found.claims[0])
     renewal.note(store.url, [found[0]])
     return found
+
+
+def override(label: str, purpose: str, reason: str) -> None:
+    """Tell the history that somebody acts without the claim; warn where it cannot be told."""
+    try:
+        found = store()
+        holder = identity.holder(one_machine=found.one_machine).document()
+        event = {"event": "overridden", "label": label, "fence": None, "purpose": purpose}
+        found.record({**event, "holder": holder, "by": holder, "reason": reason})
+    except HomelabError as error:
+        output.warn(f"the history does not know of it: {error.message}")
 
 
 def _not_releasable(claim: Claim, holder: Holder) -> Refused:

@@ -35,9 +35,9 @@ def note(url: str, claims: Iterable["Claim"]) -> None:
     from homelab.system import files
 
     for claim in claims:
-        document = {
-            "url": url, "label": claim.label, "id": claim.id, "user": claim.holder.user, "session": claim.holder.session,
-        }  # fmt: skip
+        holder = claim.holder
+        who = {"user": holder.user, "session": holder.session, "key": holder.key}
+        document = {"url": url, "label": claim.label, "id": claim.id, **who}
         name = f"{claim.id}={claim.label.replace('/', '+')}"
         with contextlib.suppress(OSError, HomelabError):
             files.replace(_folder() / name, json.dumps(document).encode())
@@ -76,19 +76,22 @@ def _own(paths: list[Path]) -> dict[str, dict[Path, dict[str, str]]]:
     """Return our notes by store. What that takes is not imported where there is no note."""
     if not paths:
         return {}
-    from homelab.claims.identity import session
-    from homelab.system.identity import user
+    from homelab.claims import identity
+    from homelab.claims.model import Holder
 
-    asking = (user(), session())
+    asker = {one_machine: identity.holder(one_machine=one_machine) for one_machine in (True, False)}
     found: dict[str, dict[Path, dict[str, str]]] = {}
     for path in paths:
         try:
             document = json.loads(path.read_bytes())
-            fields = {name: document[name] for name in ("url", "label", "id", "user", "session")}
+            fields = {name: document[name] for name in ("url", "label", "id", "user", "session", "key")}
             due = document.get("retry", 0) < time.time()
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if due and all(isinstance(field, str) for field in fields.values()) and (fields["user"], fields["session"]) == asking:
+        if not due or not all(isinstance(field, str) for field in fields.values()):
+            continue
+        holder = Holder(fields["user"], "", fields["session"], 0, fields["key"])
+        if holder.is_same(asker[fields["url"].startswith("file:")]):
             found.setdefault(fields["url"], {})[path] = fields
     return found
 
@@ -97,7 +100,8 @@ def _renew(store: "Store", notes: dict[Path, dict[str, str]]) -> None:
     from homelab.claims import identity
 
     labels = sorted({document["label"] for document in notes.values()})
-    renewed = {(claim.id, claim.label) for claim in store.extend_leases(labels, identity.holder(), fixed=False)}
+    holder = identity.holder(one_machine=store.one_machine)
+    renewed = {(claim.id, claim.label) for claim in store.extend_leases(labels, holder, fixed=False)}
     for path, document in notes.items():
         if (document["id"], document["label"]) not in renewed:
             path.unlink(missing_ok=True)

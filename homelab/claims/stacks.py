@@ -53,7 +53,7 @@ def holders(paths: Iterable[str]) -> list[Claim]:
     if not wanted:
         return []
     store = locate.open(locate.url())
-    asker = identity.holder()
+    asker = identity.holder(one_machine=store.one_machine)
     own = store.inside(identity.claim_id())
     return [
         claim

@@ -7,12 +7,12 @@ import click
 
 from homelab import output
 from homelab.claims import command as bound
-from homelab.claims import identity, locate, model, operations, render
-from homelab.claims.model import Binding, Claim, Mode, Request
+from homelab.claims import locate, model, operations, render
+from homelab.claims.model import Binding, Claim, Mode
 from homelab.commands.app import Group, json_option
 from homelab.errors import ChildExit, Usage
 from homelab.policy import config
-from homelab.system.identity import new_id, plain
+from homelab.system.identity import plain
 
 
 class _WithCommand(click.Command):
@@ -73,12 +73,21 @@ def claim(
     if command and duration:
         output.say("--for is for leases: a claim with a command lasts as long as the command")
     mode = Mode.SHARED if shared else Mode.EXCLUSIVE
-    binding = Binding.PROCESS if command else Binding.LEASE
-    request = Request(new_id(), labels, mode, binding, purpose, identity.holder(), duration)
-    if command:
-        _run(request, command, wait, as_json)
-    else:
-        _tell(operations.take(operations.store(), request, wait).claims, as_json)
+    if not command:
+        store = operations.store()
+        request = operations.request(store, labels, mode, Binding.LEASE, purpose, duration)
+        _tell(operations.take(store, request, wait).claims, as_json)
+        return
+    # With --json stdout is our one document, so the command's goes where ours speaks.
+    run = bound.Command(command, stdout=2 if as_json else None)
+    bound.findable(run)
+    store = operations.store()
+    request = operations.request(store, labels, mode, Binding.PROCESS, purpose)
+    claims, code = bound.run_claimed(run, store, request, wait)
+    if as_json:
+        output.answer_json({**_document(claims), "ok": code == 0, "exit_code": code})
+    if code:
+        raise ChildExit(code)
 
 
 def _tell(claims: Sequence[Claim], as_json: bool) -> None:
@@ -94,15 +103,6 @@ def _document(claims: Sequence[Claim]) -> dict[str, Any]:
     return {"ok": True, **(documents[0] if len(documents) == 1 else {}), "claims": documents}
 
 
-def _run(request: Request, command: tuple[str, ...], wait: int | None, as_json: bool) -> None:
-    # With --json stdout is our one document, so the command's goes where ours speaks.
-    claims, code = bound.run(bound.Command(command, stdout=2 if as_json else None), request, wait)
-    if as_json:
-        output.answer_json({**_document(claims), "ok": code == 0, "exit_code": code})
-    if code:
-        raise ChildExit(code)
-
-
 @click.command()
 @click.argument("labels", nargs=-1, metavar="[LABEL]...", callback=_labels)
 @click.option("--all-mine", is_flag=True, help="All leases of this session.")
@@ -111,8 +111,7 @@ def release(labels: tuple[str, ...], all_mine: bool, as_json: bool) -> None:
     """Release leases."""
     if bool(labels) == all_mine:
         raise Usage("name the labels to release, or say --all-mine", hint="`homelab claims` lists what is held")
-    store, holder = operations.store(), identity.holder()
-    gone = operations.give_back(store, operations.leased(store, holder) if all_mine else labels, holder)
+    gone = operations.give_back(operations.store(), None if all_mine else labels)
     if as_json:
         output.answer_json({"ok": True, "released": [each.document() for each in gone]})
         return
@@ -168,7 +167,7 @@ def history(labels: tuple[str, ...], since: int | None, as_json: bool) -> None:
 @json_option
 def renew(labels: tuple[str, ...], as_json: bool) -> None:
     """Renew the leases of this session, all of them where none is named."""
-    renewed = operations.prolong(operations.store(), labels, identity.holder())
+    renewed = operations.prolong(operations.store(), labels)
     _tell(renewed, as_json)
     if not renewed and not as_json:
         output.say("this session holds no lease")
@@ -181,8 +180,9 @@ def renew(labels: tuple[str, ...], as_json: bool) -> None:
 @json_option
 def steal(labels: tuple[str, ...], reason: str, force: bool, as_json: bool) -> None:
     """Take a claim from its holder. It is yours then, as a lease."""
-    request = Request(new_id(), labels, Mode.EXCLUSIVE, Binding.LEASE, reason, identity.holder())
-    claim, gone = operations.seize(operations.store(), request, reason, force=force)
+    store = operations.store()
+    request = operations.request(store, labels, Mode.EXCLUSIVE, Binding.LEASE, reason)
+    claim, gone = operations.seize(store, request, reason, force=force)
     for each in gone:
         output.say(f"taken from {render.person(each)}: {output.line(each.purpose)}{render.pids(each)}")
     if not gone:

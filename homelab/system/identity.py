@@ -6,6 +6,7 @@ Identity is cooperative: it keeps honest people apart and stops no one who lies.
 
 import os
 import pwd
+from pathlib import Path
 
 
 def user() -> str:
@@ -21,6 +22,17 @@ def user() -> str:
 def host() -> str:
     """Return ``$HOMELAB_HOST``, else this machine's name."""
     return plain(os.environ.get("HOMELAB_HOST", "")).strip() or os.uname().nodename
+
+
+def machine() -> str:
+    """Return what names this machine whatever its host name is; the host name where the system has nothing better."""
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        try:
+            if text := Path(path).read_text("ascii").strip():
+                return text
+        except (OSError, ValueError):
+            continue
+    return host()
 
 
 def plain(text: str) -> str:

@@ -52,6 +52,8 @@ class Taken:
 
     claims: tuple[Claim, ...]
     new: tuple[Claim, ...]
+    #: What the session held before, of the leases that it has renewed.
+    before: tuple[Claim, ...] = ()
 
 
 def event(name: str, claim: Claim, *, by: Holder | None = None, reason: str | None = None) -> dict[str, Any]:
@@ -67,6 +69,8 @@ class Store(abc.ABC):
 
     #: What opens it again.
     url: str
+    #: Whether all who use it are on one machine, so that a user needs no host to be told from another.
+    one_machine = True
 
     def close(self) -> None:  # noqa: B027 - most stores have nothing to close
         """Close what is open. The claims stay."""
@@ -151,7 +155,8 @@ class Store(abc.ABC):
                 case Grant():
                     new.append(self._grant(ledger, request, label, number))
                     claims.append(new[-1])
-        return Taken(tuple(claims), tuple(new))
+        before = tuple(decision.claim for _, decision in plan if isinstance(decision, Renew))
+        return Taken(tuple(claims), tuple(new), before)
 
     def _grant(self, ledger: Ledger, request: Request, label: str, fence: int) -> Claim:
         seconds = None if request.binding is Binding.PROCESS else request.duration or LEASE
@@ -275,6 +280,7 @@ def _may_take(claim: Claim, force: bool) -> bool:
 class HeartbeatStore(Store):
     """A store that cannot see whether a command lives: its keeper has to say so again and again."""
 
+    one_machine = False
     #: How long a command's claim lives after a heartbeat, in seconds.
     patience: float
 

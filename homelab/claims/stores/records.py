@@ -36,6 +36,7 @@ def claim_document(claim: Claim) -> dict[str, Any]:
         "v": VERSION,
         "id": claim.id,
         **shown,
+        "holder": _holder_document(claim.holder),
         "duration": claim.duration,
         "fixed": claim.fixed,
         "keeper": keeper and {"pid": keeper.pid, "start": keeper.start, "boot": keeper.boot},
@@ -51,10 +52,14 @@ def ticket_document(ticket: Ticket) -> dict[str, Any]:
         "number": ticket.number,
         "label": ticket.label,
         "mode": ticket.mode,
-        "holder": ticket.holder.document(),
+        "holder": _holder_document(ticket.holder),
         "purpose": ticket.purpose,
         "since": ticket.since,
     }
+
+
+def _holder_document(holder: Holder) -> dict[str, Any]:
+    return {**holder.document(), **({"key": holder.key} if holder.key else {})}
 
 
 def parse(content: bytes | str) -> tuple[dict[str, Any], str | None]:
@@ -156,7 +161,7 @@ def _ticket(document: dict[str, Any]) -> Ticket:
 
 def _holder(document: dict[str, Any]) -> Holder:
     user, host, session = (_text(document[name]) for name in ("user", "host", "session"))
-    return Holder(user, host, session, _integer(document["pid"]))
+    return Holder(user, host, session, _integer(document["pid"]), _text(document.get("key", "")))
 
 
 def _process(document: dict[str, Any] | None) -> Process | None:
