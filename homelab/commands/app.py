@@ -164,6 +164,10 @@ def run(argv: list[str]) -> int:
 
         renew_own_leases(argv)
         _require_folder(argv)
+        if argv[:1] not in (["hooks"], ["doctor"]):  # they speak of it themselves
+            from homelab.install.upkeep import look_after_gate
+
+            look_after_gate()
         # Not click's own `main`: it would turn a broken pipe into 1 and swallow what we have words for.
         try:
             with root().make_context("homelab", argv) as context:

@@ -122,7 +122,7 @@ def _hooks_path(repository: Repository) -> list[Finding]:
     found = hooks_path.place(repository)
     if found.value is None:
         return []
-    if found.folder.resolve() == hooks_path.own_folder(repository).resolve():
+    if hooks_path.is_own(repository, found):
         if found.folder.is_dir():
             return []
         message = f"core.hooksPath names our folder {found.value}, which is gone: no hook runs at all"

@@ -38,8 +38,28 @@ def own_folder(repository: Repository) -> Path:
     return repository.state / "hooks"
 
 
+def is_own(repository: Repository, found: Place) -> bool:
+    """Tell whether git runs the hooks of our folder, here or where the clone was before it was moved."""
+    return found.value is not None and _names_ours(repository, found.value)
+
+
+def _names_ours(repository: Repository, value: str) -> bool:
+    ours, named = own_folder(repository), (repository.worktree or repository.git_dir) / value
+    # The value is absolute: a relative one is looked for in each worktree, and found nowhere by a push from inside .git.
+    return named.resolve() == ours.resolve() or (named.parts[-2:] == ours.parts[-2:] and not named.exists())
+
+
+def follow(repository: Repository) -> None:
+    """Let core.hooksPath name our folder where it is now, in each file that names it where the clone was before."""
+    ours = os.fspath(own_folder(repository))
+    for file in _files(repository):
+        values = _values(repository, file, _NAME)
+        if values and values[-1] != ours and _values(repository, file, _FORMER) and _names_ours(repository, values[-1]):
+            _set(repository, file, _NAME, [ours])
+
+
 def take(repository: Repository, found: Place, former: Path) -> bool:
-    """Return whether git runs the hooks of our folder now; the former value is remembered. If not, nothing has changed."""
+    """Make git run the hooks of our folder, and remember the former value. Return False, all undone, where it will not."""
     ours = own_folder(repository)
     file = (repository.git_dir / "config.worktree") if found.scope == "worktree" else (repository.common_dir / "config")
     # None: to be unset again. A value of another scope stays where it is, ours only stands in front of it.
@@ -53,13 +73,12 @@ def take(repository: Repository, found: Place, former: Path) -> bool:
 
 
 def give_back(repository: Repository) -> None:
-    """Every configuration file of the clone has the value that it had before we took it."""
-    ours = own_folder(repository)
+    """Restore the value that each configuration file of the clone had before we took it."""
     for file in _files(repository):
         if not (remembered := _values(repository, file, _FORMER)):
             continue
         current = _values(repository, file, _NAME)
-        if current and Path(current[-1]).resolve() == ours.resolve():
+        if current and _names_ours(repository, current[-1]):
             _set(repository, file, _NAME, remembered[1:])
         _set(repository, file, _FORMER, [])
 
@@ -70,7 +89,7 @@ def _values(repository: Repository, file: Path, name: str) -> list[str]:
 
 
 def _set(repository: Repository, file: Path, name: str, values: list[str]) -> None:
-    """The variable has these values and no others; one value is replaced where it stands."""
+    """Give the variable these values and no others; one value is replaced in its line."""
     if len(values) == 1:
         repository.out("config", "--file", file, "--replace-all", name, values[0])
         return

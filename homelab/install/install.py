@@ -15,12 +15,12 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import HomelabError, Refused, Usage
 from homelab.gate import markers
-from homelab.git.repository import Repository, discover
+from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
 from homelab.install import chain, hooks_path, shim
 from homelab.install.hooks_path import Place
 from homelab.policy import policy
-from homelab.system import files
+from homelab.system import files, process
 
 #: Hooks that git runs on a client, but for those whose mere presence costs a process for every ref and index.
 _CLIENT = """
@@ -66,9 +66,10 @@ def install(repository: Repository) -> Status:
         files.replace(_trace(repository), b"")
         found = hooks_path.place(repository)
         ours = hooks_path.own_folder(repository)
-        if _same(found.folder, ours):
+        if hooks_path.is_own(repository, found):
+            hooks_path.follow(repository)
             _install_apart(repository, ours, hooks_path.former(repository) or repository.common_dir / "hooks", protect)
-        elif found.value is not None or not _is_private(repository, found.folder):
+        elif found.value is not None or not _is_private(repository, found.folder) or _writes_its_own(found.folder):
             _take_hooks_path(repository, found, protect)
         else:
             slot = _slot(found.folder)
@@ -103,6 +104,14 @@ def _is_private(repository: Repository, folder: Path) -> bool:
     return not folder.exists() or folder.resolve() == repository.common_dir.resolve() / "hooks"
 
 
+def _writes_its_own(folder: Path) -> bool:
+    """Tell whether lefthook owns the slot: each change of lefthook.yml makes it write its hooks again, over anything there.
+
+    Where core.hooksPath is set it leaves them alone (lefthook 2.2: "Skipping hook sync").
+    """
+    return "lefthook" in (shim.owner(folder / "pre-push"), shim.owner(chain.following(folder, "pre-push")))
+
+
 def _same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
@@ -127,7 +136,7 @@ def _take_hooks_path(repository: Repository, found: Place, protect: Iterable[str
     if found.scope == "command":
         raise Refused("core.hooksPath is set for this one command", hint="run `homelab hooks install` without `git -c`")
     ours = hooks_path.own_folder(repository)
-    if ours.is_dir() and any(shim.owner(path) != "homelab" for path in ours.iterdir()):
+    if ours.is_dir() and any(shim.owner(path) not in (None, "homelab") for path in ours.iterdir()):
         chain.set_aside(ours)  # somebody's hooks from the last time; they do not run now and shall not run again
     former = Path(found.value) if found.value is not None else repository.common_dir / "hooks"
     _install_apart(repository, ours, former, protect)
@@ -156,11 +165,12 @@ def _install_apart(repository: Repository, ours: Path, former: Path, protect: It
 
 
 def _remove_apart(repository: Repository) -> None:
-    """The folder of our own is gone, but for what others put there."""
+    """Remove the folder of our own, but for what others put there."""
     ours = hooks_path.own_folder(repository)
     for path in sorted(ours.iterdir()) if ours.is_dir() else []:
         if shim.owner(path) == "homelab":
             path.unlink()
+    chain.close_door(ours)
     if ours.is_dir() and not any(ours.iterdir()):
         ours.rmdir()
 
@@ -232,10 +242,13 @@ def _configured(repository: Repository) -> bool:
 
 def server(path: Path) -> Repository:
     """Return the bare repository at `path`. Raises `Usage` when it is none."""
-    repository = discover(path) if path.is_dir() else None
-    bare = repository is not None and repository.line("rev-parse", "--is-bare-repository") == "true"
-    if repository is None or not bare or repository.git_dir.resolve() != path.resolve():
+    # The path is explicit, as `safe.bareRepository = explicit` wants it.
+    asked = ("rev-parse", "--path-format=absolute", "--git-common-dir", "--is-bare-repository")
+    done = process.run(["git", f"--git-dir={path}", *asked], cwd=path) if path.is_dir() else None
+    where, _, bare = os.fsdecode(done.stdout).rstrip("\n").rpartition("\n") if done and not done.returncode else ("", "", "")
+    if bare != "true" or Path(where).resolve() != path.resolve():
         raise Usage(f"{path} is not a bare repository", hint="name the repository that pushes are received in")
+    repository = Repository(Path(where), Path(where), None)
     if hooks_path.place(repository).value is not None:
         raise Refused(
             f"{path} has core.hooksPath set, which other repositories may share",

@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -587,3 +588,112 @@ def test_a_server_is_a_bare_repository(world: World, where: str) -> None:
     done = world.homelab("hooks", "install", "--server", world.root / where, cwd=world.root)
     assert done.returncode == 2
     assert "homelab: hint: " in done.stderr
+
+
+# -- kept by its own name ---------------------------------------------------------------------------------------------
+
+#: Goes by its own name, as autohook, husky 4 and most hand-written dispatchers do, and reads what lies beside it.
+DISPATCHER = '. "$(dirname "$0")/beside.sh"; basename "$0" >>"$(git rev-parse --git-common-dir)/called"'
+
+
+@pytest.mark.parametrize("how", ["file", "link", "behind pre-commit", "hooks path", "server"])
+def test_a_chained_hook_is_called_by_its_own_name_and_finds_its_neighbours(world: World, how: str) -> None:
+    name = "pre-receive" if how == "server" else "pre-push"
+    folder = world.remote / "hooks" if how == "server" else world.clone / (".hooks" if how == "hooks path" else ".git/hooks")
+    folder.mkdir(exist_ok=True)
+    (folder / "beside.sh").write_text("")
+    real = folder.parent / "scripts/dispatch" if how == "link" else folder / name
+    real.parent.mkdir(exist_ok=True)
+    real.write_text(f"#!/bin/sh\n{DISPATCHER}\n")
+    real.chmod(0o755)
+    if how == "link":
+        (folder / name).symlink_to("../scripts/dispatch")
+    if how == "hooks path":
+        world.git("config", "core.hooksPath", ".hooks")
+    if how == "behind pre-commit":
+        world.commit({".pre-commit-config.yaml": CONFIG})
+        framework(world, "pre-commit")
+    before = {path.name: path.lstat().st_ino for path in folder.iterdir()}
+    server: list[str | Path] = ["--server", world.remote] if how == "server" else []
+    for _ in range(2):
+        assert world.homelab("hooks", "install", *server).returncode == 0
+    world.git("push", "--quiet", "origin", "HEAD:refs/heads/feature")
+    called = (world.remote if how == "server" else world.clone / ".git") / "called"
+    assert called.read_text() == f"{name}\n"
+    assert world.homelab("hooks", "uninstall", *server).returncode == 0
+    assert {path.name: path.lstat().st_ino for path in folder.iterdir()} == before
+
+
+# -- what takes the gate out by itself --------------------------------------------------------------------------------
+
+
+def test_lefthook_keeps_its_slot_and_the_gate_stands_where_it_does_not_write(world: World) -> None:
+    path = hook(world, 'call_lefthook() { :; }; call_lefthook run "pre-push" "$@"; touch "$(git rev-parse --git-dir)/seen"')
+    before = snapshot(world)
+    install(world)
+    assert path.read_bytes() == before[str(path)][1]
+    assert world.git("config", "core.hooksPath") == str(world.clone / ".git/homelab/hooks")
+    assert_guarded(world)
+    assert (world.clone / ".git/seen").exists()
+    uninstall(world)
+    assert snapshot(world) == before
+
+
+DISPLACED: dict[str, Callable[[World], object]] = {
+    "husky": lambda world: world.git("config", "core.hooksPath", ".husky/_"),
+    "renamed": lambda world: (world.clone / ".git/hooks/pre-push").rename(world.clone / ".git/hooks/pre-push.old"),
+    "overwritten": lambda world: hook(world, "exit 0"),
+    "removed": lambda world: (world.clone / ".git/hooks/pre-push").unlink(),
+}
+
+
+@pytest.mark.parametrize("how", DISPLACED)
+def test_every_command_says_in_one_line_that_the_gate_was_taken_out(world: World, how: str) -> None:
+    world.commit({"x": "1"})
+    assert "taken out" not in world.homelab("work", "list").stderr
+    install(world)
+    assert "taken out" not in world.homelab("work", "list").stderr
+    DISPLACED[how](world)
+    for command in (["work", "list"], ["verify"], ["claims"], ["manifest", "--json"]):
+        done = world.homelab(*command)
+        assert [row for row in done.stderr.splitlines() if "taken out" in row and "homelab hooks install" in row], done
+    install(world)
+    assert "taken out" not in world.homelab("work", "list").stderr
+    uninstall(world)
+    assert "taken out" not in world.homelab("work", "list").stderr
+
+
+@pytest.mark.parametrize("command", [["work", "list"], ["hooks", "install"], ["verify"]])
+def test_a_clone_that_was_moved_gets_its_gate_back_and_can_lose_it_as_before(world: World, command: list[str]) -> None:
+    world.git("config", "core.hooksPath", ".husky")
+    install(world)
+    world.clone.rename(world.root / "moved")
+    moved = World(world.root / "m", world.env)
+    moved.root.mkdir()
+    (world.root / "moved").rename(moved.clone)
+    world.remote.rename(moved.remote)
+    moved.git("remote", "set-url", "origin", moved.remote)
+    assert [row["id"] for row in moved.json("doctor")["findings"] if row["severity"] == "failure"] == ["hooks-path-gone"]
+    assert moved.homelab(*command).returncode == 0
+    assert moved.json("hooks", "status")["gate"] == "whole"
+    assert_guarded(moved)
+    uninstall(moved)
+    assert moved.git("config", "core.hooksPath") == ".husky"
+
+
+def test_a_hook_of_another_version_is_renewed_by_any_command(world: World) -> None:
+    install(world)
+    path = world.clone / ".git/hooks/pre-push"
+    path.write_bytes(path.read_bytes() + b"# another version\n")
+    assert "renewed" in world.homelab("work", "list").stderr
+    assert shim.is_current(path)
+    path.write_bytes(re.sub(rb"(?m)^python=.*$", b"python=/bin/sh", path.read_bytes()) + b"# of another installation\n")
+    assert "renewed" not in world.homelab("work", "list").stderr
+    assert not shim.is_current(path)
+
+
+def test_a_server_may_be_named_where_only_explicit_bare_repositories_are_trusted(world: World) -> None:
+    world.git("config", "--global", "safe.bareRepository", "explicit")
+    for verb in ("install", "uninstall"):
+        done = world.homelab("hooks", verb, "--server", world.remote)
+        assert done.returncode == 0, done.stderr

@@ -53,7 +53,8 @@ class Stage:
         (self.here / "python with 'quotes'").unlink()
 
     def next(self, body: str) -> None:
-        path = self.hook.with_name("pre-push.homelab-next")
+        path = self.hook.parent / "homelab-next/pre-push"
+        path.parent.mkdir(exist_ok=True)
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
 
@@ -106,7 +107,7 @@ def stage_for(world: World, shell: str) -> Stage:
     stage = Stage(world, SHELLS[shell], memo)
     stage.here.mkdir()
     content = shim.pre_push(
-        ("master", "release/*"), b'${0%/*}/"pre-push.homelab-next"', python=str(stage.here / "python with 'quotes'")
+        ("master", "release/*"), b'${0%/*}/"homelab-next/pre-push"', python=str(stage.here / "python with 'quotes'")
     )
     stage.hook.parent.mkdir(exist_ok=True)
     stage.hook.write_bytes(content)
@@ -171,7 +172,7 @@ def test_any_source_is_handed_on_byte_for_byte(stage: Stage, source: bytes) -> N
     stage.next('cat >"${0%/*}/seen"')
     stage.push(stdin)
     assert stage.asked() == stdin
-    assert (stage.hook.parent / "seen").read_bytes() == stdin
+    assert (stage.hook.parent / "homelab-next/seen").read_bytes() == stdin
 
 
 def test_every_byte_but_nul_survives(stage: Stage) -> None:
@@ -189,7 +190,7 @@ def test_a_last_line_without_its_newline_is_judged_and_handed_on_as_it_is(stage:
 def test_a_push_of_nothing_passes_and_still_runs_the_next_hook(stage: Stage) -> None:
     stage.next('cat >"${0%/*}/seen"; exit 9')
     assert (stage.push(b"").returncode, stage.was_asked()) == (9, False)
-    assert (stage.hook.parent / "seen").read_bytes() == b""
+    assert (stage.hook.parent / "homelab-next/seen").read_bytes() == b""
 
 
 def test_an_update_that_was_judged_before_passes_without_python(stage: Stage) -> None:
@@ -277,16 +278,16 @@ def test_the_next_hook_runs_only_when_the_gate_is_content_and_has_the_last_word(
     stage.next('echo "$*" >"${0%/*}/seen"; exit 5')
     stage.python(3)
     assert stage.push(record("refs/heads/master")).returncode == 3
-    assert not (stage.hook.parent / "seen").exists()
+    assert not (stage.hook.parent / "homelab-next/seen").exists()
     stage.python(0)
     assert stage.push(record("refs/heads/master")).returncode == 5
-    assert (stage.hook.parent / "seen").read_text() == "origin url of it\n"
+    assert (stage.hook.parent / "homelab-next/seen").read_text() == "origin url of it\n"
     assert stage.push(record("refs/heads/feature")).returncode == 5
 
 
 def test_a_next_hook_that_is_not_executable_is_passed_over_as_git_does(dash: Stage) -> None:
     dash.next("exit 5")
-    dash.hook.with_name("pre-push.homelab-next").chmod(0o644)
+    (dash.hook.parent / "homelab-next/pre-push").chmod(0o644)
     assert dash.push(record("refs/heads/feature")).returncode == 0
 
 
