@@ -3,6 +3,7 @@
 Commands return None and raise: a status that a click command returns is ignored, and the program would end with 0.
 """
 
+import contextlib
 import os
 import shlex
 import signal
@@ -16,7 +17,7 @@ import click
 
 from homelab import output
 from homelab.commands.verbs import ALIASES, GROUPS, VERBS, following
-from homelab.errors import Interrupted, Usage
+from homelab.errors import HomelabError, Interrupted, Usage
 
 #: click's own variable, set by a shell that completes.
 COMPLETE = "_HOMELAB_COMPLETE"
@@ -116,6 +117,15 @@ def _end(signum: int, _: FrameType | None) -> NoReturn:
 _QUIET = frozenset(("-q", "--quiet"))
 
 
+def _completed() -> click.Command:
+    """Return the command whose words a shell completes: the program, or the shell function `hw`."""
+    if os.environ.get("COMP_WORDS", "").split()[:1] != ["hw"]:
+        return root()
+    from homelab.commands import completion
+
+    return completion.Hw()
+
+
 #: What needs no folder to be in.
 _ANYWHERE = frozenset(("agent-hook", "claim", "claims", "manifest", "release", "shell-init", "version"))
 
@@ -158,7 +168,8 @@ def run(argv: list[str]) -> int:
         if instruction := os.environ.get(COMPLETE):
             from click.shell_completion import shell_complete
 
-            shell_complete(root(), {}, "homelab", COMPLETE, instruction)
+            with contextlib.suppress(HomelabError):  # a line that is wrong so far has no next word, and a prompt to keep clean
+                shell_complete(_completed(), {}, "homelab", COMPLETE, instruction)
             return
         from homelab.claims.renewal import renew_own_leases
 

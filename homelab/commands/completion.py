@@ -12,6 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from homelab.claims import model
+from homelab.commands.app import Group
 from homelab.errors import HomelabError
 from homelab.git.repository import discover, require_worktree
 from homelab.policy import config, policy
@@ -65,6 +66,18 @@ class Words(_Type):
         with contextlib.suppress(HomelabError, OSError):
             found = sorted(self._words())
         return [CompletionItem(word) for word in found if word.startswith(incomplete)]
+
+
+class Hw(Group):
+    """What follows the shell function `hw`: a command of `homelab work`, or a topic."""
+
+    def __init__(self) -> None:
+        super().__init__("work")
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands and topics that begin like what is there."""
+        found = Words(topics).shell_complete(ctx, click.Argument(["topic"]), incomplete)
+        return [*super().shell_complete(ctx, incomplete), *found]
 
 
 _BY_NAME: dict[str, Callable[[], Iterable[str]]] = {

@@ -33,14 +33,18 @@ def _function(kind: str) -> str:
 
 
 def _completion(shell: str) -> str:
+    """Return what makes a shell complete both `homelab` and `hw`."""
+    if shell == "bash":
+        return (Path(__file__).parent / "completion.bash").read_text()
     kind = get_completion_class(shell)
     assert kind is not None
-    # The template itself: `source()` would start a bash to ask for its version.
     completion = kind(click.Group(), {}, _PROGRAM, COMPLETE)
     text = completion.source_template % completion.source_vars()
-    if shell == "zsh":  # completion may not have been switched on yet
-        text = f"(( $+functions[compdef] )) || {{ autoload -Uz compinit && compinit; }}\n{text}"
-    return text
+    if shell == "fish":
+        return f'{text}\ncomplete --no-files --command hw --arguments "({completion.func_name})"\n'
+    # Completion may not have been switched on yet in zsh.
+    begin = "(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }"
+    return f"{begin}\n{text}\ncompdef {completion.func_name} hw\n"
 
 
 def _word(text: str) -> str:

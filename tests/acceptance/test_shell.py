@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.needs import needs
+from tests.support.terminal import terminal
 from tests.support.world import World
 
 SHELLS = [pytest.param(name, marks=needs(name)) for name in ("bash", "zsh", "fish")]
@@ -28,6 +29,13 @@ def test_hw_changes_into_a_started_worktree_and_leaves_a_cleaned_one(world: Worl
     rows = shell(world, name, "hw fix-dns; pwd; hw; pwd; hw start fix-dns; pwd; hw clean; pwd; ls .worktrees 2>/dev/null")
     assert rows == [str(path), str(world.clone), str(path), f"removed {path}", str(world.clone)]
     assert not path.exists()
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_hw_goes_to_a_worktree_that_is_there_and_back(world: World, name: str) -> None:
+    path = world.clone / ".worktrees/x"
+    rows = shell(world, name, "hw x; hw; hw switch x; pwd; hw -; pwd; hw -; pwd; hw ls --json | head -1; hw rm; pwd")
+    assert rows == [str(path), str(world.clone), str(path), "[", f"removed {path}", str(world.clone)]
 
 
 @pytest.mark.parametrize("name", SHELLS)
@@ -72,11 +80,40 @@ def test_outside_of_a_repository_nothing_is_offered_and_nothing_breaks(world: Wo
     assert (done.stdout, done.stderr) == ("\n", "")
 
 
+PROMPT = {"bash": ("--noprofile", "--norc", "-i"), "zsh": ("-f", "-i")}
+
+
+@pytest.mark.parametrize("name", SHELLS[:2])
+def test_a_tab_completes_labels_with_a_colon_and_what_follows_hw(world: World, name: str) -> None:
+    """What a person sees, in the shell itself: a shell that ends words at `:` must not lose the half of a label."""
+    world.write({"stacks/dns/main.tf": "", "stacks/vault/main.tf": ""})
+    for topic in ("one", "feat/two"):
+        assert world.homelab("work", "start", topic).returncode == 0
+    load = 'eval "$(homelab shell-init)"'
+    with terminal(shutil.which(name) or name, *PROMPT[name], cwd=world.clone, env={**world.env, "PS1": "$ "}) as shown:
+        shown.press(f"{load}; clear; echo rea''dy\n")
+        shown.until(lambda lines: "ready" in lines)
+        for typed, completed in (
+            ("homelab claim stack:d", "homelab claim stack:dns"),
+            ("homelab claim sta", "homelab claim stack:"),
+            ("homelab claim stack:dns stack:v", "homelab claim stack:dns stack:vault"),
+            ("homelab work clean fe", "homelab work clean feat/two"),
+            ("hw fe", "hw feat/two"),
+            ("hw cle", "hw clean"),
+            ("hw clean o", "hw clean one"),
+        ):
+            shown.press(f"{typed}\t")
+            shown.until(lambda lines, wanted=completed: any(line.endswith(wanted) for line in lines))  # type: ignore[misc]
+            shown.press("\x15clear\n")
+            shown.until(lambda lines: not any("homelab" in line or "hw" in line for line in lines))
+        assert not any("homelab:" in line for line in shown.lines())
+
+
 @needs("bash")
 def test_bash_completes_from_what_shell_init_prints(world: World) -> None:
     world.homelab("work", "start", "one")
     script = (
-        "complete -p homelab >/dev/null; COMP_WORDS=(homelab work clean o); COMP_CWORD=3; "
+        "complete -p homelab hw >/dev/null; COMP_WORDS=(homelab work clean o); COMP_LINE='homelab work clean o'; COMP_CWORD=3; "
         "_homelab_completion homelab; echo ${COMPREPLY[@]}"
     )
     assert shell(world, "bash", script) == ["one"]
@@ -90,4 +127,6 @@ def test_zsh_knows_the_completion(world: World) -> None:
 @needs("fish")
 def test_fish_completes_from_what_shell_init_prints(world: World) -> None:
     world.homelab("work", "start", "one")
-    assert shell(world, "fish", "complete -C'homelab work clean o'") == ["one"]
+    world.write({"stacks/dns/main.tf": ""})
+    for line, offered in (("homelab work clean o", "one"), ("homelab claim stack:d", "stack:dns"), ("hw o", "one")):
+        assert shell(world, "fish", f"complete -C'{line}'") == [offered]
