@@ -13,7 +13,7 @@ from homelab.git.repository import discover
 from homelab.policy import config, policy
 from homelab.policy.policy import Policy
 from homelab.verify import reporter as progress
-from homelab.verify import verification
+from homelab.verify import results, verification
 
 
 @click.command()
@@ -40,7 +40,7 @@ def verify(rev: str, fresh: bool, as_json: bool) -> None:
     if gate:
         gate.foresee(commit)
     if as_json:
-        output.answer_json({"ok": True, **answer, "suites": verification.documents(verified.results)})
+        output.answer_json({"ok": True, **answer, "suites": results.documents(verified.results)})
         return
     for result in verified.results:
         output.answer(output.line(f"{result.result:7} {result.run.label}"))

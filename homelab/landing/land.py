@@ -85,6 +85,6 @@ def _take(report: Report, told: dict[str, Any]) -> None:
     except (KeyError, ValueError) as error:
         raise Bug(f"the answer of the landing ahead cannot be read: {error!r}", hint="`homelab work land` again") from None
     if words is not None:
-        from homelab.verify import verification
+        from homelab.verify import results
 
-        raise Failed(words[0], hint=words[1], evidence=verification.evidence(report.suites))
+        raise Failed(words[0], hint=words[1], evidence=results.evidence(report.suites))

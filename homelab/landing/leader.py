@@ -29,7 +29,7 @@ from homelab.landing.target import Target
 from homelab.policy.config import Land
 from homelab.policy.policy import Aim
 from homelab.system import clock
-from homelab.verify import reporter, verification
+from homelab.verify import reporter, results, verification
 from homelab.verify.verification import Red, Verified, Waived
 
 _CANDIDATES = "refs/homelab/landing/"
@@ -204,7 +204,7 @@ class Leader:
             if watch.why:
                 raise _GivenUp from None
             raise
-        self.report.suites = verification.documents(verified.results)
+        self.report.suites = results.documents(verified.results)
         return verified
 
     def _publish(self, members: Sequence[Member], landable: Verified | Waived, attempt: Attempt) -> Attempt | None:
@@ -245,7 +245,7 @@ class Leader:
 
     def _record_red(self, member: Member, red: Red) -> None:
         """Write a red member to the journal, and tell its lander what it would have been told alone."""
-        documents = verification.documents(red.results)
+        documents = results.documents(red.results)
         landing = batch.landing(self.target, member, documents, passed=False, attempts=self.report.attempts)
         self.target.journal.close(replace(landing, status="failed", reason=red.message, finished=clock.now()))
         if member.ticket != self.place.ticket:

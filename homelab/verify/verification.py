@@ -4,11 +4,8 @@ Landing pushes a `Verified`, or a `Waived` by a person's word, and nobody else c
 `homelab.verify.runner`'s.
 """
 
-import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from homelab import output
 from homelab.errors import Failed, Refused
@@ -16,7 +13,9 @@ from homelab.git.repository import Repository
 from homelab.policy.policy import Policy
 from homelab.system import clock, identity
 from homelab.verify import receipts, runner, suites
-from homelab.verify.runner import CACHED, FAILED, PASSED, SKIPPED, TIMEOUT, Abandoned, Reporter, Result, tail
+from homelab.verify.attempt import Abandoned
+from homelab.verify.reporter import Lines, Reporter
+from homelab.verify.results import Result, State, documents, evidence
 from homelab.verify.suites import Demand, Run
 
 _MAKER = object()
@@ -67,23 +66,6 @@ class Red(Failed):
         self.results = tuple(results)
 
 
-def evidence(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Return what shows that results are not green: why, and the last lines of each log."""
-    shown = []
-    for row in found:
-        if row["result"] not in (PASSED, CACHED) and row["log"]:
-            with contextlib.suppress(OSError):
-                shown.append(
-                    (f"{row['name']} ({row['dir']}): {row['reason']}; the log is {row['log']}", tail(Path(row["log"])))
-                )
-    return shown
-
-
-def documents(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Return results as answers in JSON have them."""
-    return [result.document() for result in results]
-
-
 def demanded(repository: Repository, tree: str, policies: Sequence[Policy]) -> Demand:
     """Return what a tree needs by its policies."""
     return suites.demand(repository.objects, tree, policies, suites.filters(repository))
@@ -101,7 +83,7 @@ def lookup(repository: Repository, demand: Demand) -> tuple[list[Result], list[R
         if receipt is None:
             missing.append(run)
         else:
-            known.append(Result(run, CACHED, 0.0, flaky=receipt.flaky, vacuous=receipt.vacuous))
+            known.append(Result(run, State.CACHED, 0.0, flaky=receipt.flaky, vacuous=receipt.vacuous))
     if known and all(result.vacuous for result in known) and not missing:
         return [], [result.run for result in known]
     return known, missing
@@ -127,20 +109,25 @@ def ensure(
             next="homelab init",
         )
     if not fresh and receipts.load(repository, demand.whole):
-        known = tuple(Result(run, CACHED, 0.0) for run in demand.runs)
+        known = tuple(Result(run, State.CACHED, 0.0) for run in demand.runs)
         return Verified(commit, demand.tree, known, _MAKER)
     known_now, missing = ([], list(demand.runs)) if fresh else lookup(repository, demand)
     for run in missing:
         for path in run.missing:
             output.warn(f"note: {run.label} names the input {path}, which {commit[:12]} does not have")
-    made = runner.make(
-        repository,
-        commit,
-        missing,
-        lambda result: _remember(repository, result.run.key, result.run.suite.name, [result], commit),
-        reporter or Reporter(),
-        abandoned,
-    )
+    reporter = reporter or Lines()
+    reporter.begin(len(missing), len(known_now))
+    try:
+        made = runner.make(
+            repository,
+            commit,
+            missing,
+            lambda result: _remember(repository, result.run.key, result.run.suite.name, [result], commit),
+            reporter,
+            abandoned,
+        )
+    finally:
+        reporter.finish()  # also when interrupted: a live line would stay
     by_key = {result.run.key: result for result in (*known_now, *made)}
     results = tuple(by_key[run.key] for run in demand.runs)
     _require_green(commit, results)
@@ -167,9 +154,9 @@ def waive(commit: str, tree: str) -> Waived:
 
 
 def _red(commit: str, results: Sequence[Result], red: Sequence[Result]) -> Red:
-    first = next((result for result in red if result.result != SKIPPED), red[0])
+    first = next((result for result in red if result.result != State.SKIPPED), red[0])
     more = f" and {len(red) - 1} more" if len(red) > 1 else ""
-    what = {FAILED: "is red", TIMEOUT: "timed out", SKIPPED: "was not run"}[first.result]
+    what = {State.FAILED: "is red", State.TIMEOUT: "timed out", State.SKIPPED: "was not run"}[first.result]
     hint = f"mend it, commit, and run it again; the whole log is {first.log}" if first.log else "mend it and run it again"
     return Red(f"{first.run.label}{more} {what} on {commit[:12]}", results, hint=hint)
 

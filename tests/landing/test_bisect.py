@@ -11,7 +11,7 @@ from homelab.landing.batch import Member
 from homelab.landing.candidate import Merged
 from homelab.landing.queue import Ticket
 from homelab.policy.config import Suite, Verify
-from homelab.verify.runner import Result
+from homelab.verify.results import Result, State
 from homelab.verify.suites import Demand, Run
 from homelab.verify.verification import Red, Verified
 
@@ -34,7 +34,7 @@ class _Suites:
         self.runs += member.commit not in self.known
         names = {int(name) for name in member.commit.partition("] [")[2].rstrip("]").split(",")}
         if names & self.reds:
-            return Red("red", [Result(member.demand.runs[0], "failed", 1.0)], hint="")
+            return Red("red", [Result(member.demand.runs[0], State.FAILED, 1.0)], hint="")
         self.known.add(member.commit)
         return None
 

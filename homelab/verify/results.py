@@ -1,0 +1,93 @@
+"""How runs ended, in words for machines and for people. Nothing is run and nothing is remembered here."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from homelab.verify.suites import Run
+
+_TAIL_LINES = 20
+_TAIL_BYTES = 16_384
+
+
+class State(StrEnum):
+    """How a run ended; the words stand in answers in JSON and in the journal."""
+
+    PASSED = "passed"
+    #: It passed before, under the same key.
+    CACHED = "cached"
+    FAILED = "failed"
+    TIMEOUT = "timeout"
+    #: It was not reached.
+    SKIPPED = "skipped"
+
+    @property
+    def is_green(self) -> bool:
+        """Tell whether it passed, now or before."""
+        return self in (State.PASSED, State.CACHED)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How one run ended."""
+
+    run: Run
+    result: State
+    #: What it took, in seconds.
+    seconds: float
+    log: Path | None = None
+    #: Why it is not green, in a few words.
+    reason: str = ""
+    #: A red came before the green.
+    flaky: bool = False
+    #: It ran no test.
+    vacuous: bool = False
+
+    @property
+    def is_green(self) -> bool:
+        """Tell whether it passed, now or before."""
+        return self.result.is_green
+
+    def document(self) -> dict[str, Any]:
+        """Return the result as answers in JSON have it."""
+        found: dict[str, Any] = {"name": self.run.suite.name, "dir": self.run.dir, "result": self.result}
+        found |= {"seconds": round(self.seconds, 3), "log": str(self.log) if self.log else None, "key": self.run.key}
+        if self.flaky:
+            found["flaky"] = True
+        if self.reason:
+            found["reason"] = self.reason
+        return found
+
+
+def documents(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return results as answers in JSON have them."""
+    return [result.document() for result in results]
+
+
+def evidence(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Return for each result that is not green a sentence with the reason, and the last lines of its log."""
+    shown = []
+    for row in found:
+        if not State(row["result"]).is_green and row["log"]:
+            with contextlib.suppress(OSError):
+                shown.append(
+                    (f"{row['name']} ({row['dir']}): {row['reason']}; the log is {row['log']}", tail(Path(row["log"])))
+                )
+    return shown
+
+
+def tail(log: Path) -> str:
+    """Return the last lines of a log, whatever bytes it holds."""
+    text = end(log, _TAIL_BYTES)
+    rows = [row[-400:] for row in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
+    return "\n".join(rows[-_TAIL_LINES - 1 :]).strip("\n")
+
+
+def end(log: Path, size: int) -> str:
+    """Return the last `size` bytes of a log as text."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - size))
+        return file.read().decode(errors="replace")
