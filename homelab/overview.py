@@ -98,7 +98,8 @@ def _verified(repository: Repository, target: str | None, commit: str) -> dict[s
 
     `homelab.verify.verification` is not imported: with all that runs suites it takes a third of the whole answer's time.
     """
-    from homelab.verify import receipts, suites
+    from homelab.verify import suites
+    from homelab.verify.receipts import Receipts
 
     tree = repository.objects.commit(commit).tree
     demand = suites.demand(
@@ -106,9 +107,10 @@ def _verified(repository: Repository, target: str | None, commit: str) -> dict[s
     )
     if not demand.verifiable or not demand.runs:
         return {"verdict": "unverifiable", "since": None, "missing": []}
-    if whole := receipts.load(repository, demand.whole):
+    kept = Receipts(repository.state)
+    if whole := kept.load(demand.whole):
         return {"verdict": "green", "since": whole.finished, "missing": []}
-    found = {run.label: receipts.load(repository, run.key) for run in demand.runs}
+    found = {run.label: kept.load(run.key) for run in demand.runs}
     missing = [label for label, receipt in found.items() if receipt is None]
     since = None if missing else max(receipt.finished for receipt in found.values() if receipt)
     return {"verdict": "unknown" if missing else "green", "since": since, "missing": missing}

@@ -19,7 +19,8 @@ from homelab.git.repository import Repository, require_pushed
 from homelab.gitcrypt import plaintext
 from homelab.policy import policy
 from homelab.policy.policy import Aim
-from homelab.verify import receipts, suites
+from homelab.verify import suites
+from homelab.verify.receipts import Receipts
 from homelab.verify.suites import Demand
 
 
@@ -150,7 +151,7 @@ class Admission:
         except (Usage, Refused) as error:
             return replace(case, verdict=Verdict.UNREADABLE, reason=error.message)
         filters = suites.filters(self.repository)
-        if receipts.load(self.repository, suites.whole_key(tree, policies, filters)):
+        if Receipts(self.repository.state).load(suites.whole_key(tree, policies, filters)):
             return replace(case, verdict=Verdict.GREEN, lasting=not suites.uses_environment(policies))
         demand = suites.demand(objects, tree, policies, filters)
         if not demand.verifiable:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from homelab.git.repository import Repository
 from homelab.system import files
-from homelab.verify import receipts
+from homelab.verify.receipts import Receipts
 
 
 class Kind(StrEnum):
@@ -62,7 +62,7 @@ def _read(repository: Repository, commit: str, branch: str, kind: Kind) -> Grant
         return None
     if (found.commit, found.branch, found.kind) != (commit, branch, kind):
         return None
-    if kind is Kind.VERIFY_CMD and (found.key is None or receipts.load(repository, found.key) is None):
+    if kind is Kind.VERIFY_CMD and (found.key is None or Receipts(repository.state).load(found.key) is None):
         return None
     return found
 

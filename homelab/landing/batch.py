@@ -22,7 +22,8 @@ from homelab.landing.target import Target
 from homelab.policy import policy
 from homelab.policy.config import Config
 from homelab.system import identity
-from homelab.verify import receipts, verification
+from homelab.verify import verification
+from homelab.verify.receipts import Receipts
 from homelab.verify.suites import Demand
 
 _MOST = 16
@@ -84,7 +85,8 @@ def verified_by(target: Target, demand: Demand, base: str) -> list[str]:
 
     What the target has with the same content and no green is known for may be red before, and then no trailer names it.
     """
-    known = {run.key for run in demand.runs if receipts.load(target.repository, run.key)}
+    kept = Receipts(target.repository.state)
+    known = {run.key for run in demand.runs if kept.load(run.key)}
     old = [run for run in demand.runs if run.suite.each or run.key not in known]
     before = {run.key for run in demanded(target, base, target.repository.objects.commit(base).tree).runs} if old else set()
     runs = [run for run in demand.runs if run.key not in before or (run.key in known and not run.suite.each)]

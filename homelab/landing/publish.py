@@ -143,7 +143,7 @@ def _landed(target: Target, landings: Sequence[Landing], pushed: Pushed) -> None
         for landing in landings:
             now = clock.now()
             target.journal.close(replace(landing, status="landed", pushed=tip, finished=now, reason=bypass or landing.reason))
-        receipts.collect(repository)
+        receipts.collect(repository.state)
     except OSError as error:
         output.warn(f"note: it has landed, but the journal cannot be written: {(error.strerror or 'error').lower()}")
 

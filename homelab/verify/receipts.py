@@ -11,10 +11,10 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from homelab.git.repository import Repository
 from homelab.system import files as storage
 
-MAX_AGE = 30 * 86400
+_DAY = 86400
+MAX_AGE = 30 * _DAY
 MAX_COUNT = 20_000
 
 
@@ -38,50 +38,64 @@ class Receipt:
     vacuous: bool = False
 
 
-def _path(repository: Repository, key: str) -> Path:
-    # One join: three took more than reading the file, a thousand times over.
-    return repository.common_dir.joinpath(repository.state.name, "receipts", key[:2], f"{key}.json")
+@dataclass(frozen=True, slots=True)
+class Receipts:
+    """The receipts of one clone, below its folder of state."""
 
+    state: Path
 
-def load(repository: Repository, key: str) -> Receipt | None:
-    """Return the receipt filed under a key, or None."""
-    path = _path(repository, key)
-    try:
-        document = json.loads(path.read_bytes())
-        receipt: Receipt | None = Receipt(**{name: document[name] for name in Receipt.__dataclass_fields__ if name in document})
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, TypeError):
-        receipt = None
-    if receipt is None or receipt.key != key or document.get("v") != 1:
-        with contextlib.suppress(OSError):
-            path.unlink()  # or the first writer would win for ever
-        return None
-    if time.time() - path.stat().st_mtime > 86400:
+    def load(self, key: str) -> Receipt | None:
+        """Return the receipt filed under a key, or None. Remove a damaged one, which would win for ever as the first."""
+        path = self._path(key)
+        try:
+            receipt = _decode(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, RecursionError):
+            receipt = None
+        if receipt is None or receipt.key != key:
+            with contextlib.suppress(OSError):
+                path.unlink()
+            return None
         with contextlib.suppress(OSError):  # a use keeps it young; where nothing can be written it still counts
-            os.utime(path)
-    return receipt
+            if time.time() - path.stat().st_mtime > _DAY:
+                os.utime(path)
+        return receipt
+
+    def record(self, receipt: Receipt) -> None:
+        """Remember a result; an earlier one under the same key stays. Raises `OSError`."""
+        content = json.dumps({"v": 1, **asdict(receipt)}, indent=1).encode() + b"\n"
+        storage.create(self._path(receipt.key), content)
+
+    def forget(self, key: str) -> None:
+        """Remove the receipt under the key."""
+        self._path(key).unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        # One join: three took more than reading the file, a thousand times over.
+        return self.state.joinpath("receipts", key[:2], f"{key}.json")
 
 
-def record(repository: Repository, receipt: Receipt) -> None:
-    """The result is remembered; an earlier one under the same key stays."""
-    storage.create(_path(repository, receipt.key), json.dumps({"v": 1, **asdict(receipt)}, indent=1).encode() + b"\n")
+def _decode(content: bytes) -> Receipt | None:
+    """Return what a file says, or None where a field is missing or no such thing. Raises `ValueError`, `TypeError`."""
+    document = json.loads(content)
+    if not isinstance(document, dict) or document.get("v") != 1:
+        return None
+    receipt = Receipt(**{name: document[name] for name in Receipt.__dataclass_fields__ if name in document})
+    words = (receipt.key, receipt.name, receipt.dir, receipt.run, receipt.finished, receipt.user, receipt.host, receipt.commit)
+    sound = all(isinstance(word, str) for word in words) and isinstance(receipt.seconds, int | float)
+    return receipt if sound and isinstance(receipt.flaky, bool) and isinstance(receipt.vacuous, bool) else None
 
 
-def forget(repository: Repository, key: str) -> None:
-    """No receipt stands under the key."""
-    _path(repository, key).unlink(missing_ok=True)
-
-
-def collect(repository: Repository) -> None:
-    """Old receipts, grants, markers and logs are gone, at most once a day; what may still be needed stays."""
-    stamp = repository.state / "collected"
+def collect(state: Path) -> None:
+    """Remove old receipts, grants, markers and logs, at most once a day; what may still be needed stays."""
+    stamp = state / "collected"
     with contextlib.suppress(OSError):
-        if stamp.exists() and time.time() - stamp.stat().st_mtime < 86400:
+        if stamp.exists() and time.time() - stamp.stat().st_mtime < _DAY:
             return
         storage.replace(stamp, b"")
         for folder, most in (("receipts", MAX_COUNT), ("grants", 1000), ("gate", MAX_COUNT), ("logs", 2000)):
-            _thin(repository.state / folder, most)
+            _thin(state / folder, most)
 
 
 def _thin(folder: Path, most: int) -> None:

@@ -17,7 +17,8 @@ from homelab.policy.initial import Entry, Proposal
 from homelab.policy.policy import Policy
 from homelab.system import process
 from homelab.verify import verification
-from homelab.verify.runner import Reporter, Result
+from homelab.verify.reporter import Reporter, Silent
+from homelab.verify.results import Result
 from homelab.verify.suites import Run
 
 
@@ -112,14 +113,14 @@ def _missing(suite: Suite) -> str:
 
 
 @dataclass(slots=True)
-class _Notes(Reporter):
-    """Keep every result, so that an interruption loses none."""
+class _Notes(Silent):
+    """Keeps every result, so that an interruption loses none."""
 
     inner: Reporter
     results: list[Result] = field(default_factory=list)
 
-    def begin(self, total: int) -> None:
-        self.inner.begin(total)
+    def begin(self, total: int, cached: int) -> None:
+        self.inner.begin(total, cached)
 
     def started(self, run: Run) -> None:
         self.inner.started(run)
@@ -127,6 +128,9 @@ class _Notes(Reporter):
     def ended(self, result: Result) -> None:
         self.results.append(result)
         self.inner.ended(result)
+
+    def tick(self) -> None:
+        self.inner.tick()
 
     def finish(self) -> None:
         self.inner.finish()

@@ -12,8 +12,9 @@ from homelab.errors import Failed, Refused
 from homelab.git.repository import Repository
 from homelab.policy.policy import Policy
 from homelab.system import clock, identity
-from homelab.verify import receipts, runner, suites
+from homelab.verify import runner, suites
 from homelab.verify.attempt import Abandoned
+from homelab.verify.receipts import Receipt, Receipts
 from homelab.verify.reporter import Lines, Reporter
 from homelab.verify.results import Result, State, documents, evidence
 from homelab.verify.suites import Demand, Run
@@ -76,10 +77,11 @@ def lookup(repository: Repository, demand: Demand) -> tuple[list[Result], list[R
 
     Runs that were vacuous everywhere prove nothing together, so they are to be run again.
     """
+    kept = Receipts(repository.state)
     known: list[Result] = []
     missing: list[Run] = []
     for run in demand.runs:
-        receipt = receipts.load(repository, run.key)
+        receipt = kept.load(run.key)
         if receipt is None:
             missing.append(run)
         else:
@@ -108,7 +110,7 @@ def ensure(
             hint="write one with `homelab init`; for this once `homelab work land` takes --verify-cmd CMD or --no-verify",
             next="homelab init",
         )
-    if not fresh and receipts.load(repository, demand.whole):
+    if not fresh and Receipts(repository.state).load(demand.whole):
         known = tuple(Result(run, State.CACHED, 0.0) for run in demand.runs)
         return Verified(commit, demand.tree, known, _MAKER)
     known_now, missing = ([], list(demand.runs)) if fresh else lookup(repository, demand)
@@ -164,7 +166,7 @@ def _red(commit: str, results: Sequence[Result], red: Sequence[Result]) -> Red:
 def _remember(repository: Repository, key: str, name: str, results: Sequence[Result], commit: str) -> None:
     """A receipt stands under the key; where nothing can be written that is said, and the result still counts now."""
     run = results[0].run if len(results) == 1 and name != "policy" else None
-    receipt = receipts.Receipt(
+    receipt = Receipt(
         key=key,
         name=name,
         dir=run.dir if run else ".",
@@ -178,6 +180,6 @@ def _remember(repository: Repository, key: str, name: str, results: Sequence[Res
         vacuous=bool(results) and all(result.vacuous for result in results),
     )
     try:
-        receipts.record(repository, receipt)
+        Receipts(repository.state).record(receipt)
     except OSError as error:
         output.warn(f"note: the result cannot be remembered: {error.strerror} ({error.filename})")
