@@ -13,7 +13,7 @@ from homelab.git.repository import Repository, discover
 from homelab.landing.journal import Journal
 from homelab.landing.queue import Queue
 from homelab.policy import policy
-from homelab.policy.policy import Aim
+from homelab.policy.rules import State, Unknown, read_rules
 from homelab.system import clock
 from homelab.worktrees import heads, landed, registry
 from homelab.worktrees.heads import Head
@@ -34,11 +34,11 @@ def document() -> dict[str, Any]:
     except Usage as error:
         problems.append(error.message)
         return {**found, "next": None, "hint": error.hint}
-    aim = policy.aim(repository, ask=False)
-    if aim.problem:
-        problems.append(aim.problem)
-    plan = registry.layout(repository, aim.config.work)
-    target = repository.oid(f"refs/remotes/{aim.remote}/{aim.target}") if aim.target else None
+    rules = read_rules(repository, ask=False)
+    if isinstance(rules, Unknown):
+        problems.append(rules.reason)
+    plan = registry.layout(repository, rules.config.work)
+    target = repository.oid(f"refs/remotes/{rules.remote}/{rules.target}") if rules.target else None
     entries = registry.registered(repository)
     tips = heads.read(repository, target, {entry.head for entry in entries})
     queue, journal = _queue(repository), Journal(repository.state).recent(_LANDINGS)
@@ -50,7 +50,7 @@ def document() -> dict[str, Any]:
         "repository": plan.root.name,
         "root": str(plan.root),
         "gate": _known(problems, lambda: _gate(repository)),
-        "target": _target(repository, aim, target, tips, journal, problems),
+        "target": _target(repository, rules, target, tips, journal, problems),
         "here": here,
         "worktrees": [_tree(plan, entry, tips, queue, journal) for entry in entries],
         "queue": queue,
@@ -118,15 +118,15 @@ def _verified(repository: Repository, target: str | None, commit: str) -> dict[s
 
 def _target(
     repository: Repository,
-    aim: Aim,
+    rules: State,
     tip: str | None,
     tips: Mapping[str, Head],
     journal: Sequence[dict[str, Any]],
     problems: list[str],
 ) -> dict[str, Any] | None:
-    if aim.remote is None or aim.target is None:
+    if rules.remote is None or rules.target is None:
         return None
-    found: dict[str, Any] = {"remote": aim.remote, "branch": aim.target, "commit": tip, "verdict": None, "since": None}
+    found: dict[str, Any] = {"remote": rules.remote, "branch": rules.target, "commit": tip, "verdict": None, "since": None}
     if tip is None:
         return found
     found |= _subject(tips.get(tip))

@@ -14,7 +14,7 @@ from typing import Any
 from homelab import output
 from homelab.errors import Usage
 from homelab.git.repository import Repository, discover
-from homelab.policy import policy
+from homelab.policy.rules import read_rules
 from homelab.worktrees import registry
 from homelab.worktrees.registry import Layout
 
@@ -95,7 +95,7 @@ def _repository(event: dict[str, Any]) -> Repository:
 
 
 def _layout(repository: Repository) -> Layout:
-    return registry.layout(repository, policy.aim(repository, ask=False).config.work)
+    return registry.layout(repository, read_rules(repository, ask=False).config.work)
 
 
 def _is_started(plan: Layout, path: Path) -> bool:

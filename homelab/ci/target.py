@@ -14,17 +14,17 @@ from homelab.errors import Busy, Unreachable
 from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository
 from homelab.policy.config import Ci
-from homelab.policy.policy import Aim
+from homelab.policy.rules import State, require_target
 
 _PAUSE = 5.0
 
 
-def site(repository: Repository, rules: Aim, commit: str) -> Site | None:
+def site(repository: Repository, rules: State, commit: str) -> Site | None:
     """Return CI of the target, None where `commit` makes none run or nothing tells which it is, which is said.
 
     `rules` are those that stood on the target before the landing: a change does not choose where tokens go.
     """
-    remote, branch, ci = rules.require_remote(), rules.require_target(), rules.config.ci
+    (remote, branch), ci = require_target(rules), rules.config.ci
     if ci == Ci():
         address = repository.line("remote", "get-url", remote) or ""
         tree = repository.objects.commit(commit).tree
@@ -37,7 +37,7 @@ def site(repository: Repository, rules: Aim, commit: str) -> Site | None:
         return None
 
 
-def follow(repository: Repository, rules: Aim, commit: str, *, limit: float | None = None) -> Outcome | None:
+def follow(repository: Repository, rules: State, commit: str, *, limit: float | None = None) -> Outcome | None:
     """Return what CI says of a tip that was pushed to the target, once it stands; None where no known CI runs for it.
 
     `limit` is in seconds, an hour by default. What changes is narrated, a later tip that supersedes this one is followed, and
@@ -52,13 +52,13 @@ def follow(repository: Repository, rules: Aim, commit: str, *, limit: float | No
     return found.follow(commit, limit=limit)
 
 
-def hold(repository: Repository, rules: Aim, *, seconds: float, said: Callable[[str], None] = output.say) -> None:
+def hold(repository: Repository, rules: State, *, seconds: float, said: Callable[[str], None] = output.say) -> None:
     """Wait until no push pipeline of the target runs, waits or is blocked, so that a push of ours ends none.
 
     `said` hears what is waited for whenever that changes: ``holding for CI #123``. A CI that cannot be asked is waited for a
     minute, told, and holds no longer. Raises `Busy` after `seconds`. An interruption is passed on.
     """
-    remote, branch = rules.require_remote(), rules.require_target()
+    remote, branch = require_target(rules)
     tip = fetch_branch(repository, remote, branch)
     found = site(repository, rules, tip) if tip else None
     if found is None or tip is None:

@@ -23,9 +23,9 @@ from homelab.errors import Failed, Refused, Unreachable
 from homelab.git.remotes import ask_remote
 from homelab.git.repository import Repository
 from homelab.gitcrypt import plaintext
-from homelab.policy import ci_files, policy
+from homelab.policy import ci_files
 from homelab.policy.config import Ci
-from homelab.policy.policy import Aim
+from homelab.policy.rules import State, read_rules, require_target
 from homelab.policy.targets import Targets
 from homelab.policy.tree import Tree
 from homelab.system import files
@@ -77,14 +77,14 @@ def attempt(
     `timeout` counts in seconds from the push. Raises `Refused` where CI's files forbid it, `Unreachable` where the remote or
     CI cannot be asked, and `Abandoned`. The branch is gone from the remote in every case, after a kill by the next trial.
     """
-    rules = policy.aim(repository)
-    remote = rules.require_remote()
+    rules = read_rules(repository)
+    remote, branch = require_target(rules)
     require_harmless(repository, rules, commit)
     plaintext.require_pushed(repository, [commit], remote=remote)
     sweep(repository)
     branch = f"{PREFIX}{key[:12]}-{commit[:12]}"
     ci = rules.config.ci
-    target = find(repository, remote, rules.require_target(), Ci(ci.kind, ci.url, ci.repository, (pattern,)))
+    target = find(repository, remote, branch, Ci(ci.kind, ci.url, ci.repository, (pattern,)))
     if trigger.is_skipped(repository.objects.message(commit)):
         return Trial(Result.UNABLE, "the commit's message makes CI skip it")
     expected = _expected(target, repository, rules, pattern)
@@ -98,11 +98,11 @@ def attempt(
         return _trial(site, outcome, timeout)
 
 
-def require_harmless(repository: Repository, rules: Aim, commit: str) -> None:
+def require_harmless(repository: Repository, rules: State, commit: str) -> None:
     """Refuse a candidate that changes CI's own files, and any while a push of a try branch would deploy. Raises `Refused`."""
     tree = Tree(repository.objects, repository.objects.commit(commit).tree)
     paths = ci_files.ci_files(tree)
-    tip = repository.oid(f"refs/remotes/{rules.require_remote()}/{rules.require_target()}")
+    tip = repository.oid("refs/remotes/" + "/".join(require_target(rules)))
     base = repository.line("merge-base", tip, commit) if tip else None
     before = Tree(repository.objects, repository.objects.commit(base).tree) if base else None
     both = dict.fromkeys((*paths, *(ci_files.ci_files(before) if before else ())))
@@ -130,7 +130,7 @@ def _entry(tree: Tree, path: str) -> tuple[int, str] | None:
     return (found.mode, found.oid) if found else None
 
 
-def _expected(target: Site, repository: Repository, rules: Aim, pattern: str) -> list[str]:
+def _expected(target: Site, repository: Repository, rules: State, pattern: str) -> list[str]:
     """Return the names that have to be there: a name itself, of a pattern all that the target's tip shows."""
     if not any(char in pattern for char in "*?["):
         return [pattern]

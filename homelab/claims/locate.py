@@ -27,13 +27,13 @@ def _configured() -> str | None:
     if not any((folder / ".git").exists() for folder in (here, *here.parents)):
         return None
     from homelab.git.repository import discover
-    from homelab.policy import policy
+    from homelab.policy.rules import read_rules
 
     try:
         repository = discover()
     except Usage:
         return None
-    return policy.aim(repository, ask=False).config.claims.store
+    return read_rules(repository, ask=False).config.claims.store
 
 
 def open(url: str | None) -> Store:

@@ -14,7 +14,8 @@ from homelab.commands.app import json_option
 from homelab.errors import HomelabError, Unreachable, Usage
 from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository, discover
-from homelab.policy import config, policy
+from homelab.policy import config
+from homelab.policy.rules import read_rules, require_target
 from homelab.system import proc
 
 
@@ -51,12 +52,12 @@ def watch(commit: str | None, timeout: str | None, as_json: bool) -> None:
 def _find(revision: str | None) -> tuple[Site, str]:
     """Return CI of the target, and the commit that is asked for."""
     repository = discover()
-    aim = policy.aim(repository)
-    remote, target = aim.require_remote(), aim.require_target()
+    rules = read_rules(repository)
+    remote, target = require_target(rules)
     with _told(revision, "unknown"):
         oid = _commit(repository, revision) if revision else _tip(repository, remote, target)
     with _told(oid, "none"):
-        return cis.find(repository, remote, target, aim.config.ci), oid
+        return cis.find(repository, remote, target, rules.config.ci), oid
 
 
 @contextlib.contextmanager

@@ -15,7 +15,8 @@ from homelab.claims import model
 from homelab.commands.app import Group
 from homelab.errors import HomelabError
 from homelab.git.repository import discover, require_worktree
-from homelab.policy import config, policy
+from homelab.policy import config
+from homelab.policy.rules import read_rules
 from homelab.worktrees import registry
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ else:
 def topics() -> Iterable[str]:
     """Return the topics of the worktrees."""
     repository = discover()
-    aim = policy.aim(repository, ask=False)
-    plan = registry.layout(repository, aim.config.work)
+    rules = read_rules(repository, ask=False)
+    plan = registry.layout(repository, rules.config.work)
     return [name for entry in registry.registered(repository) if (name := plan.topic(entry))]
 
 

@@ -45,10 +45,10 @@ def land_(topic: str | None, verify_cmd: str | None, no_verify: bool, allow_dele
 
 
 def _worktree_of(repository: Repository, topic: str) -> Repository:
-    from homelab.policy import policy
+    from homelab.policy.rules import read_rules
     from homelab.worktrees import registry
 
-    plan = registry.layout(repository, policy.aim(repository, ask=False).config.work)
+    plan = registry.layout(repository, read_rules(repository, ask=False).config.work)
     entry = registry.find(plan, topic)
     return discover(plan.root if entry.is_main else entry.path)
 

@@ -49,11 +49,11 @@ def switch(topic: str, as_json: bool) -> None:
 
     `hw switch TOPIC` changes into it, see `homelab shell-init`.
     """
-    from homelab.policy import policy
+    from homelab.policy.rules import read_rules
     from homelab.worktrees import registry
 
     repository = discover()
-    plan = registry.layout(repository, policy.aim(repository, ask=False).config.work)
+    plan = registry.layout(repository, read_rules(repository, ask=False).config.work)
     entry = registry.find(plan, topic)
     path = plan.root if entry.is_main else entry.path
     if as_json:

@@ -18,7 +18,7 @@ from homelab.git.remotes import ask_remote
 from homelab.git.repository import Repository, require_pushed
 from homelab.gitcrypt import plaintext
 from homelab.policy import policy
-from homelab.policy.policy import Aim
+from homelab.policy.rules import Rules, State, Unknown, read_rules, read_server_rules
 from homelab.verify import suites
 from homelab.verify.receipts import Receipts
 from homelab.verify.suites import Demand
@@ -29,7 +29,7 @@ class Admission:
     """The gate for one push: where it is decided, by whose rules, and what was pushed to."""
 
     repository: Repository
-    rules: Aim
+    rules: State
     #: The remote's name or URL as git gave it.
     remote: str
     #: Whether this is the receiving side.
@@ -38,18 +38,19 @@ class Admission:
     @classmethod
     def of_clone(cls, repository: Repository, remote: str) -> "Admission":
         """Return the gate for a push from this clone."""
-        return cls(repository, policy.aim(repository), remote)
+        return cls(repository, read_rules(repository, pushed_to=remote), remote)
 
     @classmethod
     def of_server(cls, repository: Repository) -> "Admission":
         """Return the gate of a repository that receives a push."""
-        return cls(repository, policy.aim_of_server(repository), "the server", received=True)
+        return cls(repository, read_server_rules(repository), "the server", received=True)
 
     def admit(self, pushed: Sequence[RefUpdate], *, run: bool = True) -> None:
         """Let the push go on, having run what was missing where the policy says so. Raises `Refused` with every reason.
 
         Without `run` only what is remembered counts.
         """
+        self._require_known(pushed)
         memo = markers.refresh(self.repository, self.rules)
         self.guard(pushed)
         branches = ((update, updates.branch(update)) for update in pushed)
@@ -60,6 +61,14 @@ class Admission:
         if memo is not None and not self.rules.config.gate.claims and all(case.lasting for case in cases):
             for case in cases:
                 markers.mark(memo, case.update)
+
+    def _require_known(self, pushed: Sequence[RefUpdate]) -> None:
+        """Refuse branches while nobody can say which are protected; a server, whose first push makes that known, judges all."""
+        match self.rules:
+            case Unknown(protect=None, reason=reason, repair=repair) if not self.received:
+                if names := [name for update in pushed if (name := updates.branch(update)) is not None]:
+                    message = f"it is not known whether {output.line(names[0])} is protected: {output.line(reason)}"
+                    raise Refused(f"refusing the push: {message}", hint=f"`{output.line(repair)}`, then push again")
 
     def foresee(self, commit: str) -> None:
         """Judge the push of a verified commit to the target as it was fetched, so that the shell hook can remember it."""
@@ -74,9 +83,9 @@ class Admission:
         rules = self.rules
         if rules.remote is None or rules.target is None:
             return None
-        return (
-            rules.tip if rules.target == rules.default else self.repository.oid(f"refs/remotes/{rules.remote}/{rules.target}")
-        )
+        if isinstance(rules, Rules) and rules.target == rules.default:
+            return rules.tip
+        return self.repository.oid(f"refs/remotes/{rules.remote}/{rules.target}")
 
     def guard(self, pushed: Sequence[RefUpdate]) -> None:
         """Let no secret leave as plaintext, and no stack that another session holds, by any ref. Raises `Refused`."""

@@ -14,7 +14,7 @@ from homelab.errors import Failed
 from homelab.gate.updates import Delete, RefUpdate, old
 from homelab.git.repository import Repository
 from homelab.gitcrypt import rules
-from homelab.policy.policy import Aim
+from homelab.policy.rules import Rules, State
 from homelab.system import files
 
 #: A symbolic ref to the remote-tracking ref of the target, whose homelab.toml names the memo's folder.
@@ -24,9 +24,14 @@ TARGET = "refs/homelab/target"
 USES_GIT_CRYPT = "-"
 
 
-def needles(protect: Iterable[str]) -> tuple[str, ...]:
-    """Return what a push line holds that updates one of these branches; a pattern gives its fixed beginning."""
+def needles(protect: Iterable[str] | None) -> tuple[str, ...]:
+    """Return what a push line holds that updates one of these branches, any branch where it is not known which are protected.
+
+    A pattern gives its fixed beginning.
+    """
     found = []
+    if protect is None:
+        return (" refs/heads/",)
     for pattern in protect:
         fixed = re.split(r"[*?\[]", pattern, maxsplit=1)[0]
         found.append(f" refs/heads/{fixed}" + (" " if fixed == pattern else ""))
@@ -51,23 +56,23 @@ def plain(common_dir: Path) -> Path:
     return common_dir / "homelab" / "gate" / "1" / "plain"
 
 
-def refresh(repository: Repository, aim: Aim) -> Path | None:
+def refresh(repository: Repository, rules: State) -> Path | None:
     """The shell hook knows the target's rules of this moment; returns the folder of its markers, or None without a target.
 
     Where git-crypt is used, or claims are honoured, every push needs thought, and a blank needle stands for all: it is in
     every line.
     """
-    if aim.remote is None or aim.default is None or aim.tip is None:
+    if not isinstance(rules, Rules) or rules.remote is None or not rules.is_named or rules.tip is None:
         return None
-    tracked = f"refs/remotes/{aim.remote}/{aim.default}"
+    tracked = f"refs/remotes/{rules.remote}/{rules.default}"
     if _target(repository) != tracked:
         repository.run("symbolic-ref", "-m", "homelab", TARGET, tracked)
-    # By the file that the aim was read from: should the target move meanwhile, its new rules get none of the old names.
-    folder = memo(repository.common_dir, aim.blob)
-    plain = _learn(repository, aim.tip) and not aim.config.gate.claims
-    names = needles(aim.protect) if plain else (" ",)
+    # By the file that the rules was read from: should the target move meanwhile, its new rules get none of the old names.
+    folder = memo(repository.common_dir, rules.blob)
+    plain = _learn(repository, rules.tip) and not rules.config.gate.claims
+    names = needles(rules.protect) if plain else (" ",)
     _keep(folder / "protected", "".join(f"{name}\n" for name in names))
-    _keep(tip(repository.common_dir), f"{aim.tip} {folder.name}\n")
+    _keep(tip(repository.common_dir), f"{rules.tip} {folder.name}\n")
     return folder
 
 

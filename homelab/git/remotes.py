@@ -17,8 +17,21 @@ def remotes(repository: Repository) -> list[str]:
     return list(filter(None, (repository.line("remote") or "").split("\n")))
 
 
+def addresses(repository: Repository) -> dict[str, set[str]]:
+    """Return the addresses of each remote, to fetch from and to push to, as they are configured."""
+    rows = repository.line("config", "--null", "--get-regexp", r"^remote\..*\.(push)?url$") or ""
+    found: dict[str, set[str]] = {}
+    for row in rows.split("\0"):
+        key, newline, value = row.partition("\n")
+        if newline:
+            found.setdefault(key.removeprefix("remote.").rpartition(".")[0], set()).add(value)
+    return found
+
+
 def refs(repository: Repository, *names: str) -> dict[str, tuple[str, str]]:
     """Return the object ids of those refs that there are, and what a symbolic one names (else ``""``)."""
+    if not names:  # for git that means all
+        return {}
     rows = repository.line("for-each-ref", "--format=%(refname) %(objectname) %(symref)", *names) or ""
     parts = (row.split(" ", 2) for row in rows.split("\n") if row)
     # A name is a pattern too: where there is no `a`, it finds `a/b`.
@@ -71,6 +84,21 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
             if before.get(tracked) == tip or repository.run("update-ref", tracked, tip).returncode == 0:
                 break
         return tip
+
+
+def fetch_commit(repository: Repository, address: str, branch: str) -> str | None:
+    """Return the tip of a branch at an address, with its objects, or None where there is none. No ref is made.
+
+    Raises `Unreachable`.
+    """
+    source = f"refs/heads/{branch}"
+    tip = ask_remote(repository, address, source).get(source)
+    if tip is None or repository.objects.has(tip):
+        return tip
+    done = _fetch(repository, address, source)
+    if done.returncode:
+        raise _unreachable(address, done)
+    return tip if repository.objects.has(tip) else None
 
 
 def _fetch(repository: Repository, remote: str, refspec: str) -> process.Completed:

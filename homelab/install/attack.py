@@ -15,8 +15,7 @@ from pathlib import Path
 
 from homelab.errors import Failed, Refused
 from homelab.git.repository import Repository
-from homelab.policy import policy
-from homelab.policy.policy import Aim
+from homelab.policy.rules import State, read_rules
 from homelab.system import process
 
 HELD, LEAKED, BLOCKED = "held", "leaked", "blocked"
@@ -52,7 +51,7 @@ class _Range:
     base: str
     bad: str
     good: str
-    aim: Aim
+    rules: State
 
     def there(self, *args: str) -> str:
         """Return what git says on the remote, empty when it fails."""
@@ -92,9 +91,9 @@ def run(repository: Repository) -> tuple[Outcome, ...]:
 
 @contextmanager
 def _range(repository: Repository) -> Iterator[_Range]:
-    aim = policy.aim(repository, ask=False)
-    target = aim.target or "master"
-    base = repository.oid(f"refs/remotes/{aim.remote}/{target}^{{commit}}") or repository.oid("HEAD^{commit}")
+    rules = read_rules(repository, ask=False)
+    target = rules.target or "master"
+    base = repository.oid(f"refs/remotes/{rules.remote}/{target}^{{commit}}") or repository.oid("HEAD^{commit}")
     if base is None:
         raise Refused("there is no commit here to attack with", hint="commit something first")
     folder = Path(tempfile.mkdtemp(prefix="homelab-attack-"))
@@ -102,7 +101,7 @@ def _range(repository: Repository) -> Iterator[_Range]:
         remote = _bare(repository, folder / "remote.git")
         bad = _commit(repository, _tree(repository, base), base, _MESSAGE)
         good = _commit(repository, repository.out("rev-parse", f"{base}^{{tree}}"), base, "the same tree")
-        yield _Range(repository, remote, target, base, bad, good, aim)
+        yield _Range(repository, remote, target, base, bad, good, rules)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -194,7 +193,7 @@ def _laundering(place: _Range) -> tuple[bool, str]:
 
 
 def _ordinary(place: _Range) -> tuple[bool, str]:
-    if place.aim.protects(_BRANCH):
+    if place.rules.protects(_BRANCH):
         return True, "every branch is protected here"
     words = place.push(f"{place.good}:refs/heads/{_BRANCH}")
     return place.tip(_BRANCH) == place.good, words

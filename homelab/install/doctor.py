@@ -19,7 +19,7 @@ from homelab.gitcrypt import linked
 from homelab.install import hooks_path, install, shim
 from homelab.install.install import Status
 from homelab.policy import policy
-from homelab.policy.policy import Aim
+from homelab.policy.rules import State, read_rules
 from homelab.system import file_systems, files, process
 
 FAILURE, WARNING, NOTE = "failure", "warning", "note"
@@ -167,29 +167,29 @@ def _checkout(repository: Repository) -> Iterator[Finding]:
 
 def _rules(repository: Repository, status: Status) -> Iterator[Finding]:
     try:
-        aim = policy.aim(repository, ask=False)
+        rules = read_rules(repository, ask=False)
     except HomelabError as error:
         yield Finding("rules", FAILURE, error.message, error.hint)
         return
-    if aim.remote is None:
+    if rules.remote is None:
         yield Finding(
             "no-remote", NOTE, "no remote says what is protected, so main and master are", "git remote add origin URL"
         )
         return
-    if aim.target is None:
-        repair = f"git remote set-head {aim.remote} --auto"
-        yield Finding("no-target", WARNING, f"nothing says which branch of {aim.remote} work lands on", repair)
+    if rules.target is None:
+        repair = f"git remote set-head {rules.remote} --auto"
+        yield Finding("no-target", WARNING, f"nothing says which branch of {rules.remote} work lands on", repair)
         return
     if status.ours is not None:
-        yield from _stale(repository, aim, status.ours)
-    yield from _suites(repository, aim)
+        yield from _stale(repository, rules, status.ours)
+    yield from _suites(repository, rules)
 
 
-def _stale(repository: Repository, aim: Aim, hook: Path) -> Iterator[Finding]:
-    target = f"refs/remotes/{aim.remote}/{aim.target}"
-    names = shim.word("\n".join(markers.needles(aim.protect)))
+def _stale(repository: Repository, rules: State, hook: Path) -> Iterator[Finding]:
+    target = f"refs/remotes/{rules.remote}/{rules.target}"
+    names = shim.word("\n".join(markers.needles(rules.protect)))
     if repository.oid(target) and repository.line("symbolic-ref", "--quiet", markers.TARGET) != target:
-        message = f"the hook asks another branch than {aim.remote}/{aim.target} for the rules"
+        message = f"the hook asks another branch than {rules.remote}/{rules.target} for the rules"
         yield Finding("target-moved", FAILURE, message, _INSTALL)
     elif names not in hook.read_bytes():
         message = (
@@ -198,8 +198,8 @@ def _stale(repository: Repository, aim: Aim, hook: Path) -> Iterator[Finding]:
         yield Finding("names-changed", WARNING, message, _INSTALL)
 
 
-def _suites(repository: Repository, aim: Aim) -> Iterator[Finding]:
-    tip = repository.oid(f"refs/remotes/{aim.remote}/{aim.target}")
+def _suites(repository: Repository, rules: State) -> Iterator[Finding]:
+    tip = repository.oid(f"refs/remotes/{rules.remote}/{rules.target}")
     if tip is None:
         return
     try:
@@ -208,7 +208,7 @@ def _suites(repository: Repository, aim: Aim) -> Iterator[Finding]:
     except HomelabError as error:
         yield Finding("rules", FAILURE, error.message, error.hint)
         return
-    message = f"no suite is configured or detected on {aim.remote}/{aim.target}: what brings none itself cannot be verified"
+    message = f"no suite is configured or detected on {rules.remote}/{rules.target}: what brings none itself cannot be verified"
     yield Finding("no-suite", WARNING, message, "homelab init")
 
 

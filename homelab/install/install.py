@@ -19,7 +19,7 @@ from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
 from homelab.install import chain, hooks_path, shim
 from homelab.install.hooks_path import Place
-from homelab.policy import policy
+from homelab.policy.rules import read_rules
 from homelab.system import files, process
 
 #: Hooks that git runs on a client, but for those whose mere presence costs a process for every ref and index.
@@ -61,7 +61,7 @@ def was_installed(repository: Repository) -> bool:
 
 def install(repository: Repository) -> Status:
     """The gate runs on every push of this clone, in front of what ran before. Raises `Refused`."""
-    protect = _aim(repository)
+    protect = _protected(repository)
     with files.locked(_lock(repository)):
         files.replace(_trace(repository), b"")
         found = hooks_path.place(repository)
@@ -88,15 +88,15 @@ def renew(repository: Repository) -> bool:
     return True
 
 
-def _aim(repository: Repository) -> tuple[str, ...]:
+def _protected(repository: Repository) -> tuple[str, ...] | None:
     """Return the protected branches; the shim knows them from now on."""
     try:
-        aim = policy.aim(repository)
+        rules = read_rules(repository)
     except HomelabError as error:
-        output.warn(f"until it can be read which branches are protected, main and master are: {output.line(error.message)}")
-        return ()
-    markers.refresh(repository, aim)
-    return aim.protect
+        output.warn(f"until it can be read which branches are protected, all are: {output.line(error.message)}")
+        return None
+    markers.refresh(repository, rules)
+    return rules.protect
 
 
 def _is_private(repository: Repository, folder: Path) -> bool:
@@ -132,7 +132,7 @@ def _slot(folder: Path) -> Path:
 # -- in a folder of our own, where core.hooksPath is set --------------------------------------------------------------
 
 
-def _take_hooks_path(repository: Repository, found: Place, protect: Iterable[str]) -> None:
+def _take_hooks_path(repository: Repository, found: Place, protect: Iterable[str] | None) -> None:
     if found.scope == "command":
         raise Refused("core.hooksPath is set for this one command", hint="run `homelab hooks install` without `git -c`")
     ours = hooks_path.own_folder(repository)
@@ -150,7 +150,7 @@ def _take_hooks_path(repository: Repository, found: Place, protect: Iterable[str
         _empty_slots(repository)  # else the former folder would run us a second time
 
 
-def _install_apart(repository: Repository, ours: Path, former: Path, protect: Iterable[str]) -> None:
+def _install_apart(repository: Repository, ours: Path, former: Path, protect: Iterable[str] | None) -> None:
     base = former if former.is_absolute() else (repository.worktree or repository.git_dir) / former
     present = {name for name in _RARE if (base / name).exists()}
     for name in (*_CLIENT, *present):

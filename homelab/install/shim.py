@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-_UNKNOWN = ("main", "master")
 _MARK = b"# homelab gate "
 #: A line of a foreign hook file, and whose it is. The first that is found counts.
 _OTHERS = {
@@ -31,18 +30,18 @@ exec "$former/${0##*/}" "$@"
 """
 
 
-def pre_push(protect: Iterable[str], following: bytes, *, python: str = sys.executable) -> bytes:
+def pre_push(protect: Iterable[str] | None, following: bytes, *, python: str = sys.executable) -> bytes:
     """Return the shim for git's pre-push; `following` is a word of sh that names the next hook."""
     from homelab.gate.markers import needles  # every command reads hooks, few write one
 
-    return _render("pre-push.sh", needles(protect or _UNKNOWN), following, python)
+    return _render("pre-push.sh", needles(protect), following, python)
 
 
-def pre_receive(protect: Iterable[str], following: bytes, *, python: str = sys.executable) -> bytes:
+def pre_receive(protect: Iterable[str] | None, following: bytes, *, python: str = sys.executable) -> bytes:
     """Return the shim for a server's pre-receive, whose lines end in the ref."""
     from homelab.gate.markers import needles
 
-    names = [needle.removesuffix(" ") for needle in needles(protect or _UNKNOWN)]
+    names = [needle.removesuffix(" ") for needle in needles(protect)]
     return _render("pre-receive.sh", names, following, python)
 
 

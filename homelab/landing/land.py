@@ -12,13 +12,12 @@ from typing import Any
 from homelab import output
 from homelab.claims import identity
 from homelab.errors import Bug, Failed, HomelabError
-from homelab.git.remotes import ask_remote_head
 from homelab.git.repository import Repository
 from homelab.landing import preconditions
 from homelab.landing.override import Override
 from homelab.landing.queue import Ahead, Queue
 from homelab.landing.report import Report, Status
-from homelab.policy import policy
+from homelab.policy.rules import read_rules, require_target
 
 
 def land(repository: Repository, asked: Override) -> Report:
@@ -38,11 +37,9 @@ def _in_turn(repository: Repository, report: Report, asked: Override) -> None:
     # Drawn before anything is looked at, so that a leader sees who is about to come.
     with Queue(repository.state).drawn(repository.worktree or repository.git_dir, identity.session()) as place:
         report.branch, head = preconditions.branch(repository)
-        aim = policy.aim(repository)
-        report.remote = aim.require_remote()
-        if aim.target is None:
-            ask_remote_head(repository, report.remote)  # unreachable is another answer than not to say
-        report.target = aim.require_target()
+        rules = read_rules(repository)
+        report.remote = rules.remote
+        report.remote, report.target = require_target(rules)
         preconditions.check(repository, report.branch, report.target)
         place.ready(report.branch, head, alone=asked.alone)
         if (told := place.wait(_Waiting())) is not None:
@@ -50,7 +47,7 @@ def _in_turn(repository: Repository, report: Report, asked: Override) -> None:
         else:
             from homelab.landing import leader
 
-            leader.lead(repository, aim, report, place, asked)
+            leader.lead(repository, rules, report, place, asked)
 
 
 class _Waiting:

@@ -27,7 +27,7 @@ from homelab.landing.report import Report, Status
 from homelab.landing.superseded import Reason, Watch
 from homelab.landing.target import Target
 from homelab.policy.config import Land
-from homelab.policy.policy import Aim
+from homelab.policy.rules import State
 from homelab.system import clock
 from homelab.verify import reporter, results, verification
 from homelab.verify.verification import Red, Verified, Waived
@@ -57,17 +57,17 @@ class Attempt:
         return replace(again, grown=True) if why is Reason.GROWN else replace(again, overtaken=self.overtaken + 1)
 
 
-def lead(repository: Repository, aim: Aim, report: Report, place: Place, asked: Override) -> None:
+def lead(repository: Repository, rules: State, report: Report, place: Place, asked: Override) -> None:
     """Land our ticket's work on the target, and what else can join the batch. Raises `HomelabError` with the reason."""
     require_version()
     preconditions.check_hook(repository)
-    assert aim.remote is not None and aim.target is not None and report.branch is not None
-    target = Target(repository, aim.remote, aim.target, not aim.protects(report.branch))
-    leader = Leader(target, aim, asked, report, place)
-    with _mutex(target, aim.config.land, report.branch):
+    assert rules.remote is not None and rules.target is not None and report.branch is not None
+    target = Target(repository, rules.remote, rules.target, not rules.protects(report.branch))
+    leader = Leader(target, rules, asked, report, place)
+    with _mutex(target, rules.config.land, report.branch):
         recovery.settle_earlier(repository)
         leader.sweep()
-        attempt: Attempt | None = Attempt(may_batch=not (aim.config.land.each_commit or asked.alone))
+        attempt: Attempt | None = Attempt(may_batch=not (rules.config.land.each_commit or asked.alone))
         while attempt is not None:
             attempt = leader.round(attempt)
 
@@ -87,7 +87,7 @@ class Leader:
     """One landing in its turn, and those that it takes along."""
 
     target: Target
-    rules: Aim
+    rules: State
     asked: Override
     report: Report
     place: Place

@@ -18,7 +18,7 @@ from homelab.policy import config
 from homelab.policy.config import Gate, Suite, Verify
 from homelab.policy.found import gather
 from homelab.policy.found.finding import Finding, preparation, suite
-from homelab.policy.policy import default_remote, head_branch
+from homelab.policy.rules import default_remote, head_branch
 from homelab.policy.tree import Tree
 
 _HEAD = """\
@@ -115,7 +115,7 @@ def _require_sensible(
 
 
 def _target(repository: Repository, remote: str) -> str | None:
-    known = head_branch(repository, remote, ask=True)
+    known = head_branch(repository, remote)
     if known:
         return known
     usual = [name for name in ("main", "master") if repository.oid(f"refs/remotes/{remote}/{name}")]

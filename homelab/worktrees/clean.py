@@ -16,8 +16,7 @@ from homelab import output
 from homelab.errors import Failed, Refused, Unreachable, Usage
 from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository
-from homelab.policy import policy
-from homelab.policy.policy import Aim
+from homelab.policy.rules import State, read_rules
 from homelab.system.proc import occupants
 from homelab.worktrees import landed, registry, remove
 from homelab.worktrees import names as topic
@@ -57,17 +56,17 @@ def clean(repository: Repository, names: Sequence[str], *, sweep: bool = False, 
     if not names and not sweep:
         raise Usage("nothing is named to clean", hint="`homelab work clean TOPIC`, or --landed for all that has landed")
     remove.empty_trash(repository)
-    aim = policy.aim(repository)
-    plan = registry.layout(repository, aim.config.work)
+    rules = read_rules(repository)
+    plan = registry.layout(repository, rules.config.work)
     found = _found(plan, names)
-    target = _target(repository, aim, force=force and not sweep)
+    target = _target(repository, rules, force=force and not sweep)
     with registry.exclusive(repository):
-        found = [work for work in _found(plan, names) if names or _is_swept(plan, aim, work)]
-        judged = [_judge(plan, aim, target, work, found) for work in found]
+        found = [work for work in _found(plan, names) if names or _is_swept(plan, rules, work)]
+        judged = [_judge(plan, rules, target, work, found) for work in found]
         going, kept = _decide(plan, judged, sweep=sweep, force=force)
         # The innermost first: a worktree may stand in another that goes with it.
         going.sort(key=lambda work: len(work.path.parts) if work.path else 0, reverse=True)
-        return Outcome(tuple((work, remove.remove(plan, aim, work)) for work in going), tuple(kept))
+        return Outcome(tuple((work, remove.remove(plan, rules, work)) for work in going), tuple(kept))
 
 
 def _found(plan: Layout, names: Sequence[str]) -> list[Work]:
@@ -78,13 +77,13 @@ def _found(plan: Layout, names: Sequence[str]) -> list[Work]:
     return list({work.name: work for work in (_named(plan, entries, name) for name in names)}.values())
 
 
-def _is_swept(plan: Layout, aim: Aim, work: Work) -> bool:
+def _is_swept(plan: Layout, rules: State, work: Work) -> bool:
     """Tell whether a sweep may take a worktree that nobody has named.
 
     A worktree of the target or of a protected branch is permanent: what is committed there has always landed.
     """
     entry = work.worktree
-    return entry is not None and plan.started(entry) and not (entry.branch and aim.protects(entry.branch))
+    return entry is not None and plan.started(entry) and not (entry.branch and rules.protects(entry.branch))
 
 
 def _of(plan: Layout, entry: Worktree) -> Work:
@@ -119,25 +118,25 @@ def _named(plan: Layout, entries: Iterable[Worktree], name: str) -> Work:
     )
 
 
-def _target(repository: Repository, aim: Aim, *, force: bool) -> str | None:
+def _target(repository: Repository, rules: State, *, force: bool) -> str | None:
     """Return the target's tip as the remote has it now; None where there is none to judge by."""
-    if aim.remote is None or aim.target is None:
+    if rules.remote is None or rules.target is None:
         return None
     try:
-        return fetch_branch(repository, aim.remote, aim.target)
+        return fetch_branch(repository, rules.remote, rules.target)
     except (Unreachable, Failed) as error:
         if not force:
             raise Unreachable(error.message, hint=error.hint) from None
         output.warn(f"{error.message}; forced, it is not asked what has landed")
-        return repository.oid(f"refs/remotes/{aim.remote}/{aim.target}")
+        return repository.oid(f"refs/remotes/{rules.remote}/{rules.target}")
 
 
-def _judge(plan: Layout, aim: Aim, target: str | None, work: Work, going: Sequence[Work]) -> Judged:
+def _judge(plan: Layout, rules: State, target: str | None, work: Work, going: Sequence[Work]) -> Judged:
     repository, reasons, firm = plan.repository, [], []
     if (entry := work.worktree) is not None:
         firm = _firm(repository, entry, {other.path for other in going})
         reasons += _standing(plan, entry)
-    unlanded, fresh = _commits(repository, aim, target, work)
+    unlanded, fresh = _commits(repository, rules, target, work)
     return Judged(work, (*firm, *reasons, *unlanded), tuple(firm), fresh, landed=not unlanded and not fresh)
 
 
@@ -164,13 +163,13 @@ def _standing(plan: Layout, entry: Worktree) -> list[str]:
     return [*reasons, *leftovers(entry.path, plan.repository.common_dir, plan.repository.worktree)]
 
 
-def _commits(repository: Repository, aim: Aim, target: str | None, work: Work) -> tuple[list[str], bool]:
+def _commits(repository: Repository, rules: State, target: str | None, work: Work) -> tuple[list[str], bool]:
     """Return the reasons that the work's commits give, and whether it has none of its own yet."""
     if work.tip is None:
         return [], True
     if target and landed.proof(repository, target, work.tip):
         return [], not work.branch or not landed.begun(repository, target, work.branch, work.tip)
-    where = f"{aim.remote}/{aim.target}"
+    where = f"{rules.remote}/{rules.target}"
     elsewhere = landed.pushed(repository, work.tip)
     if not work.branch and (elsewhere or _on_a_branch(repository, work.tip)):
         return [], False

@@ -17,7 +17,7 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import Failed
 from homelab.git.repository import Repository, discover
-from homelab.policy.policy import Aim
+from homelab.policy.rules import State
 from homelab.system import files, process
 from homelab.worktrees import include, registry
 from homelab.worktrees.registry import Layout
@@ -174,7 +174,7 @@ def undo(plan: Layout, name: str, record: Record) -> None:
         _place(plan, name).unlink(missing_ok=True)
 
 
-def finish(plan: Layout, name: str, record: Record, aim: Aim, fd: int) -> Started | None:
+def finish(plan: Layout, name: str, record: Record, rules: State, fd: int) -> Started | None:
     """Return what an interrupted start had begun, finished; None when nothing of it is there."""
     path = Path(record.path)
     with registry.exclusive(plan.repository):
@@ -198,14 +198,14 @@ def finish(plan: Layout, name: str, record: Record, aim: Aim, fd: int) -> Starte
         except BaseException:
             undo(plan, name, record)
             raise
-    return prepare(plan, name, record, aim)
+    return prepare(plan, name, record, rules)
 
 
-def prepare(plan: Layout, name: str, record: Record, aim: Aim) -> Started:
+def prepare(plan: Layout, name: str, record: Record, rules: State) -> Started:
     """Return the worktree with what it gets from the main one, prepared. Raises `Failed`; the worktree stays then."""
     started = Started(name, Path(record.path), record.branch, record.base, created=True)
     include.bring(plan.repository, started.path, plan.directory)
-    if command := aim.config.work.prepare:
+    if command := rules.config.work.prepare:
         write(plan, name, replace(record, stage="prepare"))
         output.say(f"prepare: {command}")
         code = process.narrate(["sh", "-c", command], output.quote, cwd=started.path)

@@ -13,7 +13,7 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import Failed
 from homelab.git.repository import Repository
-from homelab.policy.policy import Aim
+from homelab.policy.rules import State
 from homelab.system import files
 from homelab.worktrees import registry as worktree
 from homelab.worktrees.registry import Layout, Worktree
@@ -37,7 +37,7 @@ class Work:
         return self.worktree.path if self.worktree else None
 
 
-def remove(plan: Layout, aim: Aim, work: Work) -> str | None:
+def remove(plan: Layout, rules: State, work: Work) -> str | None:
     """Return the command that brings the commits back, once folder, registration and branch are gone.
 
     The branch stays, and None is returned, where it is protected, in use elsewhere, or was moved since it was judged.
@@ -48,15 +48,15 @@ def remove(plan: Layout, aim: Aim, work: Work) -> str | None:
             _move_away(repository, entry.path)
         repository.out("worktree", "remove", "--force", "--force", "--", str(entry.path))
         _remove_empty(plan, entry.path.parent)
-    if not work.tip or (work.branch and not _delete_branch(repository, aim, work.branch, work.tip)):
+    if not work.tip or (work.branch and not _delete_branch(repository, rules, work.branch, work.tip)):
         return None
     undo = f"git branch {shlex.quote(work.branch or f'rescued-{work.tip[:10]}')} {work.tip}"
     output.say(f"undo: {undo}")
     return undo
 
 
-def _delete_branch(repository: Repository, aim: Aim, branch: str, tip: str) -> bool:
-    if aim.protects(branch) or any(other.branch == branch for other in worktree.registered(repository)):
+def _delete_branch(repository: Repository, rules: State, branch: str, tip: str) -> bool:
+    if rules.protects(branch) or any(other.branch == branch for other in worktree.registered(repository)):
         return False
     done = repository.run("update-ref", "--no-deref", "-d", f"refs/heads/{branch}", tip)
     if done.returncode:

@@ -12,8 +12,7 @@ from homelab.errors import Failed, Refused, Unreachable, Usage
 from homelab.git.remotes import ask_remote, fetch_branch
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
-from homelab.policy import policy
-from homelab.policy.policy import Aim
+from homelab.policy.rules import State, read_rules, require_target
 from homelab.worktrees import create, names, registry
 from homelab.worktrees.create import Started
 from homelab.worktrees.registry import Layout, Worktree
@@ -25,10 +24,10 @@ def start(repository: Repository, name: str, *, revision: str | None = None) -> 
     Raises `Usage` for a bad topic or revision, `Refused` where something stands in the way, `Unreachable`, `Failed`.
     """
     names.check(name)
-    aim = policy.aim(repository)
-    plan = registry.layout(repository, aim.config.work)
+    rules = read_rules(repository)
+    plan = registry.layout(repository, rules.config.work)
     with create.alone(plan, name) as fd:
-        if (record := create.interrupted(plan, name)) and (finished := create.finish(plan, name, record, aim, fd)):
+        if (record := create.interrupted(plan, name)) and (finished := create.finish(plan, name, record, rules, fd)):
             return finished
         with registry.exclusive(repository):
             there = _started(plan, name, plan.branch(name))
@@ -37,14 +36,14 @@ def start(repository: Repository, name: str, *, revision: str | None = None) -> 
         if there:
             return there
         wanted = _revision(repository, revision)
-        tips = _ask(repository, aim, plan.branch(name), optional=wanted is not None)
-        _fetch(repository, aim, tips, plan.branch(name), target=wanted is None)
-        aim = policy.aim(repository, ask=False)
-        plan = registry.layout(repository, aim.config.work)
-        return _make(plan, name, aim, tips, wanted, fd)
+        tips = _ask(repository, rules, plan.branch(name), optional=wanted is not None)
+        _fetch(repository, rules, tips, plan.branch(name), target=wanted is None)
+        rules = read_rules(repository, ask=False)
+        plan = registry.layout(repository, rules.config.work)
+        return _make(plan, name, rules, tips, wanted, fd)
 
 
-def _make(plan: Layout, name: str, aim: Aim, tips: dict[str, str], wanted: str | None, fd: int) -> Started:
+def _make(plan: Layout, name: str, rules: State, tips: dict[str, str], wanted: str | None, fd: int) -> Started:
     branch, path = plan.branch(name), plan.path(name)
     record: create.Record | None = None
     try:
@@ -53,7 +52,7 @@ def _make(plan: Layout, name: str, aim: Aim, tips: dict[str, str], wanted: str |
                 return there
             registry.require_room(registry.registered(plan.repository), plan, path)
             _require_folder(plan, path)
-            base = _base(plan.repository, aim, branch, tips, wanted)
+            base = _base(plan.repository, rules, branch, tips, wanted)
             registry.remember(plan)
             _keep_sealed(plan, base or f"refs/heads/{branch}")
             record = create.Record(str(path), branch, base, create.missing_folders(path))
@@ -65,7 +64,7 @@ def _make(plan: Layout, name: str, aim: Aim, tips: dict[str, str], wanted: str |
         if record:
             create.undo(plan, name, record)
         raise
-    return create.prepare(plan, name, record, aim)
+    return create.prepare(plan, name, record, rules)
 
 
 def _keep_sealed(plan: Layout, revision: str | None) -> None:
@@ -125,15 +124,15 @@ def _revision(repository: Repository, revision: str | None) -> str | None:
     return oid
 
 
-def _ask(repository: Repository, aim: Aim, branch: str, *, optional: bool) -> dict[str, str]:
+def _ask(repository: Repository, rules: State, branch: str, *, optional: bool) -> dict[str, str]:
     """Return the remote's tips of the target and of the topic's branch, nothing where the remote is not needed."""
     if repository.oid(f"refs/heads/{branch}"):
         return {}
-    if optional and (aim.remote is None or aim.target is None):
+    if optional and (rules.remote is None or rules.target is None):
         return {}
-    wanted = [f"refs/heads/{aim.require_target()}", f"refs/heads/{branch}"] if aim.require_remote() else []
+    remote, target = require_target(rules)
     try:
-        return ask_remote(repository, aim.require_remote(), *wanted)
+        return ask_remote(repository, remote, f"refs/heads/{target}", f"refs/heads/{branch}")
     except (Unreachable, Failed) as error:
         if not optional:
             raise Unreachable(error.message, hint=error.hint) from None
@@ -141,31 +140,31 @@ def _ask(repository: Repository, aim: Aim, branch: str, *, optional: bool) -> di
         return {}
 
 
-def _fetch(repository: Repository, aim: Aim, tips: dict[str, str], branch: str, *, target: bool) -> None:
-    for name in (*((aim.target,) if target else ()), branch):
+def _fetch(repository: Repository, rules: State, tips: dict[str, str], branch: str, *, target: bool) -> None:
+    for name in (*((rules.target,) if target else ()), branch):
         tip = tips.get(f"refs/heads/{name}")
-        known = {repository.oid(f"refs/{place}/{aim.remote}/{name}") for place in ("homelab/seen", "remotes")}
-        if aim.remote and name and tip and known != {tip}:
-            fetch_branch(repository, aim.remote, name)
+        known = {repository.oid(f"refs/{place}/{rules.remote}/{name}") for place in ("homelab/seen", "remotes")}
+        if rules.remote and name and tip and known != {tip}:
+            fetch_branch(repository, rules.remote, name)
 
 
-def _base(repository: Repository, aim: Aim, branch: str, tips: dict[str, str], wanted: str | None) -> str | None:
+def _base(repository: Repository, rules: State, branch: str, tips: dict[str, str], wanted: str | None) -> str | None:
     """Return where the branch is to be made, None where it is there already. Raises `Refused`."""
     if repository.oid(f"refs/heads/{branch}"):
         output.say(f"{branch} is there already and is attached" + (", not made anew" if wanted else ""))
         return None
     _require_free_name(repository, branch)
     if tip := tips.get(f"refs/heads/{branch}"):
-        output.say(f"{branch} is on {aim.remote} already and is taken from there")
-        return repository.oid(f"refs/remotes/{aim.remote}/{branch}") or tip
+        output.say(f"{branch} is on {rules.remote} already and is taken from there")
+        return repository.oid(f"refs/remotes/{rules.remote}/{branch}") or tip
     if wanted:
         return wanted
-    target = f"{aim.require_remote()}/{aim.require_target()}"
+    target = "/".join(require_target(rules))
     tip = repository.oid(f"refs/homelab/seen/{target}") if tips else None
-    if tip is None or f"refs/heads/{aim.target}" not in tips:
+    if tip is None or f"refs/heads/{rules.target}" not in tips:
         raise Refused(
-            f"{aim.remote} has no branch {aim.target} to start from",
-            hint=f"push a first commit with `git push {aim.remote} HEAD:{aim.target}`, or give `--from REV`",
+            f"{rules.remote} has no branch {rules.target} to start from",
+            hint=f"push a first commit with `git push {rules.remote} HEAD:{rules.target}`, or give `--from REV`",
         )
     output.say(f"{branch} is made off {target} at {tip[:12]}")
     return tip

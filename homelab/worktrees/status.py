@@ -12,6 +12,7 @@ from homelab.claims import stacks
 from homelab.errors import HomelabError
 from homelab.git.repository import Repository, seen_from
 from homelab.policy import policy
+from homelab.policy.rules import read_rules
 from homelab.verify import verification
 from homelab.worktrees import landed, registry
 from homelab.worktrees.registry import Layout, Worktree
@@ -40,9 +41,9 @@ class Row:
 
 def rows(repository: Repository) -> tuple[Row, ...]:
     """Return every worktree as it stands against the target as last fetched."""
-    aim = policy.aim(repository, ask=False)
-    plan = registry.layout(repository, aim.config.work)
-    target = repository.oid(f"refs/remotes/{aim.remote}/{aim.target}") if aim.target else None
+    rules = read_rules(repository, ask=False)
+    plan = registry.layout(repository, rules.config.work)
+    target = repository.oid(f"refs/remotes/{rules.remote}/{rules.target}") if rules.target else None
     entries = registry.registered(repository)
     verified = {head: _verified(repository, target, head) for head in {entry.head for entry in entries} if head}
     with ThreadPoolExecutor(4) as pool:

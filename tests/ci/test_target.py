@@ -9,8 +9,8 @@ import pytest
 from homelab.ci import target
 from homelab.ci.verdict import Verdict
 from homelab.errors import Busy
-from homelab.git import repository as git
-from homelab.policy import policy
+from homelab.git.repository import Repository, discover
+from homelab.policy.rules import State, read_rules
 from tests.support.forge import KINDS, Answer, Forge, Run, serving
 from tests.support.world import SUITE, World
 
@@ -31,9 +31,9 @@ def forge(request: pytest.FixtureRequest, world: World, monkeypatch: pytest.Monk
         yield made
 
 
-def rules_of(world: World) -> tuple[git.Repository, policy.Aim]:
-    repository = git.discover(world.clone)
-    return repository, policy.aim(repository)
+def rules_of(world: World) -> tuple[Repository, State]:
+    repository = discover(world.clone)
+    return repository, read_rules(repository)
 
 
 def after(forge: Forge, questions: int, before: Run, later: Run) -> None:

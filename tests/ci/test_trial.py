@@ -16,8 +16,8 @@ import pytest
 from homelab.ci import target, trial
 from homelab.ci.trial import Result
 from homelab.errors import Refused, Unreachable
-from homelab.git import repository as git
-from homelab.policy import policy
+from homelab.git.repository import discover
+from homelab.policy.rules import read_rules
 from tests.support.forge import KINDS, Answer, Forge, Run, serving
 from tests.support.world import SUITE, World
 
@@ -81,7 +81,7 @@ def run(kind: str, name: str, word: str, **options: object) -> Run:
 
 
 def attempt(world: World, commit: str, pattern: str, **options: float | Callable[[], bool]) -> trial.Trial:
-    repository = git.discover(world.clone)
+    repository = discover(world.clone)
     return trial.attempt(repository, commit, "k" * 64, pattern, **{"timeout": 60, **options})  # type: ignore[arg-type]
 
 
@@ -179,11 +179,11 @@ def test_the_green_of_a_try_branch_is_not_the_targets(forgejo: Forge, world: Wor
     assert attempt(world, commit, "ci/*").result is Result.PASSED
     world.git("push", "--quiet", "--no-verify", "origin", f"{commit}:master")
     forgejo.now(commit, Run("ci/x", "success"))
-    repository = git.discover(world.clone)
-    outcome = target.follow(repository, policy.aim(repository), commit)
+    repository = discover(world.clone)
+    outcome = target.follow(repository, read_rules(repository), commit)
     assert outcome is not None and outcome.verdict == "none"
     forgejo.now(commit, Run("ci/x", "success"), Run("ci/x", "failure"))
-    outcome = target.follow(repository, policy.aim(repository), commit)
+    outcome = target.follow(repository, read_rules(repository), commit)
     assert outcome is not None and outcome.verdict == "red"
 
 
@@ -204,5 +204,5 @@ def test_the_branch_of_a_killed_trial_is_taken_away_by_the_next(forgejo: Forge, 
     assert len(tries(world)) == 1
     records = list((world.clone / ".git/homelab/ci/try").glob("*.json"))
     assert [json.loads(path.read_bytes())["commit"] for path in records] == [commit]
-    trial.sweep(git.discover(world.clone))
+    trial.sweep(discover(world.clone))
     assert tries(world) == [] and not list((world.clone / ".git/homelab/ci/try").glob("*.json"))

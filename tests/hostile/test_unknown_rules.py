@@ -1,0 +1,185 @@
+"""Not knowing the rules is no permission: whatever remotes and refs a clone has, a red commit reaches no protected branch."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.world import SUITE, World
+
+RULES = '[gate]\nprotect = ["release/*"]\n' + SUITE
+
+
+@pytest.fixture
+def trunk(world: World) -> World:
+    """A remote whose default branch and protected pattern nobody can guess; `root/clone` is of no use here."""
+    oid = world.publish({"homelab.toml": RULES})
+    for name in ("trunk", "release/1"):
+        world.git("update-ref", f"refs/heads/{name}", oid, cwd=world.remote)
+    world.git("symbolic-ref", "HEAD", "refs/heads/trunk", cwd=world.remote)
+    world.git("update-ref", "-d", "refs/heads/master", cwd=world.remote)
+    return world
+
+
+Made = tuple[Path, tuple[str, ...]]
+
+
+def clone(world: World, *options: str) -> Path:
+    folder = world.root / "made"
+    world.git("clone", "--quiet", *options, f"file://{world.remote}", folder, cwd=world.root)
+    return folder
+
+
+def other_names(world: World) -> Made:
+    folder = clone(world, "-o", "company")
+    world.git("remote", "add", "fork", "/nowhere", cwd=folder)
+    return folder, ("push", "company")
+
+
+def better_name_beside(world: World) -> Made:
+    folder = clone(world)
+    elsewhere = world.root / "forgejo.git"
+    world.git("init", "--quiet", "--bare", "--initial-branch=main", elsewhere, cwd=world.root)
+    world.git("remote", "add", "forgejo", elsewhere, cwd=folder)
+    return folder, ("push", "origin")
+
+
+def remote_by_option(world: World) -> Made:
+    return clone(world), ("-c", "remote.forgejo.url=/nowhere", "push", "origin")
+
+
+def remote_by_configuration(world: World) -> Made:
+    folder = clone(world)
+    world.git("config", "remote.again.url", f"file://{world.remote}", cwd=folder)
+    world.git("remote", "remove", "origin", cwd=folder)
+    return folder, ("push", "again")
+
+
+def only_option(world: World) -> Made:
+    folder = clone(world)
+    world.git("remote", "remove", "origin", cwd=folder)
+    return folder, ("-c", f"remote.again.url=file://{world.remote}", "push", "again")
+
+
+def address(world: World) -> Made:
+    folder = clone(world)
+    world.git("remote", "remove", "origin", cwd=folder)
+    return folder, ("push", f"file://{world.remote}")
+
+
+def single_branch(world: World) -> Made:
+    return clone(world, "--single-branch", "--branch=release/1"), ("push", "origin")
+
+
+def shallow(world: World) -> Made:
+    return clone(world, "--depth=1", "--branch=release/1"), ("push", "origin")
+
+
+def without_head(world: World) -> Made:
+    folder = clone(world)
+    world.git("remote", "set-head", "origin", "--delete", cwd=folder)
+    return folder, ("push", "origin")
+
+
+def dangling_head(world: World) -> Made:
+    folder = clone(world)
+    world.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/gone", cwd=folder)
+    return folder, ("push", "origin")
+
+
+def renamed_and_pruned(world: World) -> Made:
+    world.git("branch", "-m", "trunk", "old", cwd=world.remote)
+    world.git("symbolic-ref", "HEAD", "refs/heads/old", cwd=world.remote)
+    folder = clone(world)
+    world.git("branch", "-m", "old", "trunk", cwd=world.remote)
+    world.git("symbolic-ref", "HEAD", "refs/heads/trunk", cwd=world.remote)
+    world.git("fetch", "--quiet", "--prune", cwd=folder)
+    return folder, ("push", "origin")
+
+
+def bare_with_worktree(world: World) -> Made:
+    bare, folder = world.root / "bare", world.root / "made"
+    world.git("clone", "--quiet", "--bare", f"file://{world.remote}", bare, cwd=world.root)
+    world.git("worktree", "add", "--quiet", folder, "trunk", cwd=bare)
+    return folder, ("push", "origin")
+
+
+def moved_here(world: World) -> Made:
+    """Moves the remote-tracking ref to a file that protects less, as if it had been fetched."""
+    folder = clone(world)
+    weaker = world.commit({"homelab.toml": SUITE}, cwd=folder)
+    assert world.homelab("hooks", "install", cwd=folder).returncode == 0
+    world.git("update-ref", "refs/remotes/origin/trunk", weaker, cwd=folder)
+    return folder, ("push", "origin")
+
+
+WAYS = [
+    other_names, better_name_beside, remote_by_option, remote_by_configuration, only_option, address, single_branch, shallow,
+    without_head, dangling_head, renamed_and_pruned, bare_with_worktree, moved_here,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_red_commit_reaches_no_protected_branch(trunk: World, way: Callable[[World], Made]) -> None:
+    world = trunk
+    folder, push = way(world)
+    assert world.homelab("hooks", "install", cwd=folder).returncode == 0
+    world.git("checkout", "--quiet", "--detach", cwd=folder)
+    bad = world.commit({"bad": "1"}, cwd=folder)
+    before = world.refs()
+    for branch in ("trunk", "release/1", "release/new", "main", "master"):
+        done = world.run("git", *push, f"{bad}:refs/heads/{branch}", cwd=folder, check=False)
+        assert done.returncode == 1 and world.refs() == before, (branch, done.stderr)
+        assert "homelab: hint:" in done.stderr and "Traceback" not in done.stderr
+    done = world.run("git", *push, f"{bad}:refs/heads/feature", cwd=folder, check=False)
+    assert done.returncode == 0 and world.tip("refs/heads/feature") == bad, done.stderr
+
+
+@pytest.mark.parametrize("head", ["refs/heads/nowhere", None])
+def test_a_remote_that_does_not_say_is_unknown_until_the_command_that_is_named_was_run(trunk: World, head: str | None) -> None:
+    world = trunk
+    folder = clone(world)
+    world.git("remote", "set-head", "origin", "--delete", cwd=folder)
+    if head:
+        world.git("symbolic-ref", "HEAD", head, cwd=world.remote)
+    else:
+        world.git("update-ref", "--no-deref", "HEAD", world.tip("refs/heads/trunk"), cwd=world.remote)
+    assert world.homelab("hooks", "install", cwd=folder).returncode == 0
+    bad = world.commit({"bad": "1"}, cwd=folder)
+    before = world.refs()
+    done = world.run("git", "push", "origin", f"{bad}:refs/heads/feature", cwd=folder, check=False)
+    assert done.returncode == 1 and world.refs() == before and "not known" in done.stderr
+    found = re.search(r"hint: `([^`]*)`", done.stderr)
+    assert found
+    world.git(*shlex.split(found[1].replace("BRANCH", "trunk"))[1:], cwd=folder)
+    assert world.run("git", "push", "origin", f"{bad}:refs/heads/feature", cwd=folder, check=False).returncode == 0
+    done = world.run("git", "push", "origin", f"{bad}:refs/heads/release/1", cwd=folder, check=False)
+    assert done.returncode == 1 and "red" in done.stderr
+
+
+def test_the_branch_that_holds_the_rules_is_protected_whatever_they_name_as_target(world: World) -> None:
+    world.publish({"homelab.toml": '[gate]\ntarget = "develop"\n' + SUITE})
+    world.git("pull", "--quiet")
+    assert world.homelab("hooks", "install").returncode == 0
+    bad = world.commit({"bad": "1"})
+    before = world.refs()
+    for branch in ("master", "develop"):
+        assert world.run("git", "push", "origin", f"{bad}:{branch}", check=False).returncode == 1
+        assert world.refs() == before
+
+
+def test_a_protection_that_a_landed_file_drops_is_dropped(trunk: World) -> None:
+    world = trunk
+    folder = clone(world)
+    assert world.homelab("hooks", "install", cwd=folder).returncode == 0
+    other = world.root / "other"
+    dropped = world.commit({"homelab.toml": SUITE}, cwd=other)
+    world.git("push", "--quiet", "--no-verify", "origin", f"{dropped}:trunk", cwd=other)
+    world.git("fetch", "--quiet", cwd=folder)
+    bad = world.commit({"bad": "1"}, cwd=folder)
+    assert world.run("git", "push", "origin", f"{bad}:refs/heads/release/2", cwd=folder, check=False).returncode == 0
+    assert world.run("git", "push", "origin", f"{bad}:refs/heads/trunk", cwd=folder, check=False).returncode == 1
