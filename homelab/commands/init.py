@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -20,7 +21,8 @@ from homelab.system import files
 #: How long proposals are tried in all, in seconds: a person waits for it.
 _PATIENCE = 180
 
-_STANZA = "printf '\\n[[suite]]\\nname = \"check\"\\nrun = \"%s\"\\n' 'COMMAND' >> homelab.toml"
+_WIDEST = 70
+_STANZA = "printf '\\n[[suite]]\\nname = \"check\"\\nrun = \"%s\"\\n' 'COMMAND' >> "
 
 
 @click.command()
@@ -107,11 +109,15 @@ def _show(proposal: Proposal, seconds: float) -> None:
         finding = entry.finding
         where = f" in {finding.each or finding.dir}" if finding.each or finding.dir != "." else ""
         off = f" -- switched off: {entry.off}" if entry.off else ""
-        output.say(output.line(f"  {n:2} {finding.tool:16} {finding.run}{where}  ({finding.source}){off}"))
+        output.say(output.line(f"  {n:2} {finding.tool:16} {_short(finding.run)}{where}  ({finding.source}){off}"))
     if proposal.cut:
         output.say(f"  and {proposal.cut} more that are not proposed: name what matters by hand")
     if proposal.passed_over:
         output.say(f"not taken, it changes something outside the repository: {output.names(proposal.passed_over, 5)}")
+
+
+def _short(run: str) -> str:
+    return run if len(run) <= _WIDEST else f"{run[:_WIDEST]}…"
 
 
 def _asked(proposal: Proposal) -> Proposal:
@@ -159,11 +165,11 @@ def _tried(repository: Repository, proposal: Proposal) -> tuple[Proposal, list[d
 def _conclude(repository: Repository, path: Path, proposal: Proposal, *, was_tried: bool) -> None:
     """Say what was written, and the command that lands it."""
     if proposal.suites:
-        named = output.names((f"{suite.name} ({suite.run})" for suite in proposal.suites), 5)
+        named = output.names((f"{suite.name} ({_short(suite.run)})" for suite in proposal.suites), 5)
         output.say(f"wrote {path.name}; what decides: {named}" + ("" if was_tried else " -- not tried: `homelab verify` does"))
     else:
         output.warn(f"wrote {path.name}, but nothing in it can verify a commit here: nothing can land by it yet")
-        _three_ways()
+        _three_ways(repository, proposal)
     where = f"{proposal.remote}/{proposal.target}"
     if proposal.remote and proposal.target and not proposal.is_known:
         output.warn(f"note: this clone knows of no branch {where}; once it is the target, no other is protected")
@@ -171,31 +177,49 @@ def _conclude(repository: Repository, path: Path, proposal: Proposal, *, was_tri
         _next(repository, proposal)
 
 
-def _three_ways() -> None:
+def _three_ways(repository: Repository, proposal: Proposal) -> None:
     """Name the ways on where no suite is in force."""
     output.warn("hint: one of these goes on from here, with your command for COMMAND:")
-    output.warn(f"hint:   {_STANZA}")
+    output.warn(f"hint:   {_STANZA}{_here(repository)} && {_save(repository)} && {_landing(repository, proposal)}")
     output.warn("hint:   homelab work land --verify-cmd 'COMMAND'   (for one landing, from a branch)")
     output.warn("hint:   homelab work land --no-verify              (for one landing, and the journal says so)")
 
 
 def _next(repository: Repository, proposal: Proposal) -> None:
     """Say the command that puts the file into force, as far as it is not there yet."""
-    save = f"git add {config.NAME} && git commit -m 'Say what a commit has to pass'"
     tracked = repository.line("ls-files", "--error-unmatch", "--", f":(top){config.NAME}") is not None
     clean = tracked and repository.run("diff", "--quiet", "HEAD", "--", f":(top){config.NAME}").returncode == 0
     if proposal.remote is None:
-        output.say("next: git remote add origin URL" if clean else f"next: {save}, then git remote add origin URL")
+        output.say("next: git remote add origin URL" if clean else f"next: {_save(repository)}, then git remote add origin URL")
         return
-    branch = repository.line("symbolic-ref", "--quiet", "--short", "HEAD")
-    target = proposal.target or branch or "HEAD"
-    push = f"git push {proposal.remote} {target}" if branch == target else "homelab work land"
+    target = proposal.target or _branch(repository) or "HEAD"
     landed = f"refs/remotes/{proposal.remote}/{target}:{config.NAME}"
     if clean and repository.oid(landed) == repository.oid(f"HEAD:{config.NAME}"):
         output.say(f"it is in force on {proposal.remote}/{target}")
         return
     output.say(f"the rules in force are those on {proposal.remote}/{target}, so land it")
-    output.say(f"next: {push}" if clean else f"next: {save} && {push}")
+    push = _landing(repository, proposal)
+    output.say(f"next: {push}" if clean else f"next: {_save(repository)} && {push}")
+
+
+def _here(repository: Repository) -> str:
+    """Return the file's path from where the person is."""
+    return shlex.quote(os.path.relpath(require_worktree(repository) / config.NAME))
+
+
+def _save(repository: Repository) -> str:
+    return f"git add {_here(repository)} && git commit -m 'Say what a commit has to pass'"
+
+
+def _branch(repository: Repository) -> str | None:
+    return repository.line("symbolic-ref", "--quiet", "--short", "HEAD")
+
+
+def _landing(repository: Repository, proposal: Proposal) -> str:
+    """Return the command that brings what is committed here onto the target."""
+    branch = _branch(repository)
+    is_target = branch is not None and branch == (proposal.target or branch)
+    return f"git push {proposal.remote or 'origin'} {branch}" if is_target else "homelab work land"
 
 
 def _revisit(repository: Repository, path: Path, kept: config.Config, proposal: Proposal) -> None:
@@ -209,4 +233,4 @@ def _revisit(repository: Repository, path: Path, kept: config.Config, proposal: 
         _next(repository, proposal)
     else:
         output.warn(f"{path.name} has no suite, so nothing can land by it yet")
-        _three_ways()
+        _three_ways(repository, proposal)

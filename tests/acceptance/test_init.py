@@ -182,3 +182,135 @@ def test_where_the_hooks_are_refused_nothing_is_written(world: World) -> None:
     command_line = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "core.hooksPath", "GIT_CONFIG_VALUE_0": "elsewhere"}
     assert world.homelab("init", env=command_line).returncode == 3
     assert not (world.clone / "homelab.toml").exists()
+
+
+#: A layout each, with the suites that are in force after a trial here; nothing needs a network.
+OUTPUT = 'output "a" {\n  value = 1\n}\n'
+LAYOUTS: dict[str, tuple[dict[str, str | bytes], list[str]]] = {
+    "make": ({"Makefile": "test:\n\ttrue\ndeploy:\n\tkubectl apply -f .\n"}, ["make"]),
+    "python": ({"pyproject.toml": "", "tests/test_a.py": "def test_a(): pass\n"}, ["pytest"]),
+    "nested": (
+        {"lib/a/setup.py": "", "lib/a/test_a.py": "def test_a(): pass\n", "web/Makefile": "check:\n\ttest -e Makefile\n"},
+        ["web", "a"],
+    ),
+    "CI": (
+        {
+            ".woodpecker/a.yml": "steps:\n- {name: t, image: x, commands: [sh -n run.sh, cd scripts && make check]}\n"
+            "- {name: ship, image: x, commands: [./deploy.sh]}\n",
+            "run.sh": "true\n", "scripts/Makefile": "check:\n\ttrue\n",
+        },
+        ["sh", "scripts"],
+    ),
+    "shell": ({"ops/tests/test_a.sh": "#!/bin/sh\ntest 1 = 1\n"}, ["ops"]),
+}  # fmt: skip
+
+
+def walked(world: World, words: str) -> None:
+    """Run the command that `init` names next, as a person would, and see the target move to HEAD."""
+    command = next(line for line in words.splitlines() if "next: " in line).partition("next: ")[2]
+    world.run("sh", "-c", command, timeout=120)
+    assert world.tip() == world.git("rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize("tries", [True, False], ids=["tried", "untried"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_file_it_writes_lands_by_the_command_that_it_names(world: World, layout: str, tries: bool) -> None:
+    files, suites = LAYOUTS[layout]
+    bare_of_policy(world, files)
+    world.git("push", "--quiet", "origin", "master")
+    done = world.homelab("init", *(["--yes"] if tries else []), timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert [suite.name for suite in written(world).suites] == suites
+    assert ("trying on" in done.stderr) is tries
+    walked(world, done.stderr)
+    again = world.homelab("init")
+    assert (again.returncode, "next:" in again.stderr, "in force on origin/master" in again.stderr) == (0, False, True)
+
+
+def test_where_nothing_is_in_force_the_first_way_that_it_names_lands(world: World) -> None:
+    bare_of_policy(world, {"notes": ""})
+    world.git("push", "--quiet", "--no-verify", "origin", "master")
+    for _ in range(2):  # the second says what is missing, and leads on the same way
+        done = world.homelab("init", "--yes")
+        assert (done.returncode, written(world).suites) == (0, ())
+        ways = [line.partition("hint:   ")[2] for line in done.stderr.splitlines() if "hint:   " in line]
+        assert len(ways) == 3
+    world.run("sh", "-c", ways[0].replace("COMMAND", "test -e homelab.toml"))
+    assert world.tip() == world.git("rev-parse", "HEAD")
+
+
+def test_the_next_command_works_in_a_folder_and_on_a_branch(world: World) -> None:
+    bare_of_policy(world, {"Makefile": "check:\n\ttrue\n", "deep/er/x": ""})
+    world.git("push", "--quiet", "origin", "master")
+    world.git("switch", "--quiet", "-c", "topic")
+    done = world.homelab("init", "--yes", cwd=world.clone / "deep/er")
+    command = done.stderr.partition("next: ")[2].splitlines()[0]
+    assert "homelab work land" in command
+    world.run("sh", "-c", command, cwd=world.clone / "deep/er")
+    assert world.git("show", "master:homelab.toml", cwd=world.remote) == (world.clone / "homelab.toml").read_text().strip()
+
+
+def test_trying_writes_what_is_green_and_the_rest_with_its_reason(world: World) -> None:
+    bare_of_policy(
+        world,
+        {
+            "Makefile": "test:\n\ttrue\nlint:\n\tfalse\nvalidate:\n\tkubectl get pods\n", ".yamllint": "",
+            **{f"hosts/{name}/Makefile": f"check:\n\ttest {name} != c\n" for name in "abc"},
+            ".gitlab-ci.yml": "unit: {script: [frobnicate-lint-9 .]}\n", "mise.toml": "[tasks]\ntest = 'pytest'\n",
+        },
+    )  # fmt: skip
+    world.git("rm", "-q", "mise.toml")
+    world.git("commit", "-qm", "no mise")
+    answer = world.json("init", "--no-hooks", "--yes")
+    text = (world.clone / "homelab.toml").read_text()
+    assert answer["suites"] == ["make", "a", "b"]
+    assert {row["name"]: (row["green"], row["red"]) for row in answer["tried"]}["c"] == (0, ["hosts/c"])
+    for name, reason in {
+        "make-lint": "it is red on",
+        "make-validate": "it asks a system",
+        "yamllint": "yamllint is not",
+    }.items():
+        stanza = text.partition(f'# name = "{name}"')[0].rpartition("\n\n")[2]
+        assert reason in stanza, name
+    head = world.git("rev-parse", "HEAD")
+    assert head[:12] in text
+
+
+def test_folders_in_which_a_suite_is_red_are_counted(world: World) -> None:
+    files: dict[str, str | bytes] = {f"charts/{name}/Chart.yaml": "" for name in "abcd"}
+    bare_of_policy(world, files)
+    tools = world.root / "tools"
+    tools.mkdir()
+    (tools / "helm").write_text("#!/bin/sh\ncase $PWD in */d) exit 1;; esac\n")
+    (tools / "helm").chmod(0o755)
+    done = world.homelab("init", "--no-hooks", "--yes", env={"PATH": f"{tools}:{world.env['PATH']}"})
+    assert [(suite.each, suite.run) for suite in written(world).suites] == [("charts/*", "helm lint .")]
+    assert "Red in 1 of 4 folders" in (world.clone / "homelab.toml").read_text()
+    assert "Red in 1 of 4 folders" in done.stderr
+
+
+def test_nothing_is_run_that_was_not_asked_for(world: World) -> None:
+    bare_of_policy(world, {"Makefile": "test:\n\techo ran >> $(HOME)/ran\n"})
+    for args in ([], ["--no-try", "--yes"], ["--verify-cmd", "make test", "--yes"]):
+        assert world.homelab("init", "--no-hooks", *args).returncode == 0
+        assert not (world.root / "home/ran").exists()
+        assert len(written(world).suites) == 1
+        (world.clone / "homelab.toml").unlink()
+    world.homelab("init", "--no-hooks", "--yes")
+    assert (world.root / "home/ran").exists()
+
+
+def test_what_deploys_is_neither_run_nor_written(world: World) -> None:
+    files: dict[str, str | bytes] = {
+        "Makefile": "test: ship\nship:\n\ttouch $(HOME)/ran\n\tkubectl apply -f .\n", "justfile": "check:\n  ./deploy.sh\n",
+        "package.json": '{"scripts": {"test": "npm publish"}}', "deploy.sh": "#!/bin/sh\ntouch ~/ran\n",
+        ".github/workflows/a.yml": "on: push\njobs: {a: {steps: [{run: terraform apply}, {run: pytest smoke}]}}\n",
+    }  # fmt: skip
+    bare_of_policy(world, files)
+    done = world.homelab("init", "--yes")
+    text = (world.clone / "homelab.toml").read_text()
+    assert written(world).suites == ()
+    assert not any(word in text for word in ("make test", "just check", "npm test", "apply", "pytest"))
+    assert ".github/workflows/a.yml, step a/1" in done.stderr
+    assert world.homelab("verify").returncode == 3  # nor is it detected where the file names no suite
+    assert not (world.root / "home/ran").exists()

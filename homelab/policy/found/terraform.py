@@ -17,10 +17,8 @@ _FOUND_ABOVE = re.compile(r"find_in_parent_folders\(\s*(?:\"([\w./-]+)\")?")
 _INIT = "terraform init -backend=false -input=false"
 #: One cache of providers a scratch checkout: terraform's own is not safe when two write to it at once.
 _CACHE = ".terraform-plugins"
-_WITH_CACHE = (
-    f'TF_PLUGIN_CACHE_DIR="$(git rev-parse --show-toplevel)/{_CACHE}" TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE=1'
-    f' && export TF_PLUGIN_CACHE_DIR TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE && mkdir -p "$TF_PLUGIN_CACHE_DIR" && '
-)
+_WITH_CACHE = f'export TF_PLUGIN_CACHE_DIR="$(git rev-parse --show-toplevel)/{_CACHE}" && mkdir -p "$TF_PLUGIN_CACHE_DIR" && '
+_PROVIDED = re.compile(r'^\s*(resource|data|provider|module)\s+"|required_providers', re.MULTILINE)
 
 
 def find(source: Source) -> Iterator[Finding]:
@@ -49,9 +47,18 @@ def _suite(source: Source, pattern: str | None, members: list[str]) -> Finding:
     if pattern is None:
         inputs = None if dir == "." else (dir, *_shared(source, members))
         return Finding("terraform", run, what, dir, inputs, fallback=_format(source, dir))
-    name = {"stacks": "stack", "modules": "module", "examples": "example"}.get(pattern.split("/")[-2], pattern.split("/")[-2])
+    last = pattern.split("*")[0].rstrip("/").rpartition("/")[2]
+    name = {"stacks": "stack", "modules": "module", "examples": "example"}.get(last, last or "terraform")
     shared = tuple(_shared(source, members))
-    return Finding(name, _WITH_CACHE + run, what, ".", shared, each=pattern, caches=(_CACHE,), fallback=_format(source, dir))
+    if not any(_PROVIDED.search(text) for folder in members for text in _texts(source, folder)):
+        return Finding(name, run, what, ".", shared, each=pattern, fallback=_format(source, dir))
+    whole = _WITH_CACHE + run
+    return Finding(name, whole, what, ".", shared, each=pattern, caches=(_CACHE,), fallback=_format(source, dir))
+
+
+def _texts(source: Source, folder: str) -> Iterator[str]:
+    names = (name for name in source.tree.folders.get(folder, ()) if name.endswith((".tf", ".tofu")))
+    yield from (source.tree.text(join(folder, name)) or "" for name in names)
 
 
 def _format(source: Source, dir: str) -> str:
@@ -67,10 +74,14 @@ def _format(source: Source, dir: str) -> str:
 
 def _initialize(source: Source, members: list[str]) -> str:
     """Return what initializes a folder; a lock file that the commit has is not to be changed."""
+    # Without a lock file terraform trusts no cache that it did not fill itself, unless it is told to.
+    trusting = "TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE=1 "
     locked = [folder for folder in members if source.tree.has(join(folder, _LOCK))]
     if len(locked) == len(members):
         return f"{_INIT} -lockfile=readonly"
-    return f'{_INIT} $(test ! -e {_LOCK} || echo "-lockfile=readonly")' if locked else _INIT
+    if locked:
+        return f'{trusting}{_INIT} $(test ! -e {_LOCK} || echo "-lockfile=readonly")'
+    return trusting + _INIT if len(members) > 1 else _INIT
 
 
 def _shared(source: Source, members: list[str]) -> list[str]:
