@@ -149,18 +149,18 @@ def test_nothing_planted_in_a_shared_folder_reaches_a_file_of_ours(on_files: Cla
     victim.write_text("mine\n")
     victim.chmod(0o640)
     place = store / name.replace("MONTH", time.strftime("%Y-%m", time.gmtime()))
-    rules = victim
+    aim = victim
     if place.is_dir():
         shutil.rmtree(place)
-        rules = on_files.root / "folder"
-        rules.mkdir()
+        aim = on_files.root / "folder"
+        aim.mkdir()
     place.unlink(missing_ok=True)
-    if kind == "hard link" and rules is victim:
+    if kind == "hard link" and aim is victim:
         os.link(victim, place)
     elif kind == "fifo":
         os.mkfifo(place)
     else:
-        place.symlink_to(on_files.root / "nowhere" if kind == "dangling link" else rules)
+        place.symlink_to(on_files.root / "nowhere" if kind == "dangling link" else aim)
     done = on_files.run("claim", "stack:a", "--purpose", "$(touch x)", timeout=20)
     assert victim.read_text() == "mine\n" and victim.stat().st_mode & 0o777 == 0o640
     assert not (on_files.root / "nowhere").exists()
