@@ -8,6 +8,8 @@ from homelab.errors import Failed, Unreachable
 from homelab.git.repository import Repository
 from homelab.system import files, process
 
+#: Seconds without a byte after which a remote is given up.
+_SILENCE = 60
 # A black-holed host would hold git for ever: these end a transfer that has moved under 1000 bytes/s for 30 s.
 _PATIENCE = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30")
 
@@ -38,9 +40,9 @@ def refs(repository: Repository, *names: str) -> dict[str, tuple[str, str]]:
     return {name: (oid, symbolic) for name, oid, symbolic in parts if name in names}
 
 
-def ask_remote(repository: Repository, remote: str, *patterns: str, timeout: float = 60) -> dict[str, str]:
+def ask_remote(repository: Repository, remote: str, *patterns: str, timeout: float = _SILENCE) -> dict[str, str]:
     """Return what the remote says now: full ref name to object id. Raises `Unreachable`."""
-    done = repository.run(*_PATIENCE, "ls-remote", "--refs", "--", remote, *patterns, timeout=timeout)
+    done = _talk(repository, remote, "ls-remote", "--refs", "--", remote, *patterns, patience=timeout)
     if done.returncode:
         raise _unreachable(remote, done)
     found = {}
@@ -51,9 +53,9 @@ def ask_remote(repository: Repository, remote: str, *patterns: str, timeout: flo
     return found
 
 
-def ask_remote_head(repository: Repository, remote: str, *, timeout: float = 60) -> str | None:
+def ask_remote_head(repository: Repository, remote: str, *, timeout: float = _SILENCE) -> str | None:
     """Return the branch that the remote's HEAD names, or None when it does not say. Raises `Unreachable`."""
-    done = repository.run(*_PATIENCE, "ls-remote", "--symref", "--", remote, "HEAD", timeout=timeout)
+    done = _talk(repository, remote, "ls-remote", "--symref", "--", remote, "HEAD", patience=timeout)
     if done.returncode:
         raise _unreachable(remote, done)
     found = re.search(r"^ref: refs/heads/(.+)\tHEAD$", os.fsdecode(done.stdout), re.MULTILINE)
@@ -71,6 +73,8 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
         tracked = f"refs/remotes/{remote}/{branch}"
         before = {name: oid for name, (oid, _) in refs(repository, ours, tracked).items()}
         done = _fetch(repository, remote, f"+{source}:{ours}")
+        if done.returncode and _clear(repository, remote, branch):
+            done = _fetch(repository, remote, f"+{source}:{ours}")
         if done.returncode:
             if source not in ask_remote(repository, remote, source):
                 return None
@@ -84,6 +88,20 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
             if before.get(tracked) == tip or repository.run("update-ref", tracked, tip).returncode == 0:
                 break
         return tip
+
+
+def _clear(repository: Repository, remote: str, branch: str) -> bool:
+    """Drop what we remember of branches that cannot be beside this one any more. Return whether there was any.
+
+    The remote had `ann/dns`, where it has `ann/dns/part` now, or the other way round; git keeps no such two refs.
+    """
+    places = (f"refs/homelab/seen/{remote}/", f"refs/remotes/{remote}/")
+    rows = (repository.line("for-each-ref", "--format=%(refname)", *places) or "").split("\n")
+    known = [(row, row.removeprefix(place)) for row in rows for place in places if row.startswith(place)]
+    stale = [ref for ref, name in known if name.startswith(f"{branch}/") or branch.startswith(f"{name}/")]
+    for ref in stale:
+        repository.run("update-ref", "-d", ref)
+    return bool(stale)
 
 
 def fetch_commit(repository: Repository, address: str, branch: str) -> str | None:
@@ -101,12 +119,26 @@ def fetch_commit(repository: Repository, address: str, branch: str) -> str | Non
     return tip if repository.objects.has(tip) else None
 
 
+def _talk(repository: Repository, remote: str, *args: str, patience: float) -> process.Completed:
+    """Return how a git command ended that talks to a remote. Raises `Unreachable` when that stays silent."""
+    from homelab.system.conversation import Silent
+
+    try:
+        return repository.ask(*_PATIENCE, *args, patience=patience)
+    except Silent:
+        raise Unreachable(
+            f"the remote {remote} cannot be reached: it has said nothing for {patience:.0f} s",
+            hint=f"look at the network; `git ls-remote {remote}` waits for it",
+        ) from None
+
+
 def _fetch(repository: Repository, remote: str, refspec: str) -> process.Completed:
     """Return how a fetch ended. While a worktree is being added its HEAD names no object yet, and a fetch dies of that."""
     for pause in (0.05,) * 40 + (None,):
-        done = repository.run(
-            *_PATIENCE, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--refmap=",
-            "--recurse-submodules=no", "--", remote, refspec, timeout=3600,
+        # Its progress is the sign of life of a transfer that takes its time.
+        done = _talk(
+            repository, remote, "fetch", "--progress", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance",
+            "--refmap=", "--recurse-submodules=no", "--", remote, refspec, patience=_SILENCE,
         )  # fmt: skip
         if b"bad object worktrees/" not in done.stderr or pause is None:
             break

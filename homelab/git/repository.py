@@ -6,6 +6,7 @@ we look at.
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import IO
 
+from homelab import output
 from homelab.errors import Failed, Refused, Usage
 from homelab.git.objects import Objects
 from homelab.system import process
@@ -33,6 +35,8 @@ _QUARANTINE = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_
 
 def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     env = process.environment(_ENVIRONMENT)
+    for name in [name for name in env if name.startswith("GIT_TRACE") and env[name].lower() in ("1", "2", "true")]:
+        del env[name]  # on stderr, where we look for git's reasons; a trace into a file goes on
     if not sys.stdin or not sys.stdin.isatty():
         env.setdefault("GIT_TERMINAL_PROMPT", "0")
     return {**env, **(extra or {})}
@@ -96,11 +100,19 @@ class Repository:
             pass_fds=pass_fds,
         )
 
+    def ask(self, *args: str | Path, patience: float) -> process.Completed:
+        """Return how a git command ended that talks to a remote. Raises `Silent` after `patience` seconds without a word."""
+        from homelab.system import conversation  # most of what we do asks no remote
+
+        where = self.worktree or self.git_dir
+        env = _environment({**self._named, **dict(self.quarantine)})
+        return conversation.converse(["git", *args], cwd=where, env=env, patience=patience, each=output.quote)
+
     def out(self, *args: str | Path, input: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """Return what a git command printed, without the last newline. Raises `Failed` with git's words."""
         done = self.run(*args, input=input, env=env)
         if done.returncode:
-            raise Failed(f"git {args[0]} failed: {done.words}", hint="`homelab doctor` looks for the usual reasons")
+            raise Failed(f"git {args[0]} failed: {done.words}", hint=_way_out(done))
         return os.fsdecode(done.stdout).removesuffix("\n")
 
     def line(self, *args: str | Path) -> str | None:
@@ -119,6 +131,14 @@ class Repository:
     def config(self, name: str) -> str | None:
         """Return the last value of a configuration variable, or None."""
         return self.line("config", "--get", name)
+
+
+def _way_out(done: process.Completed) -> str:
+    """Return what to do about a git command that failed here."""
+    found = re.search(r"Unable to create '([^'\n]+\.lock)': File exists", done.stderr.decode(errors="replace"))
+    if found:  # left by a git that was killed, or held by one that runs
+        return f"another git is at work here; where none is, `rm {shlex.quote(found[1])}`, then run it again"
+    return "`homelab doctor` looks for the usual reasons"
 
 
 def _leads_to(worktree: Path) -> Path | None:

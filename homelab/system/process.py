@@ -56,9 +56,12 @@ class Completed:
 
     @property
     def words(self) -> str:
-        """The last line it wrote to stderr that is neither advice nor git's same words for everything, for a message."""
-        lines = [line for line in self.stderr.decode(errors="replace").splitlines() if line.strip()]
-        return next((line for line in reversed(lines) if not line.startswith(_ADVICE)), "it said nothing").strip()
+        """The line on stderr that says why it failed: git's last ``fatal:`` or ``error:``, else the last that is no advice."""
+        rows = [row.strip() for row in self.stderr.decode(errors="replace").splitlines()]
+        rows = [row for row in rows if row and not row.startswith(_ADVICE)]
+        # Behind its reason git may print what to do ("remove the file manually to continue."), which says nothing alone.
+        reasons = [row for row in rows if row.startswith(("fatal:", "error:"))]
+        return (reasons or rows or ["it said nothing"])[-1]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -202,6 +205,7 @@ def become(argv: Sequence[str | Path], *, cwd: Path) -> NoReturn:
 PIPE = subprocess.PIPE
 STDOUT = subprocess.STDOUT
 DEVNULL = subprocess.DEVNULL
+TimeoutExpired = subprocess.TimeoutExpired
 
 
 def signal_name(number: int) -> str:
