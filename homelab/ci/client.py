@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -185,5 +185,5 @@ def _pool(url: str) -> urllib3.PoolManager:
     if "://" not in proxy:
         proxy = f"http://{proxy}"
     userinfo = urlsplit(proxy).netloc.rpartition("@")[0]
-    secret = urllib3.make_headers(proxy_basic_auth=userinfo) if userinfo else None
+    secret = urllib3.make_headers(proxy_basic_auth=unquote(userinfo)) if userinfo else None
     return urllib3.ProxyManager(proxy, proxy_headers=secret, maxsize=2)

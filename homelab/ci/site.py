@@ -12,6 +12,7 @@ from typing import Any
 
 from homelab import output
 from homelab.ci import shared, watch
+from homelab.ci.client import Away
 from homelab.ci.report import Progress
 from homelab.ci.system import Names, System
 from homelab.ci.verdict import OPEN, Check, Verdict
@@ -56,8 +57,11 @@ class Site:
         return f"{_NAMED[self.place.kind or '']} at {self.place.host}"
 
     def look(self, commit: str) -> list[Check]:
-        """Return what the checks that count say of a commit of the branch now."""
-        found = self.names.among(self.system.look(commit, self.branch))
+        """Return what the checks that count say of a commit of the branch now. Raises `Unreachable`."""
+        try:
+            found = self.names.among(self.system.look(commit, self.branch))
+        except (KeyError, TypeError, AttributeError, ValueError):  # another program may listen there
+            raise Away(f"{self.words} gives an answer that nobody understands", hint="look at [ci] kind and url") from None
         tried = frozenset() if self.is_try else shared.discounted(self.repository, commit)
         return [check for check in found if check.id not in tried]
 
