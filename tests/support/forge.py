@@ -283,6 +283,8 @@ def _gitlab(forge: Forge, request: Request) -> Answer:
     if request.path == "/api/v4/version":
         return Answer(401, {"message": "401 Unauthorized"})
     base = f"/api/v4/projects/{forge.repository}"
+    if request.path.startswith("/api/v4/projects/1"):  # GitLab takes the number for the name
+        request = replace(request, path=base + request.path.removeprefix("/api/v4/projects/1"))
     if request.path == base:
         return Answer(document={"id": 1, "path_with_namespace": forge.repository})
     if request.path == f"{base}/pipelines":
