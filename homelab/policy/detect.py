@@ -31,7 +31,11 @@ class Detected:
 
 def detect(objects: Objects, tree: str) -> Detected:
     """Return what the files at a tree's root show."""
-    source = Source(Tree(objects, tree))
+    return shown(Source(Tree(objects, tree)))
+
+
+def shown(source: Source) -> Detected:
+    """Return what the files at the root of a tree show that others look at as well."""
     found = [finding for finding in _explicit(source) if not finding.off]
     found = (
         found or list({finding.run: finding for finding in reversed(list(_usual(source))) if not finding.off}.values())[::-1]

@@ -52,6 +52,10 @@ def try_out(
     assert proposal.commit is not None
     until = time.monotonic() + seconds
     trials = _attempt(repository, proposal.commit, proposal, until, reporter)
+    if proposal.verify.prepare and not any(trial.green for trial in trials.values()):
+        # What prepares the checkout may be all that fails, and most need none of it.
+        unprepared = proposal.of([entry for entry in proposal.entries if not entry.finding.prepare])
+        trials |= _attempt(repository, proposal.commit, unprepared, until, reporter)
     entries, again = [], []
     for entry in proposal.entries:
         trial = trials.get(entry.finding.tool)

@@ -1,11 +1,15 @@
 """`homelab init` on real repositories: what it writes, and what it leaves alone."""
 
+import contextlib
 import os
+import pty
+import shutil
+import subprocess
 
 import pytest
 
 from homelab.policy import config
-from tests.support.world import World
+from tests.support.world import BIN, World
 
 
 def bare_of_policy(world: World, files: dict[str, str | bytes]) -> None:
@@ -201,6 +205,16 @@ LAYOUTS: dict[str, tuple[dict[str, str | bytes], list[str]]] = {
         },
         ["sh", "scripts"],
     ),
+    "npm": (
+        {
+            "package.json": '{"name": "a", "scripts": {"test": "node --test"}, "dependencies": {"dep": "file:dep"}}',
+            "package-lock.json": '{"name": "a", "lockfileVersion": 3, "packages": {"": {"name": "a", "dependencies": '
+            '{"dep": "file:dep"}}, "dep": {}, "node_modules/dep": {"resolved": "dep", "link": true}}}',
+            "dep/package.json": '{"name": "dep", "main": "a.js"}', "dep/a.js": "", ".gitignore": "node_modules\n",
+            "a.test.js": "require('dep'); require('node:test')('a', () => {})\n",
+        },
+        ["npm"],
+    ),
     "shell": ({"ops/tests/test_a.sh": "#!/bin/sh\ntest 1 = 1\n"}, ["ops"]),
 }  # fmt: skip
 
@@ -216,6 +230,8 @@ def walked(world: World, words: str) -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_file_it_writes_lands_by_the_command_that_it_names(world: World, layout: str, tries: bool) -> None:
     files, suites = LAYOUTS[layout]
+    if layout == "npm" and not shutil.which("npm"):
+        pytest.skip("there is no npm")
     bare_of_policy(world, files)
     world.git("push", "--quiet", "origin", "master")
     done = world.homelab("init", *(["--yes"] if tries else []), timeout=120)
@@ -314,3 +330,52 @@ def test_what_deploys_is_neither_run_nor_written(world: World) -> None:
     assert ".github/workflows/a.yml, step a/1" in done.stderr
     assert world.homelab("verify").returncode == 3  # nor is it detected where the file names no suite
     assert not (world.root / "home/ran").exists()
+
+
+def test_what_fails_to_prepare_takes_nothing_else_with_it(world: World) -> None:
+    files: dict[str, str | bytes] = {
+        "package.json": '{"scripts": {"test": "x"}, "dependencies": {"a": "file:nowhere"}}', "package-lock.json": "{}",
+        "web/Makefile": "check:\n\ttrue\n",
+    }  # fmt: skip
+    bare_of_policy(world, files)
+    tools = world.root / "tools"
+    tools.mkdir()
+    (tools / "npm").write_text("#!/bin/sh\nexit 1\n")
+    (tools / "npm").chmod(0o755)
+    world.homelab("init", "--no-hooks", "--yes", env={"PATH": f"{tools}:{world.env['PATH']}"})
+    read = written(world)
+    assert ([suite.name for suite in read.suites], read.verify.prepare) == (["web"], None)
+
+
+def on_a_terminal(world: World, answers: str, *args: str) -> str:
+    """Run `init` with a terminal for all three streams, type the answers, and return what the terminal showed."""
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [BIN / "homelab", "init", "--no-hooks", *args], cwd=world.clone, env={**world.env, "TERM": "dumb", "COLUMNS": "200"},
+        stdin=child, stdout=child, stderr=child, start_new_session=True,
+    )  # fmt: skip
+    os.close(child)
+    os.write(parent, answers.encode())
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux says so when the last writer is gone
+        while part := os.read(parent, 4096):
+            shown += part
+    os.close(parent)
+    assert process.wait(60) == 0, shown
+    return shown.decode(errors="replace")
+
+
+def test_a_person_leaves_out_what_is_not_wanted(world: World) -> None:
+    bare_of_policy(world, {"Makefile": "test:\n\ttrue\nlint:\n\ttrue\n"})
+    shown = on_a_terminal(world, "what\n2\n")
+    assert [suite.name for suite in written(world).suites] == ["make"]
+    assert "trying on" in shown
+
+
+def test_a_person_is_asked_for_the_command_where_nothing_is_found(world: World) -> None:
+    bare_of_policy(world, {"notes": ""})
+    on_a_terminal(world, "test -e notes\n")
+    assert [(suite.name, suite.run) for suite in written(world).suites] == [("verify", "test -e notes")]
+    (world.clone / "homelab.toml").unlink()
+    assert "one of these goes on" in on_a_terminal(world, "\n")
+    assert written(world).suites == ()

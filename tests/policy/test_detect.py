@@ -6,6 +6,8 @@ import shutil
 import pytest
 
 from homelab.git.objects import Objects
+from homelab.git.repository import discover
+from homelab.policy import policy
 from homelab.policy.detect import detect
 from homelab.policy.found.python import PYTEST
 from homelab.policy.targets import just_recipes, make_rules
@@ -14,6 +16,7 @@ from tests.support.world import BIN, World
 
 RULE = "test:\n\ttrue\n"
 PRE_COMMIT = "repos:\n- repo: https://example.org/x\n  rev: v1\n  hooks:\n  - id: {}\n"
+NEEDS = '{"scripts": {"test": "node --test"}, "devDependencies": {"a": "1"}}'
 NPM = '{"scripts": {"test": "node --test"}}'
 
 
@@ -47,6 +50,20 @@ def found(world: World, files: dict[str, str | bytes]) -> dict[str, str]:
         ({".justfile": "@check:\n  true\n"}, {"just": "just check"}),
         ({"Justfile": "alias test := t\nt:\n  true\n"}, {"just": "just test"}),
         ({".pre-commit-config.yaml": PRE_COMMIT.format("ruff")}, {"pre-commit": "pre-commit run --all-files"}),
+        ({"tox.toml": ""}, {"tox": "tox"}),
+        ({"pyproject.toml": "[tool.tox]\n", "tests/test_a.py": ""}, {"tox": "tox"}),
+        ({"setup.cfg": "[tox:tox]\n"}, {"tox": "tox"}),
+        ({"pyproject.toml": "", "uv.lock": "", "tests/test_a.py": ""}, {"pytest": "uv run pytest"}),
+        ({"pyproject.toml": "[tool.hatch.envs.hatch-test]\n", "tests/test_a.py": ""}, {"pytest": "hatch test"}),
+        ({"package.json": NPM, "pnpm-lock.yaml": ""}, {"pnpm": "pnpm test"}),
+        ({"Taskfile.yml": "tasks: {test: {cmds: ['true']}}\n"}, {"task": "task test"}),
+        ({"mise.toml": "[tasks.check]\nrun = 'true'\n"}, {"mise": "mise run check"}),
+        ({"prek.toml": "[[repos]]\nrepo = 'x'\n[[repos.hooks]]\nid = 'ruff'\n"}, {"prek": "prek run --all-files"}),
+        (
+            {"lefthook.yml": "pre-commit: {commands: {a: {run: yamllint .}}}\n"},
+            {"lefthook": "lefthook run pre-commit --all-files"},
+        ),
+        ({".config/wt.toml": "[pre-merge]\nlint = 'yamllint .'\n"}, {"lint": "yamllint ."}),
     ],
 )  # fmt: skip
 def test_a_tree_shows_its_suite(world: World, files: dict[str, str | bytes], suites: dict[str, str]) -> None:
@@ -78,6 +95,11 @@ def test_a_tree_shows_its_suite(world: World, files: dict[str, str | bytes], sui
         {"makefile": "all:\n\ttrue\n", "Makefile": RULE},
         {"justfile": "test := 'x'\n"},
         {"justfile": "test name:\n  true\n"},
+        {"Makefile": "test: ship\nship:\n\tkubectl apply -f .\n"},
+        {"Makefile": "export KUBECONFIG = x\ntest:\n\tgo test ./...\n"},
+        {"package.json": '{"scripts": {"test": "npm publish"}}'},
+        {"bin/test": "x"},
+        {"Taskfile.yml": "tasks: [\n", "mise.toml": "[[["},
         {".pre-commit-config.yaml": PRE_COMMIT.format("verified-push")},
         {".pre-commit-config.yaml": PRE_COMMIT.format("lint") + "    stages: [pre-push]\n"},
         {".pre-commit-config.yaml": PRE_COMMIT.format("lint") + "default_stages: [commit-msg]\n"},
@@ -91,6 +113,49 @@ def test_a_tree_shows_its_suite(world: World, files: dict[str, str | bytes], sui
 )  # fmt: skip
 def test_what_is_no_evidence_shows_nothing(world: World, files: dict[str, str | bytes]) -> None:
     assert found(world, files) == {}
+
+
+def test_a_script_that_can_be_run_is_an_answer(world: World) -> None:
+    for name in ("bin/test", "script/test"):
+        world.git("rm", "-rq", "--cached", ".")
+        world.git("clean", "-fdxq")
+        world.write({name: "#!/bin/sh\ntrue\n"})
+        (world.clone / name).chmod(0o755)
+        objects = discover(world.clone).objects
+        suites = detect(objects, objects.commit(world.commit({"README": name})).tree).suites
+        assert suites == ()  # it is not tracked yet
+        world.git("add", name)
+        suites = detect(objects, objects.commit(world.commit({"README": ""})).tree).suites
+        assert [suite.run for suite in suites] == [name]
+
+
+@pytest.mark.parametrize(
+    ("files", "prepare", "inputs", "caches"),
+    [
+        ({"package.json": NPM}, None, (), ()),
+        (
+            {"package.json": NEEDS, "package-lock.json": "{}"},
+            "npm ci", ("package.json", "package-lock.json"), ("node_modules",),
+        ),
+        ({"package.json": NEEDS}, "npm install --no-package-lock", ("package.json",), ("node_modules",)),
+        (
+            {"package.json": NEEDS, "pnpm-lock.yaml": "", ".npmrc": ""},
+            "pnpm install --frozen-lockfile", ("package.json", "pnpm-lock.yaml", ".npmrc"), ("node_modules",),
+        ),
+        (
+            {"package.json": NEEDS, "package-lock.json": "{}", "Makefile": "test:\n\tnpm test\n"},
+            "npm ci", ("package.json", "package-lock.json"), ("node_modules",),
+        ),
+        ({"tox.toml": ""}, None, (), (".tox",)),
+    ],
+)  # fmt: skip
+def test_a_checkout_is_prepared_as_init_would_write_it(
+    world: World, files: dict[str, str | bytes], prepare: str | None, inputs: tuple[str, ...], caches: tuple[str, ...]
+) -> None:
+    world.git("rm", "-rq", "--cached", ".")
+    objects = discover(world.clone).objects
+    read = policy.read(objects, objects.commit(world.commit(files)).tree).config.verify
+    assert (read.prepare, read.prepare_inputs, read.caches) == (prepare, inputs, caches)
 
 
 def test_several_languages_all_run(world: World) -> None:

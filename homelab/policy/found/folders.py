@@ -2,9 +2,7 @@
 
 import fnmatch
 import posixpath
-from collections.abc import Iterable, Sequence
-
-_MOST = 6
+from collections.abc import Iterable, Iterator, Sequence
 
 
 def patterns(folders: Sequence[str], every: Iterable[str]) -> list[tuple[str | None, list[str]]]:
@@ -13,7 +11,8 @@ def patterns(folders: Sequence[str], every: Iterable[str]) -> list[tuple[str | N
     A pattern fits all that are in its group, and of `every` folder of the tree that it matches half at least are meant, so
     that a suite runs in few where it has nothing to do. Folders below another of them are left out: they are its part.
     """
-    tops = [folder for folder in folders if not any(_is_below(folder, other) for other in folders)]
+    meant = set(folders) - {"."}
+    tops = [folder for folder in folders if not meant.intersection(_above(folder))]
     depths: dict[str, list[str]] = {}
     for folder in tops:
         depths.setdefault(posixpath.dirname(folder), []).append(folder)
@@ -45,8 +44,9 @@ def _joined(depths: dict[str, list[str]]) -> list[tuple[str | None, list[str]]]:
     return groups + [(None, [folder]) for folder in depths.get("", [])]
 
 
-def _is_below(folder: str, other: str) -> bool:
-    return other != "." and folder.startswith(f"{other}/")
+def _above(folder: str) -> Iterator[str]:
+    while folder := posixpath.dirname(folder):
+        yield folder
 
 
 def _matches(folder: str, pattern: str) -> bool:

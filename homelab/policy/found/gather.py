@@ -36,14 +36,14 @@ def find(tree: Tree) -> Found:
         python.find(source),
         infrastructure.find(source),
     )
-    candidates = [*taken, *(finding for found in more for finding in found), *_detected(tree)]
+    candidates = [*taken, *(finding for found in more for finding in found), *_detected(source)]
     chosen = list(_once(source, candidates))
     return Found(tuple(_named(chosen[:_MOST])), tuple(dict.fromkeys(passed_over)), max(0, len(chosen) - _MOST))
 
 
-def _detected(tree: Tree) -> Iterator[Finding]:
+def _detected(source: Source) -> Iterator[Finding]:
     """Yield what binds the target while it has no file: what is written never demands less than that."""
-    for suite in detect.detect(tree.objects, tree.oid).suites:
+    for suite in detect.shown(source).suites:
         yield Finding(suite.name, suite.run, "the root's files")
 
 
