@@ -110,6 +110,10 @@ class Interrupted(HomelabError):
         self.exit_code = 128 + signum
 
 
+class Left(Interrupted):
+    """A person has left what stays open until a signal ends it, so nothing is printed."""
+
+
 class ChildExit(HomelabError):
     """A command that we ran on someone's behalf ended with this code; it has said why, so nothing is printed."""
 

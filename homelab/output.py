@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from homelab import terminal
-from homelab.errors import Bug, ChildExit, HomelabError, Interrupted
+from homelab.errors import Bug, ChildExit, HomelabError, Interrupted, Left
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -59,10 +59,15 @@ def names(found: Iterable[str], limit: int = 10) -> str:
 
 
 def columns(rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of cells from anywhere, each as one printable line, its columns two spaces apart."""
+    """Return a table of cells from anywhere, its columns two spaces apart, cut to the width of stdout's terminal."""
     cells = [[line(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in cells)
+    widths = [max(map(terminal.columns_of, column)) for column in zip(*cells, strict=True)]
+    look = terminal.look(sys.stdout)
+    lines = (
+        "  ".join(cell + " " * (width - terminal.columns_of(cell)) for cell, width in zip(row, widths, strict=True))
+        for row in cells
+    )
+    return "\n".join(look.cut(text.rstrip()) for text in lines)
 
 
 def _escape(char: str) -> str:
@@ -88,7 +93,7 @@ def answer_json(document: Any) -> None:
 def watch(look: Callable[[], tuple[object, str]], *, as_json: bool, seconds: float = 1) -> None:
     """Show what `look` returns, a document and its words, whenever it changes; in place on a terminal.
 
-    With JSON it is a document a line. Ends by a signal, which is how one leaves, so nothing is told.
+    With JSON it is a document a line. Raises `Left` at a signal, which is how one leaves.
     """
     live, shown = sys.stdout.isatty() and not as_json, None
     try:
@@ -101,9 +106,9 @@ def watch(look: Callable[[], tuple[object, str]], *, as_json: bool, seconds: flo
             shown = document
             time.sleep(seconds)
     except KeyboardInterrupt:
-        raise ChildExit(130) from None
+        raise Left(2) from None
     except Interrupted as error:
-        raise ChildExit(error.exit_code) from None
+        raise Left(error.exit_code - 128) from None
 
 
 def say(text: str) -> None:
@@ -145,7 +150,7 @@ def _write(stream: Any, text: str) -> None:
 
 def show(error: HomelabError) -> None:
     """Print the error's sentence and hint on stderr, and its document on stdout when JSON was asked for."""
-    if isinstance(error, ChildExit):
+    if isinstance(error, (ChildExit, Left)):
         return
     for sentence, others in error.evidence:
         warn(sentence)

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from homelab import output
 from homelab.errors import HomelabError, Usage
 from homelab.git.repository import Repository, discover
 from homelab.landing.journal import Journal
@@ -198,16 +199,50 @@ def _tree(
         "missing": entry.missing,
         "locked": entry.lock,
         "landing": next((row["position"] for row in queue if entry.branch and row["branch"] == entry.branch), None),
-        "red": _red(entry, journal),
+        "red": _red(entry.head, journal),
     }
 
 
-def _red(entry: Worktree, journal: Sequence[dict[str, Any]]) -> list[str]:
+def worktrees() -> list[dict[str, Any]]:
+    """Return every worktree as `homelab.worktrees.status` has it, with its place in the queue and the suites it was red for."""
+    from dataclasses import asdict
+
+    from homelab.worktrees import status
+
+    repository = discover()
+    queue, journal = _queue(repository), Journal(repository.state).recent(_LANDINGS)
+    places = {row["branch"]: row["position"] for row in queue if row["branch"]}
+    return [
+        {**asdict(row), "path": str(row.path), "landing": places.get(row.branch or ""), "red": _red(row.head, journal)}
+        for row in status.rows(repository)
+    ]
+
+
+def state(row: Mapping[str, Any]) -> str:
+    """Return in words how a worktree of the document, or of `worktrees`, stands."""
+    if row["missing"]:
+        return "its folder is gone"
+    if row["landing"] is not None:
+        return "landing" if row["landing"] == 0 else f"waits to land, {row['landing']} ahead of it"
+    counts = (f"{row[way]} {way}" for way in ("ahead", "behind") if row.get(way))
+    claimed = row.get("claims") or ()
+    parts = (
+        "landed" if row.get("landed") and not row["main"] else "",
+        "no commit yet" if row.get("fresh") and not row["main"] else "",
+        *counts,
+        f"red: {output.names(row['red'], 3)}" if row["red"] else "verified" if row.get("verified") and row["ahead"] else "",
+        "uncommitted changes" if row.get("dirty") else "",
+        f"touches {output.names(claimed, 3)}, which {'is' if len(claimed) == 1 else 'are'} claimed" if claimed else "",
+        (f"locked ({row['locked']})" if row["locked"] else "locked") if row["locked"] is not None else "",
+    )
+    unknown = "unknown" if row["ahead"] is None else "as the target"
+    return ", ".join(part for part in parts if part) or unknown
+
+
+def _red(head: str | None, journal: Sequence[dict[str, Any]]) -> list[str]:
     """Return the suites for which this very head was not landed; none where it was never tried, or landed."""
-    if entry.head is None:
-        return []
-    for row in reversed(journal):
-        if row.get("head") == entry.head:
+    for row in reversed(journal) if head else ():
+        if row.get("head") == head:
             return red_suites(row) if row.get("status") == "failed" else []
     return []
 

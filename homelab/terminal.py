@@ -86,19 +86,6 @@ def look(stream: object = None) -> Look:
     )
 
 
-def table(rows: Sequence[Sequence[str]], stream: object = None) -> list[str]:
-    """Return rows of printable cells in columns, cut to a terminal's width; the last column takes what is left."""
-    if not rows:
-        return []
-    here = look(stream or sys.stdout)
-    widths = [max(map(columns_of, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
-    lines = []
-    for row in rows:
-        cells = [cell + " " * (width - columns_of(cell)) for cell, width in zip(row[:-1], widths, strict=True)]
-        lines.append(here.cut("  ".join([*cells, row[-1]]).rstrip()))
-    return lines
-
-
 def draw(lines: Sequence[str]) -> None:
     """Show the lines at the end of stderr's terminal in place of those that were drawn before."""
     global _drawn

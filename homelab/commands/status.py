@@ -116,24 +116,17 @@ def _claims(claims: Any, look: Look) -> Iterator[str]:
 
 
 def _others(found: Mapping[str, Any], look: Look) -> Iterator[str]:
+    from homelab import overview
+
     others = [row for row in found["worktrees"] if row["path"] != found["here"]["path"]]
     for number, row in enumerate(others[:_MOST]):
         name = row["topic"] or ("(main)" if row["main"] else row["path"])
-        words = f"{name}  {state(row)}" + (f"  {output.ago(row['committed_at'])}: {row['subject']}" if row["subject"] else "")
+        words = f"{name}  {overview.state(row)}" + (
+            f"  {output.ago(row['committed_at'])}: {row['subject']}" if row["subject"] else ""
+        )
         yield f"  {'others ' if number == 0 else '       '}  {output.line(words)}"
     if len(others) > _MOST:
         yield f"           and {len(others) - _MOST} more: `homelab work list`"
-
-
-def state(row: Mapping[str, Any]) -> str:
-    """Return in words how a worktree of the document stands."""
-    if row["missing"]:
-        return "its folder is gone"
-    if row["landing"] is not None:
-        return "landing" if row["landing"] == 0 else f"waits to land, {row['landing']} ahead"
-    ahead = "nothing ahead" if row["ahead"] == 0 else "" if row["ahead"] is None else f"{row['ahead']} ahead"
-    parts = [ahead, f"red: {output.names(row['red'], 3)}" if row["red"] else "", "locked" if row["locked"] is not None else ""]
-    return ", ".join(part for part in parts if part) or "unknown"
 
 
 def _cell(name: str) -> str:

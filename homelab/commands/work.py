@@ -1,16 +1,13 @@
 """``homelab work start``, ``list`` and ``clean``."""
 
-import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 import click
 
-from homelab import output
+from homelab import output, terminal
 from homelab.commands.app import json_option
 from homelab.git.repository import discover
-
-if TYPE_CHECKING:
-    from homelab.worktrees.status import Row
 
 
 @click.command()
@@ -65,43 +62,34 @@ def switch(topic: str, as_json: bool) -> None:
 @click.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List the worktrees: branch, distance to the target, and what is in them."""
-    from homelab.worktrees import status
+    """List the worktrees: how each stands, how old its last commit is, and what that says.
 
-    repository = discover()
-    rows = status.rows(repository)
+    A mark shows the one that I am in. The branch is named where it is not the topic's.
+    """
+    from homelab import overview
+
+    rows = overview.worktrees()
     if as_json:
-        output.answer_json([{**dataclasses.asdict(row), "path": str(row.path)} for row in rows])
+        output.answer_json(rows)
         return
-    if gone := [row.topic or str(row.path) for row in rows if row.missing]:
+    mark = terminal.look(output.answers()).sign("●", "*")
+    output.answer(output.columns([("", "TOPIC", "STATE", "AGE", "LAST COMMIT"), *(_cells(row, mark) for row in rows)]))
+    if gone := [row["topic"] or row["path"] for row in rows if row["missing"]]:
         output.say(f"gone: {', '.join(gone)}; `git worktree repair PATH` after a move, `homelab work clean TOPIC` otherwise")
-    cells = [("TOPIC", "BRANCH", "AHEAD", "BEHIND", "STATE", "PATH"), *(_cells(row) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        output.answer("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    if any(row["landed"] and not row["main"] for row in rows):
+        output.say("`homelab work clean --landed` takes what has landed")
 
 
-def _cells(row: "Row") -> tuple[str, ...]:
-    states = {
-        "missing": row.missing,
-        f"locked ({row.locked})" if row.locked else "locked": row.locked is not None,
-        "dirty": row.dirty,
-        "fresh": row.fresh and not row.main,
-        "landed": row.landed and not row.main,
-        "verified": row.verified,
-        **dict.fromkeys(row.claims or (), True),
-    }
-    return tuple(
-        output.line(cell)
-        for cell in (
-            row.topic or ("(main)" if row.main else "-"),
-            row.branch or f"detached at {(row.head or 'nothing')[:12]}",
-            "?" if row.ahead is None else str(row.ahead),
-            "?" if row.behind is None else str(row.behind),
-            ", ".join(word for word, true in states.items() if true) or "-",
-            str(row.path),
-        )
-    )
+def _cells(row: Mapping[str, Any], mark: str) -> tuple[str, ...]:
+    from homelab import overview
+
+    name = row["topic"] or ("(main)" if row["main"] else row["path"])
+    if row["branch"] is None:
+        name += f" (detached at {row['head'][:7]})" if row["head"] else ""
+    elif not row["topic"] or not row["branch"].endswith(row["topic"]):
+        name += f" ({row['branch']})"
+    age = output.ago(row["committed_at"]).removesuffix(" ago") if row["committed_at"] else "-"
+    return mark if row["here"] else "", name, overview.state(row), age, row["subject"] or "-"
 
 
 @click.command()

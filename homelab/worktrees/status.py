@@ -5,7 +5,7 @@ What is not known is None, never a guess.
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from homelab.claims import stacks
@@ -14,7 +14,8 @@ from homelab.git.repository import Repository, seen_from
 from homelab.policy import policy
 from homelab.policy.rules import read_rules
 from homelab.verify import verification
-from homelab.worktrees import landed, registry
+from homelab.worktrees import heads, landed, registry
+from homelab.worktrees.heads import Head
 from homelab.worktrees.registry import Layout, Worktree
 
 
@@ -37,6 +38,11 @@ class Row:
     claims: list[str] | None
     locked: str | None
     missing: bool
+    #: The last commit: its subject, and when it was made.
+    subject: str | None
+    committed_at: str | None
+    #: Whether the command is run in it.
+    here: bool
 
 
 def rows(repository: Repository) -> tuple[Row, ...]:
@@ -46,8 +52,17 @@ def rows(repository: Repository) -> tuple[Row, ...]:
     target = repository.oid(f"refs/remotes/{rules.remote}/{rules.target}") if rules.target else None
     entries = registry.registered(repository)
     verified = {head: _verified(repository, target, head) for head in {entry.head for entry in entries} if head}
+    commits = heads.read(repository, target, verified)
     with ThreadPoolExecutor(4) as pool:
-        return tuple(pool.map(lambda entry: _row(plan, target, entry, verified), entries))
+        found = pool.map(lambda entry: _row(plan, target, entry, verified), entries)
+        return tuple(_with_commit(row, commits.get(row.head or ""), repository) for row in found)
+
+
+def _with_commit(row: Row, commit: Head | None, repository: Repository) -> Row:
+    here = repository.worktree is not None and repository.worktree.resolve() == row.path.resolve()
+    return replace(
+        row, subject=commit.subject if commit else None, committed_at=commit.committed_at if commit else None, here=here
+    )
 
 
 def _verified(repository: Repository, target: str | None, head: str) -> bool | None:
@@ -82,6 +97,9 @@ def _row(plan: Layout, target: str | None, entry: Worktree, verified: Mapping[st
         claims=stacks.touched(repository, target, head) if target and head else None,
         locked=entry.lock,
         missing=entry.missing,
+        subject=None,
+        committed_at=None,
+        here=False,
     )
 
 
