@@ -12,8 +12,8 @@ from homelab.gate.admission import Admission
 from homelab.git.repository import discover
 from homelab.policy import config, policy
 from homelab.policy.policy import Policy
-from homelab.verify import reporter as progress
 from homelab.verify import results, verification
+from homelab.verify.screen import Screen
 
 
 @click.command()
@@ -33,7 +33,8 @@ def verify(rev: str, fresh: bool, as_json: bool) -> None:
     policies = policy.policies(repository.objects, gate.fetched_tip, tree) if gate else _named(named or "")
     demand = verification.demanded(repository, tree, policies)
     try:
-        verified = verification.ensure(repository, commit, demand, fresh=fresh, reporter=progress.reporter())
+        screen = Screen(tell=output.say if as_json else output.answer)
+        verified = verification.ensure(repository, commit, demand, fresh=fresh, reporter=screen)
     except HomelabError as error:
         error.fields = {**answer, "suites": [], **error.fields}
         raise
@@ -41,10 +42,6 @@ def verify(rev: str, fresh: bool, as_json: bool) -> None:
         gate.foresee(commit)
     if as_json:
         output.answer_json({"ok": True, **answer, "suites": results.documents(verified.results)})
-        return
-    for result in verified.results:
-        output.answer(output.line(f"{result.result:7} {result.run.label}"))
-    output.say(f"{commit[:12]} is verified")
 
 
 def _named(path: str) -> tuple[Policy, ...]:

@@ -29,7 +29,8 @@ from homelab.landing.target import Target
 from homelab.policy.config import Land
 from homelab.policy.rules import State
 from homelab.system import clock
-from homelab.verify import reporter, results, verification
+from homelab.verify import results, verification
+from homelab.verify.screen import Screen
 from homelab.verify.verification import Red, Verified, Waived
 
 _CANDIDATES = "refs/homelab/landing/"
@@ -198,7 +199,7 @@ class Leader:
         watch.begin(member.commit, member.demand)
         try:
             verified = verification.ensure(
-                self._repository, member.commit, member.demand, reporter=reporter.reporter(), abandoned=watch
+                self._repository, member.commit, member.demand, reporter=Screen(member.ticket.branch), abandoned=watch
             )
         except Red:
             if watch.why:

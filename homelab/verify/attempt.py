@@ -77,6 +77,7 @@ class Attempt:
         if slot.noted("prepared") == run.prepare and slot.noted("prepared-outside") != "yes":
             return None
         slot.note("prepared", "")
+        self.reporter.preparing(run)
         log = self._log("prepare")
         done = self._supervise(run.verify.prepare, slot.path, run.verify.env, log)
         if reason := _reason(done, run.suite.timeout):

@@ -5,7 +5,7 @@ They run as a verification would, in scratch checkouts, so what is green is reme
 
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from homelab import output
@@ -123,11 +123,17 @@ class _Notes(Silent):
     inner: Reporter
     results: list[Result] = field(default_factory=list)
 
-    def begin(self, total: int, cached: int) -> None:
-        self.inner.begin(total, cached)
+    def begin(self, commit: str, runs: Sequence[Run], cached: int, usual: Mapping[str, float]) -> None:
+        self.inner.begin(commit, runs, cached, usual)
 
     def started(self, run: Run) -> None:
         self.inner.started(run)
+
+    def preparing(self, run: Run) -> None:
+        self.inner.preparing(run)
+
+    def prepared(self, run: Run, seconds: float) -> None:
+        self.inner.prepared(run, seconds)
 
     def ended(self, result: Result) -> None:
         self.results.append(result)

@@ -12,11 +12,12 @@ from homelab.errors import Failed, Refused
 from homelab.git.repository import Repository
 from homelab.policy.policy import Policy
 from homelab.system import clock, identity
-from homelab.verify import runner, suites
+from homelab.verify import runner, suites, times
 from homelab.verify.attempt import Abandoned
 from homelab.verify.receipts import Receipt, Receipts
-from homelab.verify.reporter import Lines, Reporter
+from homelab.verify.reporter import Reporter
 from homelab.verify.results import Result, State, documents, evidence
+from homelab.verify.screen import Screen
 from homelab.verify.suites import Demand, Run
 
 _MAKER = object()
@@ -110,15 +111,16 @@ def ensure(
             hint="write one with `homelab init`; for this once `homelab work land` takes --verify-cmd CMD or --no-verify",
             next="homelab init",
         )
+    reporter = reporter or Screen()
     if not fresh and Receipts(repository.state).load(demand.whole):
         known = tuple(Result(run, State.CACHED, 0.0) for run in demand.runs)
+        reporter.verified(commit, known)
         return Verified(commit, demand.tree, known, _MAKER)
     known_now, missing = ([], list(demand.runs)) if fresh else lookup(repository, demand)
     for run in missing:
         for path in run.missing:
             output.warn(f"note: {run.label} names the input {path}, which {commit[:12]} does not have")
-    reporter = reporter or Lines()
-    reporter.begin(len(missing), len(known_now))
+    reporter.begin(commit, missing, len(known_now), times.usual(repository))
     try:
         made = runner.make(
             repository,
@@ -130,10 +132,12 @@ def ensure(
         )
     finally:
         reporter.finish()  # also when interrupted: a live line would stay
+    times.remember(repository, made)
     by_key = {result.run.key: result for result in (*known_now, *made)}
     results = tuple(by_key[run.key] for run in demand.runs)
     _require_green(commit, results)
     _remember(repository, demand.whole, "policy", results, commit)
+    reporter.verified(commit, results)
     return Verified(commit, demand.tree, results, _MAKER)
 
 

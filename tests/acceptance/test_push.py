@@ -30,7 +30,7 @@ def strict(world: World) -> World:
 def test_a_green_push_is_verified_on_the_spot_and_remembered(gated: World) -> None:
     head = gated.commit({"x": "1"})
     done = gated.run("git", "push", "origin", "master")
-    assert gated.tip() == head and "passed check" in done.stderr
+    assert gated.tip() == head and "✓ check" in done.stderr
 
 
 def test_a_red_push_is_refused_with_the_log(gated: World) -> None:
