@@ -32,13 +32,16 @@ def judge_push(remote: str) -> None:
 
 def judge_received() -> None:
     """Let the server take the push that it is receiving. Raises `Refused`."""
+    from homelab.gate import server
     from homelab.gate.admission import Admission
     from homelab.git.repository import discover
 
     pushed = updates.received(sys.stdin.buffer.read())
     if _FORMER in sys.orig_argv:
         _renew_hook(received=True)
-    Admission.of_server(discover(from_hook=True)).admit(pushed)
+    repository = discover(from_hook=True)
+    server.share(repository)
+    Admission.of_server(repository).admit(pushed)
 
 
 def _renew_hook(*, received: bool) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from homelab import output
 from homelab.errors import HomelabError, Refused, Usage
-from homelab.gate import deletions, grants, markers, updates, verdict
+from homelab.gate import deletions, grants, markers, server, updates, verdict
 from homelab.gate.grants import Kind
 from homelab.gate.updates import Create, Delete, Framework, RefUpdate, Update
 from homelab.gate.verdict import Case, History, Verdict
@@ -20,7 +20,7 @@ from homelab.gitcrypt import plaintext
 from homelab.policy import policy
 from homelab.policy.rules import Rules, State, Unknown, read_rules, read_server_rules
 from homelab.verify import suites
-from homelab.verify.receipts import Receipts
+from homelab.verify.receipts import Receipts, collect
 from homelab.verify.suites import Demand
 
 
@@ -50,11 +50,14 @@ class Admission:
 
         Without `run` only what is remembered counts.
         """
+        if self.received:
+            pushed = server.resolved(self.repository, pushed)
         self._require_known(pushed)
         memo = markers.refresh(self.repository, self.rules)
         self.guard(pushed)
         branches = ((update, updates.branch(update)) for update in pushed)
         cases = [self._case(each, name, run=run) for each, name in branches if name is not None and self.rules.protects(name)]
+        collect(self.repository.state)  # at most once a day; a server and a clone that only pushes have nobody else for it
         if refusals := verdict.judge(cases):
             raise _refused(cases, refusals)
         # Who claims what changes from one push to the next, so nothing is remembered where claims count.
@@ -117,7 +120,7 @@ class Admission:
 
     def _case(self, update: RefUpdate, branch: str, *, run: bool) -> Case:
         """Return what is known of an update of a protected branch, having run what is missing where `run`."""
-        case = Case(update, branch, remote=output.line(self.remote or "origin"))
+        case = Case(update, branch, remote=output.line(self.remote or "origin"), received=self.received)
         if isinstance(update, Delete):
             return case
         history = self._history(update)
@@ -175,7 +178,8 @@ class Admission:
             names = ", ".join(each.label for each in missing[:3]) + (" …" if len(missing) > 3 else "")
             return replace(case, reason=f"not known to be green: {names}")
         try:
-            verification.ensure(self.repository, commit, demand)
+            with server.turn(self.repository) if self.received else contextlib.nullcontext():
+                verification.ensure(self.repository, commit, demand)
         except verification.Unverifiable as error:
             return replace(case, verdict=Verdict.UNVERIFIABLE, reason=error.message)
         except verification.Red as error:

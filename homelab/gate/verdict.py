@@ -46,6 +46,8 @@ class Case:
     #: Why the verdict is what it is, for the message.
     reason: str = ""
     remote: str = "origin"
+    #: Whether a server judges what it receives; it has no commit that it refused.
+    received: bool = False
     #: What it deletes, where that is more than the `limit` in percent of the branch's files.
     loss: Loss | None = None
     limit: int = 100
@@ -97,7 +99,10 @@ def _unproved(case: Case, short: str) -> Refusal | None:
         case Verdict.GREEN | Verdict.GRANTED:
             return None
         case Verdict.MISSING:
-            return Refusal(case.branch, f"{short} is not verified for {case.branch}{reason}", f"homelab verify {short}")
+            hint = f"homelab verify {short}"
+            if case.received:
+                hint = f"push it as an unprotected branch, run `{hint}` in the server's repository, then push it here again"
+            return Refusal(case.branch, f"{short} is not verified for {case.branch}{reason}", hint)
         case Verdict.RED:
             return Refusal(case.branch, f"{short} is red, so it may not reach {case.branch}{reason}", "mend it and commit")
         case Verdict.UNREADABLE:

@@ -8,6 +8,7 @@ install goes on from it.
 """
 
 import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import HomelabError, Refused, Usage
 from homelab.gate import markers
+from homelab.gate import server as receiving
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
 from homelab.install import chain, hooks_path, shim
@@ -258,14 +260,29 @@ def server(path: Path) -> Repository:
 
 
 def install_server(path: Path) -> Path:
-    """The bare repository at `path` judges what it receives, in front of its own pre-receive. Raises `Usage`, `Refused`."""
+    """Let the bare repository at `path` judge what it receives, in front of its own pre-receive. Raises `Usage`, `Refused`."""
     repository = server(path)
-    head = repository.line("symbolic-ref", "--quiet", "--short", "HEAD")
+    _require_startable(path, repository)
+    receiving.share(repository)
     hook = repository.common_dir / "hooks" / "pre-receive"
     with files.locked(_lock(repository)):
-        content = shim.pre_receive((head,) if head else (), chain.word("pre-receive"))
+        content = shim.pre_receive(chain.word("pre-receive"))
         chain.put(repository.state, hook, chain.following(hook.parent, "pre-receive"), content)
     return hook
+
+
+def _require_startable(path: Path, repository: Repository) -> None:
+    """Refuse a program that those who push cannot start: pushes arrive as the repository's owner, and all would be refused."""
+    owner = repository.git_dir.stat()
+    for place in (Path(sys.executable), *Path(sys.executable).parents):
+        found = place.stat()
+        shift = 6 if found.st_uid == owner.st_uid else 3 if found.st_gid == owner.st_gid else 0
+        if owner.st_uid and not found.st_mode >> shift & 1:
+            who = f"the user {owner.st_uid}, who owns {path},"
+            raise Refused(
+                f"{who} cannot start {sys.executable}: {place} is closed to others",
+                hint="install homelab-hooks as that user, or with `pipx install --global`, and run this with that one",
+            )
 
 
 def renew_server(repository: Repository) -> None:

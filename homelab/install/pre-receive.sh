@@ -1,9 +1,8 @@
 #!/bin/sh
-# homelab gate 1: pre-receive. `homelab hooks uninstall --server` takes it out and restores what was here.
+# homelab gate 2: pre-receive. `homelab hooks uninstall --server` takes it out and restores what was here.
 # A variable that is exported stays so: git could not be started with a big push in its environment.
-unset python needles next nl updates line count needle code
+unset python next nl updates line count code
 python=@PYTHON@
-needles=@NEEDLES@
 next=@NEXT@
 nl='
 '
@@ -27,18 +26,14 @@ ${updates%"$nl"}
 EOF
 }
 
+# Our program cannot be started, short of memory or gone: nobody can say which branches are protected, so all are.
 gone() {
-  while IFS= read -r needle; do
-    [ -n "$needle" ] || continue
-    case $updates in *"$needle$nl"*)
-      echo 'homelab: the push is refused: it updates a protected branch, and the program that verifies it is gone' >&2
-      echo 'homelab: hint: on the server, install homelab-hooks and run `homelab hooks install --server` again' >&2
-      exit 1
-      ;;
-    esac
-  done <<EOF
-$needles
-EOF
+  case $updates in *' refs/heads/'*)
+    echo 'homelab: the push is refused: the program that judges what this server receives cannot be started' >&2
+    echo 'homelab: hint: on the server, install homelab-hooks and run `homelab hooks install --server` again' >&2
+    exit 1
+    ;;
+  esac
 }
 
 if [ -x "$python" ]; then

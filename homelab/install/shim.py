@@ -37,12 +37,9 @@ def pre_push(protect: Iterable[str] | None, following: bytes, *, python: str = s
     return _render("pre-push.sh", needles(protect), following, python)
 
 
-def pre_receive(protect: Iterable[str] | None, following: bytes, *, python: str = sys.executable) -> bytes:
-    """Return the shim for a server's pre-receive, whose lines end in the ref."""
-    from homelab.gate.markers import needles
-
-    names = [needle.removesuffix(" ") for needle in needles(protect)]
-    return _render("pre-receive.sh", names, following, python)
+def pre_receive(following: bytes, *, python: str = sys.executable) -> bytes:
+    """Return the shim for a server's pre-receive."""
+    return _render("pre-receive.sh", (), following, python)
 
 
 def delegate(former: Path) -> bytes:

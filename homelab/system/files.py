@@ -12,12 +12,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+#: The permissions of new files that nobody names a mode for: the owner's alone.
+_default_mode: int | None = None
+
+
+def share(mode: int) -> None:
+    """Give the files that this process makes from now on these permissions, where a repository belongs to several users."""
+    global _default_mode
+    _default_mode = mode
+
 
 def _write_temporary(
     path: Path, content: bytes, mode: int | None = None, folder: Path | None = None, *, passing: bool = False
 ) -> Path:
     import tempfile  # a fifth of what the hook imports, which seldom writes
 
+    mode = _default_mode if mode is None else mode
     path.parent.mkdir(parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(prefix=f".{path.name[:40]}.", dir=folder or path.parent)
     try:

@@ -577,8 +577,10 @@ def test_a_server_refuses_what_its_program_cannot_judge(world: World) -> None:
     assert done.returncode != 0
     assert world.tip() == tip
     assert world.tip("refs/heads/f") == ""
-    world.git("push", "--quiet", "--no-verify", "origin", "HEAD:refs/heads/master2")
-    assert "refs/heads/master2" in (world.remote / "seen").read_text()
+    for branch in ("release/1", "master2"):  # nobody can say what is protected
+        assert world.run("git", "push", "--no-verify", "origin", f"HEAD:refs/heads/{branch}", check=False).returncode != 0
+    world.git("push", "--quiet", "--no-verify", "origin", "HEAD:refs/tags/v1")
+    assert "refs/tags/v1" in (world.remote / "seen").read_text()
     assert world.homelab("hooks", "uninstall", "--server", world.remote).returncode == 0
     assert ours.read_bytes() == before
 

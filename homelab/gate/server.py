@@ -1,0 +1,50 @@
+"""What a receiving repository needs besides a verdict: real refs, files for all who push, one run at a time."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from homelab.gate.updates import RefUpdate
+from homelab.git.remotes import refs
+from homelab.git.repository import Repository
+from homelab.system import files
+
+
+def resolved(repository: Repository, pushed: Sequence[RefUpdate]) -> list[RefUpdate]:
+    """Return the updates by the refs that they write to: a symbolic ref is a second name of another (`main` of `master`)."""
+    known = refs(repository, *(update.ref for update in pushed))
+    return [
+        replace(update, ref=known[update.ref][1] or update.ref if update.ref in known else _unborn(repository, update.ref))
+        for update in pushed
+    ]
+
+
+def _unborn(repository: Repository, ref: str) -> str:
+    """Return what a ref names that has no commit yet: a symbolic ref to a branch that is not there is listed nowhere."""
+    if (repository.common_dir / ref).exists() or (repository.common_dir / "reftable").exists():
+        return repository.line("symbolic-ref", "--quiet", ref) or ref
+    return ref
+
+
+def share(repository: Repository) -> None:
+    """Let all who may push read and write what we keep in the repository, as its ``core.sharedRepository`` says."""
+    said = (repository.config("core.sharedRepository") or "").lower()
+    if said in ("group", "true", "1"):
+        mode = 0o660
+    elif said in ("all", "world", "everybody", "2"):
+        mode = 0o664
+    elif len(said) == 4 and not said.strip("01234567"):
+        mode = int(said, 8) & 0o666
+    else:
+        return
+    # Folders and logs go by the umask, our own files by this mode; a folder takes the group of the one above it.
+    os.umask(0o777 & ~(mode | (mode & 0o444) >> 2))
+    files.share(mode)
+
+
+@contextlib.contextmanager
+def turn(repository: Repository) -> Iterator[None]:
+    """Hold the turn to run suites: as many pushes at once as there are people would take all memory that there is."""
+    with files.locked(repository.state / "locks" / "server"):
+        yield

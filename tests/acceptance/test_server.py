@@ -1,0 +1,154 @@
+"""A repository that judges what it receives: the gate for those who come without one."""
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.support.world import SUITE, World
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def server(world: World) -> World:
+    done = world.homelab("hooks", "install", "--server", world.remote)
+    assert done.returncode == 0, done.stderr
+    return world
+
+
+def push(world: World, *specs: str) -> subprocess.CompletedProcess[str]:
+    """Push as somebody who has no hooks at all."""
+    return world.run("git", "push", "--no-verify", "origin", *specs, check=False)
+
+
+def refused(world: World, *specs: str) -> str:
+    before = world.refs()
+    done = push(world, *specs)
+    assert done.returncode == 1 and world.refs() == before, (done, world.refs())
+    return done.stderr
+
+
+@pytest.mark.parametrize("verb", ["updated", "deleted", "created"])
+def test_a_second_name_of_a_protected_branch_is_judged_as_that_branch(server: World, verb: str) -> None:
+    world = server
+    world.git("symbolic-ref", "refs/heads/main", "refs/heads/master", cwd=world.remote)
+    world.git("symbolic-ref", "refs/heads/again", "refs/heads/main", cwd=world.remote)
+    if verb == "created":
+        world.git("symbolic-ref", "refs/heads/next", "refs/heads/release/1", cwd=world.remote)
+        world.commit({"homelab.toml": '[gate]\nprotect = ["release/*"]\n' + SUITE})
+        assert push(world, "HEAD:master").returncode == 0
+    world.commit({"bad": "1"})
+    names = ["next"] if verb == "created" else ["main", "again"]
+    for name in names:
+        refused(world, f":{name}" if verb == "deleted" else f"HEAD:{name}")
+
+
+@pytest.mark.parametrize("how", ["gone", "no memory", "no module"])
+def test_a_program_that_cannot_be_started_refuses_every_branch(server: World, how: str) -> None:
+    world = server
+    hook = world.remote / "hooks/pre-receive"
+    text = hook.read_text()
+    if how == "no memory":
+        text = text.replace("#!/bin/sh\n", "#!/bin/sh\nulimit -v 12000\n", 1)
+    else:
+        python = world.root / "python"
+        if how == "no module":
+            python.write_text("#!/bin/sh\nexit 1\n")
+            python.chmod(0o755)
+        text = text.replace(f"python={sys.executable}", f"python={python}")
+    hook.write_text(text)
+    world.commit({"x": "1"})
+    for branch in ("master", "release/1", "feature"):
+        assert "cannot be started" in refused(world, f"HEAD:refs/heads/{branch}")
+    assert push(world, "HEAD:refs/tags/v1").returncode == 0
+
+
+def test_where_nothing_is_verified_at_push_time_the_hint_leads_to_a_push_that_passes(server: World) -> None:
+    world = server
+    world.commit({"homelab.toml": '[gate]\nunverified = "refuse"\n' + SUITE})
+    assert push(world, "HEAD:master").returncode == 0
+    head = world.commit({"x": "1"})
+    said = refused(world, "HEAD:master")
+    assert "unprotected branch" in said and "in the server's repository" in said
+    assert push(world, "HEAD:candidate").returncode == 0
+    assert world.homelab("verify", head[:12], cwd=world.remote).returncode == 0
+    assert push(world, "HEAD:master").returncode == 0 and world.tip() == head
+
+
+def test_pushes_that_come_at_once_run_their_suites_one_after_the_other(server: World) -> None:
+    world = server
+    suite = f'[[suite]]\nname = "one"\nrun = "mkdir {world.root}/busy && sleep 0.3 && rmdir {world.root}/busy"\n'
+    world.commit({"homelab.toml": '[gate]\nprotect = ["release/*"]\n' + suite})
+    assert push(world, "HEAD:master").returncode == 0
+    commits = [world.commit({"n": str(n)}) for n in range(3)]
+    command = ["git", "push", "--quiet", "--no-verify", "origin"]
+    running = [
+        subprocess.Popen([*command, f"{oid}:refs/heads/release/{n}"], cwd=world.clone, env=world.env, stderr=subprocess.DEVNULL)
+        for n, oid in enumerate(commits)
+    ]
+    assert [each.wait(60) for each in running] == [0, 0, 0]
+
+
+def program_for_all(world: World) -> None:
+    """The hook starts a Python that every user can start, with the packages of this one."""
+    as_other = ["setpriv", "--reuid=5001", "--regid=5000", "--clear-groups", "sh", "-c"]
+    if subprocess.run([*as_other, f"{sys.executable} -c ''"], capture_output=True, check=False).returncode == 0:
+        return
+    system = "/usr/bin/python3"
+    if not Path(system).exists() or world.run(system, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 11))").returncode:
+        pytest.skip("no Python here that another user can start")
+    path = world.root / "python"
+    path.write_text(f'#!/bin/sh\nshift\nPYTHONPATH={ROOT}:{sysconfig.get_path("purelib")} exec {system} "$@"\n')
+    path.chmod(0o755)
+    hook = world.remote / "hooks/pre-receive"
+    hook.write_text(hook.read_text().replace(f"python={sys.executable}", f"python={path}"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_two_users_of_one_shared_repository_push_both(server: World, umask: int) -> None:
+    world = server
+    world.git("config", "core.sharedRepository", "group", cwd=world.remote)
+    world.git("config", "receive.denyNonFastForwards", "false", cwd=world.remote)
+    program_for_all(world)
+    for path in (world.root, *world.root.parents):
+        if path.stat().st_mode & 0o5 != 0o5 and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o55)
+    shutil.rmtree(world.remote / "homelab")
+    world.run("chgrp", "-R", "5000", world.remote)
+    world.run("chmod", "-R", "g+rwX", world.remote)
+    world.run("find", world.remote, "-type", "d", "-exec", "chmod", "g+s", "{}", "+")
+    for n, user in enumerate((5001, 5002, 5001)):
+        home = world.root / f"home-{user}"
+        home.mkdir(exist_ok=True)
+        os.chown(home, user, 5000)
+        clone = home / f"clone-{n}"
+        env = world.env | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "c"), "XDG_STATE_HOME": str(home / "s")}
+        script = f"""
+            umask {umask:o}
+            git config --global --replace-all safe.directory '*'
+            git clone -q {world.remote} {clone} && cd {clone} && echo {n} >n && git add n && git commit -qm {n}
+            git push -q origin HEAD:master
+        """
+        as_user = ["setpriv", f"--reuid={user}", "--regid=5000", "--clear-groups", "sh", "-c", script]
+        done = world.run(*as_user, cwd=home, env=env, check=False)
+        assert done.returncode == 0, done.stderr
+        assert world.git("log", "-1", "--format=%s", "master", cwd=world.remote) == str(n)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can own what others cannot reach")
+def test_a_program_that_the_owner_of_the_repository_cannot_start_is_refused_at_once(world: World) -> None:
+    closed = world.root / "closed"
+    shutil.copytree(Path(sys.executable).parent.parent, closed / "venv", symlinks=True, ignore=shutil.ignore_patterns("lib*"))
+    closed.chmod(0o700)
+    (closed / "venv" / "lib").symlink_to(Path(sys.executable).parent.parent / "lib")
+    os.chown(world.remote, 5001, 5001)
+    world.git("config", "--global", "safe.directory", "*", cwd=world.root)
+    python = closed / "venv/bin/python"
+    done = world.run(python, "-m", "homelab", "hooks", "install", "--server", world.remote, check=False)
+    assert done.returncode == 3 and str(closed) in done.stderr and not (world.remote / "hooks/pre-receive").exists()
