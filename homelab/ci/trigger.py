@@ -26,6 +26,17 @@ _SKIP = re.compile(
 )
 
 
+def skip_word(message: str) -> str | None:
+    """Return what in a commit's message makes CI skip the push that ends with it, or None."""
+    found = _SKIP.search(message)
+    return found[0].strip() if found else None
+
+
 def is_skipped(message: str) -> bool:
-    """Tell whether a commit's message makes CI skip the push that ends with it."""
-    return _SKIP.search(message) is not None
+    """Return whether a commit's message makes CI skip the push that ends with it."""
+    return skip_word(message) is not None
+
+
+def broken_up(text: str) -> str:
+    """Return the text with such words changed so that a person still reads them, and no CI does: ``[ci\u00a0skip]``."""
+    return _SKIP.sub(lambda found: re.sub("[ _]", "\u00a0", found[0]).replace("-", "\u2011"), text)

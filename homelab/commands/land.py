@@ -1,5 +1,6 @@
 """``homelab work land``, ``work log`` and ``work queue``."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,13 +20,24 @@ if TYPE_CHECKING:
 @click.option("--verify-cmd", metavar="CMD", help="What verifies where no suite does; besides the suites where there are any.")
 @click.option("--no-verify", is_flag=True, help="Land this one commit without verification. The journal says who and when.")
 @click.option("--allow-deletions", is_flag=True, help="Let this one commit delete most of the target's files.")
+@click.option("--watch/--no-watch", default=None, help="Follow CI after landing, or not. Default: [land] watch.")
+@click.option("--no-hold", is_flag=True, help="Land although CI runs on the target, whatever [land] hold says.")
 @json_option
-def land_(topic: str | None, verify_cmd: str | None, no_verify: bool, allow_deletions: bool, as_json: bool) -> None:
+def land_(
+    topic: str | None,
+    verify_cmd: str | None,
+    no_verify: bool,
+    allow_deletions: bool,
+    watch: bool | None,
+    no_hold: bool,
+    as_json: bool,
+) -> None:
     """Merge the target in, verify the result, and push exactly that.
 
     Without TOPIC the branch here lands. Ends with 0 only when the target on the remote has the work. Where a rule of the server
     protects the target, the branch is pushed for a review instead (6). A conflict is left in the worktree to be resolved (5);
-    land again after the commit.
+    land again after the commit. Afterwards CI is followed where there is one: it stays landed, and 8 or 9 say that CI is not
+    green.
     """
     if no_verify and verify_cmd is not None:
         raise click.UsageError("--no-verify and --verify-cmd exclude one another.")
@@ -37,11 +49,10 @@ def land_(topic: str | None, verify_cmd: str | None, no_verify: bool, allow_dele
     repository = discover()
     if topic is not None:
         repository = _worktree_of(repository, topic)
-    report = land.land(repository, Override(verify_cmd, no_verify, allow_deletions))
+    asked = Override(verify_cmd, no_verify, allow_deletions, watch, hold=not no_hold)
+    report = land.land(repository, asked, (lambda report: None) if as_json else _tell)
     if as_json:
         output.answer_json({"ok": report.ok, **report.fields()})
-    else:
-        _tell(report)
 
 
 def _worktree_of(repository: Repository, topic: str) -> Repository:
@@ -61,12 +72,6 @@ def _tell(report: "Report") -> None:
     output.answer(output.line(f"landed {report.branch} as {report.commit} on {target}"))
     if report.pushed != report.commit:
         output.answer(output.line(f"pushed with others: {target} is at {report.pushed}"))
-    if report.skips_ci:
-        output.say(
-            output.line(f"CI leaves {report.pushed[:12]} out, since its message says {report.skips_ci}: nothing is applied")
-        )
-    else:
-        output.say(f"CI applies what lands: follow {report.pushed[:12]}")
 
 
 @click.command()
@@ -87,6 +92,10 @@ def log(as_json: bool) -> None:
         output.say("nothing has been landed from this clone")
 
 
+#: Results as a line of the log has them.
+_RAN = {"passed": "ran", "red-before": "red before"}
+
+
 def _logged(row: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the cells of one landing: commit, when, who, branch, what was verified, what became of it."""
     when = output.ago(row["finished"] or row["started"]).removesuffix(" ago")
@@ -103,18 +112,14 @@ def _logged(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _counted(row: Mapping[str, Any]) -> str:
     """Return how the suites ended: those that are red by name, the others as counts."""
-    red = [_label(suite) for suite in row["suites"] if suite["result"] in ("failed", "timeout", "unable")]
-    if red:
+    if red := [_label(suite) for suite in row["suites"] if suite["result"] in ("failed", "timeout", "unable")]:
         return f"red: {output.names(red, limit=3)}"
-    results = [suite["result"] for suite in row["suites"]]
     # A record of before the counts has every suite in its list.
-    counts = row.get("counts") or {result: results.count(result) for result in results}
-    ran = {"passed": "ran", "cached": "cached", "red-before": "red before"}
-    words = [
-        f"{counts[result]} {ran.get(result, result)}" for result in (*ran, *sorted(counts.keys() - ran)) if counts.get(result)
-    ]
-    flaky = [_label(suite) for suite in row["suites"] if suite.get("flaky")]
-    return ", ".join([*words, *([f"flaky: {output.names(flaky, limit=3)}"] if flaky else [])])
+    counts = row.get("counts") or Counter(suite["result"] for suite in row["suites"])
+    words = [f"{number} {_RAN.get(result, result)}" for result, number in counts.items()]
+    if flaky := [_label(suite) for suite in row["suites"] if suite.get("flaky")]:
+        words.append(f"flaky: {output.names(flaky, limit=3)}")
+    return ", ".join(words)
 
 
 def _label(suite: Mapping[str, Any]) -> str:

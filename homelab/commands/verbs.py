@@ -127,8 +127,8 @@ VERBS: dict[str, Verb] = {
         examples=("homelab work clean fix-dns", "homelab work clean --landed"),
     ),
     "work land": Verb(
-        "land:land_", "write", "merge the target in, verify, and push exactly that", (1, 3, 4, 5, 6, 7), runs=True,
-        examples=("homelab work land",),
+        "land:land_", "write", "merge the target in, verify, and push exactly that", (1, 3, 4, 5, 6, 7, 8, 9), runs=True,
+        examples=("homelab work land", "homelab work land fix-dns --no-watch"),
     ),
     "work list": Verb("work:list_", "read", "list the worktrees", (1,), examples=("homelab work list",)),
     "work log": Verb("land:log", "read", "show the journal of landings", (1,), examples=("homelab work log",)),

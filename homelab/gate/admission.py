@@ -61,7 +61,7 @@ class Admission:
         if refusals := verdict.judge(cases):
             raise _refused(cases, refusals)
         # Who claims what changes from one push to the next, so nothing is remembered where claims count.
-        if memo is not None and not self.rules.config.gate.claims and all(case.lasting for case in cases):
+        if memo is not None and not self.rules.config.gate.claims and all(case.lasting and not case.granted for case in cases):
             for case in cases:
                 markers.mark(memo, case.update)
 
@@ -135,13 +135,15 @@ class Admission:
 
     def _weighed(self, case: Case, update: Create | Update) -> Case:
         """Return the case with what it deletes of its branch, where that is too much and nobody granted it."""
-        if isinstance(update, Create) or grants.granted(self.repository, update.new, case.branch, Kind.DELETIONS):
+        if isinstance(update, Create):
             return case
         objects, limit = self.repository.objects, self.rules.config.gate.max_deleted
         found = deletions.excess(objects, objects.commit(update.old).tree, objects.commit(update.new).tree, limit)
         if found and self.received:  # a grant does not travel, so a server that refused would refuse for ever
             output.warn(f"note: {update.new[:12]} deletes {found} of {case.branch}")
             return case
+        if found and grants.granted(self.repository, update.new, case.branch, Kind.DELETIONS):
+            return replace(case, granted=True)
         return replace(case, loss=found, limit=limit)
 
     def _history(self, update: Create | Update) -> History:

@@ -55,6 +55,8 @@ class Case:
     evidence: tuple[tuple[str, str], ...] = ()
     #: Whether a green holds for these two commits whatever else changes, so that a marker may stand for it.
     lasting: bool = False
+    #: Whether it passes by a grant, which may be taken back.
+    granted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ review, a refusal) is left to the lander it concerns, when that one leads. How a
 in the queue soon.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from homelab import output
@@ -17,23 +18,31 @@ from homelab.landing import preconditions
 from homelab.landing.override import Override
 from homelab.landing.queue import Ahead, Queue
 from homelab.landing.report import Report, Status
-from homelab.policy.rules import read_rules, require_target
+from homelab.policy.rules import State, read_rules, require_target
 
 
-def land(repository: Repository, asked: Override) -> Report:
-    """Land HEAD's work on the target. Raises `HomelabError` with what kept it from that; its fields are the report's."""
+def land(repository: Repository, asked: Override, told: Callable[[Report], None] = lambda report: None) -> Report:
+    """Land HEAD's work on the target, and follow CI. Raises `HomelabError` with what went wrong; its fields are the report's.
+
+    `told` hears of the landing as soon as it is done, before CI is asked: whatever CI says, it stays landed.
+    """
     report = Report()
     try:
-        _in_turn(repository, report, asked)
+        rules = _in_turn(repository, report, asked)
+        told(report)
+        _follow(repository, rules, report, asked)
     except HomelabError as error:
-        report.status = Status.of_error(error.kind)
-        error.fields = {**report.fields(), **error.fields}
+        if not report.ok:
+            report.status = Status.of_error(error.kind)
+            error.fields = {**report.fields(), **error.fields}
+        else:
+            error.fields = report.fields()
         raise
     return report
 
 
-def _in_turn(repository: Repository, report: Report, asked: Override) -> None:
-    """Wait for our turn and lead, or take the answer of whoever led for us."""
+def _in_turn(repository: Repository, report: Report, asked: Override) -> State:
+    """Wait for our turn and lead, or take the answer of whoever led for us. Return the rules from before the landing."""
     # Drawn before anything is looked at, so that a leader sees who is about to come.
     with Queue(repository.state).drawn(repository.worktree or repository.git_dir, identity.session()) as place:
         report.branch, head = preconditions.branch(repository)
@@ -42,12 +51,43 @@ def _in_turn(repository: Repository, report: Report, asked: Override) -> None:
         report.remote, report.target = require_target(rules)
         preconditions.check(repository, report.branch, report.target)
         place.ready(report.branch, head, alone=asked.alone)
-        if (told := place.wait(_Waiting())) is not None:
-            _take(report, told)
+        if (found := place.wait(_Waiting())) is not None:
+            _take(report, found)
         else:
             from homelab.landing import leader
 
             leader.lead(repository, rules, report, place, asked)
+    return rules
+
+
+def _follow(repository: Repository, rules: State, report: Report, asked: Override) -> None:
+    """Follow CI of the pushed tip, by the rules from before the landing. Raises its verdict where that is not green.
+
+    Without CI, say what applies on push and where to look.
+    """
+    if report.pushed is None:
+        return
+    from homelab.ci import report as ci
+    from homelab.ci import target, trigger
+
+    wanted = rules.config.land.watch if asked.watch is None else asked.watch
+    outcome = target.follow(repository, rules, report.pushed) if wanted else None
+    if outcome is not None:
+        report.ci = ci.document(outcome)
+        if (problem := ci.problem(outcome)) is not None:
+            raise problem
+    elif word := trigger.skip_word(repository.objects.message(report.pushed)):
+        output.say(output.line(f"the message of {report.pushed[:12]} says {word}, so CI leaves it out: nothing is applied"))
+    else:
+        output.say(f"CI applies on push: follow {report.pushed[:12]}{_link(repository, rules, report.pushed)}")
+
+
+def _link(repository: Repository, rules: State, tip: str) -> str:
+    """Return where to look at a pushed commit, where the remote's address tells."""
+    from homelab.ci import where
+
+    place = where.of_remote(repository.line("remote", "get-url", require_target(rules)[0]) or "")
+    return f" at {place.url}/{place.repository}/commit/{tip}" if place.url and place.repository else ""
 
 
 class _Waiting:
@@ -76,8 +116,7 @@ def _take(report: Report, told: dict[str, Any]) -> None:
     """Take over what a leader did with our ticket. Raises `Failed` where it is red."""
     try:
         report.status, report.commit, report.tree = Status(told["status"]), told["commit"], told["tree"]
-        report.pushed, report.skips_ci = told["pushed"], told["skips_ci"]
-        report.attempts, report.suites = told["attempts"], told["suites"]
+        report.pushed, report.attempts, report.suites = told["pushed"], told["attempts"], told["suites"]
         words = (told["message"], told["hint"]) if report.status is not Status.LANDED else None
     except (KeyError, ValueError) as error:
         raise Bug(f"the answer of the landing ahead cannot be read: {error!r}", hint="`homelab work land` again") from None

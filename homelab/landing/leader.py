@@ -19,7 +19,7 @@ from homelab.gate import markers, updates
 from homelab.gate.admission import Admission
 from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository, require_version
-from homelab.landing import batch, bisect, conflict, message, override, preconditions, publish, recovery
+from homelab.landing import batch, bisect, conflict, forward, override, preconditions, publish, recovery
 from homelab.landing.batch import Member
 from homelab.landing.override import Override
 from homelab.landing.queue import Place
@@ -71,6 +71,8 @@ def lead(repository: Repository, rules: State, report: Report, place: Place, ask
         attempt: Attempt | None = Attempt(may_batch=not (rules.config.land.each_commit or asked.alone))
         while attempt is not None:
             attempt = leader.round(attempt)
+        if report.pushed is not None:
+            forward.bring(target, report.pushed)
 
 
 def _mutex(target: Target, limits: Land, branch: str) -> contextlib.AbstractContextManager[object]:
@@ -110,6 +112,7 @@ class Leader:
 
     def round(self, attempt: Attempt) -> Attempt | None:
         """Build on the target's tip, verify and push. Return what the next round begins with, or None once our work landed."""
+        self._hold()  # before anything is built, so that what comes meanwhile lands with us
         base = self._base()
         if base is not None and self._repository.is_ancestor(self._head, base):
             self.report.status, self.report.commit = Status.ALREADY_LANDED, self._head
@@ -138,6 +141,15 @@ class Leader:
                 if proof.count == 0:
                     raise proof.culprit
         return None
+
+    def _hold(self) -> None:
+        """Wait until CI is idle on the target, where `[land] hold` asks for it: a push would end what it applies."""
+        limits = self.rules.config.land
+        if limits.hold and self.asked.hold:
+            from homelab.ci import target
+
+            left = limits.deadline - (time.monotonic() - self._began)
+            target.hold(self._repository, self.rules, seconds=max(0.0, left))
 
     def _base(self) -> str | None:
         base = fetch_branch(self._repository, self.target.remote, self.target.branch)
@@ -224,6 +236,7 @@ class Leader:
         ]
         if isinstance(landable, Verified):
             self._remember(landable, members[0].base)
+        self._hold()  # again: others may have pushed while this was verified
         own = members[0]
         grant = functools.partial(override.grant, self.target, self.asked, own.demand, own.commit)
         try:
@@ -238,10 +251,8 @@ class Leader:
             return attempt.given_up(Reason.MOVED)
         self.report.status, self.report.pushed = Status.LANDED, landable.commit
         self.report.commit, self.report.tree = own.commit, own.merged.tree
-        self.report.skips_ci = message.skips_ci(self._repository.out("log", "-1", "--format=%B", landable.commit))
-        told = {"status": Status.LANDED, "pushed": landable.commit, "skips_ci": self.report.skips_ci, "suites": documents}
         for member in members[1:]:
-            self._answer(member, told)
+            self._answer(member, {"status": Status.LANDED, "pushed": landable.commit, "suites": documents})
         return None
 
     def _record_red(self, member: Member, red: Red) -> None:
@@ -251,7 +262,7 @@ class Leader:
         self.target.journal.close(replace(landing, status="failed", reason=red.message, finished=clock.now()))
         if member.ticket != self.place.ticket:
             words = {"message": red.message, "hint": red.hint}
-            self._answer(member, {"status": Status.FAILED, "pushed": None, "skips_ci": None, "suites": documents, **words})
+            self._answer(member, {"status": Status.FAILED, "pushed": None, "suites": documents, **words})
 
     def _answer(self, member: Member, words: dict[str, Any]) -> None:
         document = {"commit": member.commit, "tree": member.merged.tree, "attempts": self.report.attempts, **words}

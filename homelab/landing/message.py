@@ -1,24 +1,13 @@
 """The message of a merge that lands: what it brings, in words that do not keep CI from running by accident."""
 
-import re
 from collections.abc import Sequence
 
+from homelab.ci import trigger
 from homelab.git.repository import Repository
 
 #: Subjects that are listed, as many as git's `merge.log` lists by default.
 _MOST = 20
 _WIDEST = 200
-#: Words by which GitHub, GitLab, Gitea, Forgejo and Woodpecker leave a commit out, anywhere in its message.
-_SKIPS = re.compile(
-    r"\[(?:skip[ -]ci|ci[ -]skip|no ci|skip actions|actions skip)\]|\*\*\*NO_CI\*\*\*|^skip-checks:\s*true\s*$",
-    re.IGNORECASE | re.MULTILINE,
-)
-
-
-def skips_ci(message: str) -> str | None:
-    """Return the word in a commit's message by which CI leaves the commit out, or None."""
-    found = _SKIPS.search(message)
-    return found[0].strip() if found else None
 
 
 def of_merge(repository: Repository, branch: str, base: str, head: str, trailers: Sequence[str], *, start: str) -> str:
@@ -29,8 +18,8 @@ def of_merge(repository: Repository, branch: str, base: str, head: str, trailers
     brought = _messages(repository, head, base)
     subjects = [text.partition("\n")[0][:_WIDEST] for text in brought]
     pushed = _messages(repository, head, start) + (_messages(repository, base, start) if base != start else [])
-    if not all(skips_ci(text) for text in pushed):
-        subjects = [_broken_up(subject) for subject in subjects]
+    if not all(map(trigger.is_skipped, pushed)):
+        subjects = [trigger.broken_up(subject) for subject in subjects]
     rows = [f"Merge branch '{branch}'", "", f"* {branch}:", *(f"  {subject}" for subject in subjects[:_MOST])]
     if len(subjects) > _MOST:
         rows.append("  ...")
@@ -52,7 +41,3 @@ def _messages(repository: Repository, tip: str, start: str) -> list[str]:
         "--",
     )
     return [message for message in text.split("\0") if message]
-
-
-def _broken_up(subject: str) -> str:
-    return _SKIPS.sub(lambda found: found[0].replace(" ", "\u00a0").replace("-", "\u2011").replace("_", "\u00a0"), subject)

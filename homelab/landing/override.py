@@ -1,7 +1,7 @@
-"""What a person asked for besides landing: a verification of their own or none, and many deletions.
+"""What a person asked for besides landing: a verification of their own or none, many deletions, more or less of CI.
 
-None of it is good for more than the one commit: it is granted by its id while that is pushed, and taken back where it did not
-land. Whether it may land is `homelab.landing.leader`'s.
+No permission is good for more than the one commit: it is granted by its id while that is pushed, and taken back where it did
+not land. Whether it may land is `homelab.landing.leader`'s.
 """
 
 from collections.abc import Iterator
@@ -25,6 +25,10 @@ class Override:
     verify_cmd: str | None = None
     no_verify: bool = False
     allow_deletions: bool = False
+    #: Whether to follow CI afterwards; None: as `[land] watch` says.
+    watch: bool | None = None
+    #: False: push although CI runs on the target, whatever `[land] hold` says.
+    hold: bool = True
 
     @property
     def alone(self) -> bool:

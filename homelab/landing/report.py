@@ -34,10 +34,10 @@ class Report:
     tree: str | None = None
     #: The target's tip after the push: of a batch, the last member's commit. CI runs for this one alone.
     pushed: str | None = None
-    #: The word in the tip's message by which CI leaves it out.
-    skips_ci: str | None = None
     attempts: int = 0
     suites: list[dict[str, Any]] = field(default_factory=list)
+    #: What CI said of the pushed tip, where it was followed.
+    ci: dict[str, Any] | None = None
     status: Status = Status.FAILED
 
     @property
@@ -47,4 +47,5 @@ class Report:
 
     def fields(self) -> dict[str, Any]:
         """Return what an answer in JSON says of it, on failure too."""
-        return asdict(self)
+        found = asdict(self)
+        return found if self.ci is not None else {name: value for name, value in found.items() if name != "ci"}

@@ -124,7 +124,7 @@ class Land:
     """How landing goes about it."""
 
     each_commit: bool = _doc("Never verify or land several changes as one.", False)
-    attempts: int = _doc("How often a landing is rebuilt when others move the target.", 10, "positive")
+    attempts: int = _doc("How often a landing is rebuilt when others move the target; 0: until the deadline.", 0)
     deadline: int = _doc("How long a landing may take in all.", 7200, "duration")
     mutex: bool = _doc("Hosts that share a claim store take turns.", False)
     watch: bool = _doc("Follow CI after landing, where there is one.", True)
