@@ -12,6 +12,7 @@ from pathlib import Path
 
 from homelab.errors import Failed
 from homelab.gate.updates import Delete, RefUpdate, old
+from homelab.git import attributes
 from homelab.git.repository import Repository
 from homelab.gitcrypt import rules
 from homelab.policy.rules import Rules, State
@@ -117,7 +118,9 @@ def is_plain(repository: Repository, tips: Iterable[str]) -> bool:
         return False
     # As commits: a tree would be passed over in silence.
     lines = "".join(f"{line}^{{commit}}\n" for line in (*tips, f"^{since}"))
-    done = repository.run("rev-list", "--max-count=1", "--full-history", "--stdin", "--", rules.PATHSPEC, input=lines.encode())
+    done = repository.run(
+        "rev-list", "--max-count=1", "--full-history", "--stdin", "--", attributes.PATHSPEC, input=lines.encode()
+    )
     return done.returncode == 0 and not done.stdout
 
 
@@ -137,7 +140,7 @@ def _learn(repository: Repository, tip: str) -> bool:
         since = None
     done = repository.run(
         "log", "--full-history", "-m", "--raw", "-z", "--no-abbrev", "--no-renames", "--format=", tip,
-        *([f"^{since}"] if since else []), "--", rules.PATHSPEC,
+        *([f"^{since}"] if since else []), "--", attributes.PATHSPEC,
     )  # fmt: skip
     rows = (field.split(b" ") for field in done.stdout.split(b"\0") if field.startswith(b":"))
     blobs = {row[3].decode() for row in rows if row[1].startswith(b"100")}

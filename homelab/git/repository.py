@@ -19,7 +19,7 @@ from homelab.errors import Failed, Refused, Usage
 from homelab.git.objects import Objects
 from homelab.system import process
 
-MINIMUM = (2, 38)
+MINIMUM = (2, 39)
 
 _ENVIRONMENT = {
     "GIT_NO_REPLACE_OBJECTS": "1",
@@ -234,7 +234,7 @@ def require_version() -> None:
     found = git_version()
     if found < MINIMUM:
         raise Failed(
-            f"git {'.'.join(map(str, found))} is too old: homelab needs 2.38 for `git merge-tree --write-tree`",
+            f"git {'.'.join(map(str, found))} is too old: homelab needs 2.39 for `git patch-id --verbatim`",
             hint="install a newer git",
         )
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from homelab import output
 from homelab.errors import Failed
+from homelab.git import attributes
 from homelab.git.repository import Repository
 from homelab.gitcrypt import rules
 from homelab.system import files
@@ -28,7 +29,7 @@ _TRIES, _PAUSE = 40, 0.05
 
 def names(repository: Repository, tree: str) -> frozenset[str]:
     """Return the filters of git-crypt that a commit's attribute files name, none where it does not use git-crypt."""
-    return rules.filters(repository, (oid for _, oid in rules.of_tree(repository, tree).files))
+    return rules.filters(repository, (oid for _, oid in attributes.of_tree(repository, tree).files))
 
 
 def protect(repository: Repository, tree: str) -> bool:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from homelab import output
 from homelab.errors import Failed, Refused
+from homelab.git import attributes
+from homelab.git.attributes import Files, Listing
 from homelab.git.remotes import remotes
 from homelab.git.repository import Repository, read_contents
-from homelab.gitcrypt import rules as attributes
-from homelab.gitcrypt.rules import Files, Listing, Rules
+from homelab.gitcrypt.rules import Rules
 
 SEAL = b"\0GITCRYPT\0"
 

@@ -6,48 +6,15 @@ secret nor unmakes one. Whether a secret is sealed is `homelab.gitcrypt.plaintex
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from homelab.errors import Failed
+from homelab.git.attributes import NAME, Files
 from homelab.git.repository import Repository, read_contents
 
-NAME = ".gitattributes"
-#: Every attribute file of a tree, wherever git is run and whatever the caller's GIT_*_PATHSPECS say.
-PATHSPEC = f":(top,glob)**/{NAME}"
 _FILTER = re.compile(rb"(?:^|\s)filter=(git-crypt(?:-\S+)?)(?=\s|$)")
 _ISOLATED = {"GIT_ATTR_NOSYSTEM": "1", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
-
-#: The attribute files of a tree: path and object id, in git's order.
-Files = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The plain files of a tree or of the index, by path, and which of them are attribute files."""
-
-    blobs: Mapping[str, str]
-    files: Files
-
-
-def listing(rows: bytes) -> Listing:
-    """Return what rows of ``MODE … OID …TAB PATH`` list, as ls-tree and ls-files write them with -z."""
-    blobs = {}
-    for row in rows.split(b"\0"):
-        fields, tab, name = row.partition(b"\t")
-        if tab and fields.startswith(b"100"):
-            words = fields.split(b" ")
-            blobs[os.fsdecode(name)] = words[2 if words[1] == b"blob" else 1].decode()
-    return Listing(blobs, tuple((path, oid) for path, oid in blobs.items() if path.rpartition("/")[2] == NAME))
-
-
-def of_tree(repository: Repository, tree: str) -> Listing:
-    """Return the plain files of a commit or tree. Raises `Failed` when the clone does not have it."""
-    done = repository.run("ls-tree", "-r", "-z", "--full-tree", tree)
-    if done.returncode:
-        raise Failed(f"the tree of {tree[:12]} cannot be listed: {done.words}", hint="`git fsck` tells what is missing")
-    return listing(done.stdout)
 
 
 def filters(repository: Repository, oids: Iterable[str]) -> frozenset[str]:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from homelab.errors import Failed
+from homelab.git import attributes
 from homelab.git.repository import Repository
 from homelab.system import files, process
 from homelab.verify import borrowed_git, strays
@@ -191,7 +192,7 @@ class Slot:
         if there == wanted:
             return True
         commits = there["commit"], wanted["commit"]
-        done = self._git("diff-tree", "-r", "--name-only", "-z", *commits, "--", ":(top,glob)**/.gitattributes")
+        done = self._git("diff-tree", "-r", "--name-only", "-z", *commits, "--", attributes.PATHSPEC)
         return done.returncode == 0 and not done.stdout
 
     def _git(self, *args: str | Path, input: bytes = b"") -> process.Completed:

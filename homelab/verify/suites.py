@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from homelab.git import attributes
 from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.policy.config import Suite, Verify
@@ -70,7 +71,7 @@ class Keys:
         for path in paths:
             parts = path.split("/")[:-1]
             folders.update("/".join(parts[:n]) for n in range(1, len(parts) + 1))
-        names = (f"{folder}/.gitattributes".lstrip("/") for folder in sorted(folders))
+        names = (f"{folder}/{attributes.NAME}".lstrip("/") for folder in sorted(folders))
         return [row for row in map(self._content, names) if row[1] != "missing"]
 
     def prepare(self, verify: Verify) -> str | None:

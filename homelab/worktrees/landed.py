@@ -4,7 +4,6 @@ Every answer but None is safe to delete by. Merge drivers never count, since one
 landed; patches are compared to the byte, since in YAML and Python white space is content.
 """
 
-import hashlib
 import os
 import re
 from collections.abc import Iterable
@@ -55,8 +54,7 @@ def _same_changes(repository: Repository, base: str, target: str, tip: str) -> s
         "--literal-pathspecs", "rev-list", "--no-merges", f"--max-count={_DEPTH}", "--stdin", input=revisions
     )
     there = set(_patches(repository, listed.stdout.decode().split()).values())
-    whole = repository.run("diff-tree", *_PATCH, base, tip)
-    if _fingerprint(whole.stdout) in there:
+    if there & set(_fingerprints(repository, base, tip).values()):
         return "squash"
     if repository.line("rev-list", "--merges", "--max-count=1", f"{base}..{tip}"):
         return None  # what a merge commit itself changed is in no patch
@@ -67,24 +65,14 @@ def _same_changes(repository: Repository, base: str, target: str, tip: str) -> s
 
 def _patches(repository: Repository, commits: Iterable[str]) -> dict[str, str]:
     """Return the fingerprint of each commit's change; one without a change has none."""
-    done = repository.run("diff-tree", "--stdin", "-r", *_PATCH, input="".join(f"{oid}\n" for oid in commits).encode())
-    found: dict[str, str] = {}
-    for part in re.split(rb"^(?=[0-9a-f]{40}(?:[0-9a-f]{24})?\n)", done.stdout, flags=re.MULTILINE):
-        oid, _, patch = part.partition(b"\n")
-        if patch.strip():
-            found[oid.decode()] = _fingerprint(patch.lstrip(b"\n"))
-    return found
+    return _fingerprints(repository, "--stdin", "-r", input="".join(f"{oid}\n" for oid in commits).encode())
 
 
-def _fingerprint(patch: bytes) -> str:
-    """Return the digest of a patch without what moves when other lines do: line numbers and whole files' object ids."""
-    kept = []
-    for line in patch.split(b"\n"):
-        if line.startswith(b"@@ "):
-            kept.append(b"@@")
-        elif not re.fullmatch(rb"index [0-9a-f]+\.\.[0-9a-f]+( \d+)?", line):
-            kept.append(line)
-    return hashlib.sha256(b"\n".join(kept).strip(b"\n")).hexdigest()
+def _fingerprints(repository: Repository, *args: str, input: bytes = b"") -> dict[str, str]:
+    """Return what a patch is without line numbers, by commit; white space is kept (``--verbatim``, since git 2.39)."""
+    patches = repository.run("diff-tree", *_PATCH, *args, input=input).stdout
+    rows = repository.run("patch-id", "--verbatim", input=patches).stdout.decode().split("\n")
+    return {oid: digest for digest, _, oid in (row.partition(" ") for row in rows) if oid}
 
 
 def begun(repository: Repository, target: str, branch: str, tip: str) -> bool:
