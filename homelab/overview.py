@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from homelab import output
 from homelab.errors import HomelabError, Usage
 from homelab.git.repository import Repository, discover
+from homelab.landing import history
 from homelab.landing.journal import Journal
 from homelab.landing.queue import Queue
 from homelab.policy import policy
@@ -24,6 +25,8 @@ _T = TypeVar("_T")
 
 #: Landings at the journal's end that are looked at.
 _LANDINGS = 200
+#: Landings that the document has.
+_SHOWN = 50
 
 
 def document() -> dict[str, Any]:
@@ -55,6 +58,8 @@ def document() -> dict[str, Any]:
         "here": here,
         "worktrees": [_tree(plan, entry, tips, queue, journal) for entry in entries],
         "queue": queue,
+        "landings": history.shown(journal, _SHOWN),
+        "suites": history.suites(journal),
         "ci": _known(problems, lambda: _ci(repository, target)) if target else None,
     }
     found["next"], found["hint"] = _next(found, plan)

@@ -31,6 +31,10 @@ VERBS: dict[str, Verb] = {
     "agent-hook": Verb(
         "agents:hook", "write", "answer a coding agent's hook, as `init --agents` sets it up", (1, 3, 7), runs=True
     ),
+    "board": Verb(
+        "board:board", "read", "show the status as a page on 127.0.0.1", (3,),
+        examples=("homelab board", "homelab board --port 8080 --open", "homelab board --once board.html"),
+    ),
     "ci status": Verb(
         "ci:status", "read", "ask CI once what it says of a commit", (1, 3, 7, 8, 9),
         examples=("homelab ci status", "homelab ci status HEAD --json"),

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-_INSTALLED = ("git-crypt", "git-lfs")
+_INSTALLED = ("chromium", "git-crypt", "git-lfs")
 
 
 def needs(program: str) -> pytest.MarkDecorator:
