@@ -34,7 +34,8 @@ def verify(rev: str, fresh: bool, as_json: bool) -> None:
     demand = verification.demanded(repository, tree, policies)
     try:
         screen = Screen(tell=output.say if as_json else output.answer)
-        verified = verification.ensure(repository, commit, demand, fresh=fresh, reporter=screen)
+        baseline = gate.baseline(gate.fetched_tip) if gate else None
+        verified = verification.ensure(repository, commit, demand, baseline=baseline, fresh=fresh, reporter=screen)
     except HomelabError as error:
         error.fields = {**answer, "suites": [], **error.fields}
         raise

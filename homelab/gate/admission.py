@@ -7,6 +7,7 @@ git here, once a push, and handed down; `homelab.gate.verdict` decides on them a
 import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from homelab import output
 from homelab.errors import HomelabError, Refused, Usage
@@ -22,6 +23,9 @@ from homelab.policy.rules import Rules, State, Unknown, read_rules, read_server_
 from homelab.verify import suites
 from homelab.verify.receipts import Receipts, collect
 from homelab.verify.suites import Demand
+
+if TYPE_CHECKING:
+    from homelab.verify.baseline import Baseline
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,36 +163,49 @@ class Admission:
 
     def _by_receipts(self, case: Case, update: Create | Update, *, granted: bool, run: bool) -> Case:
         objects = self.repository.objects
-        tree = objects.commit(update.new).tree
+        tree, base = objects.commit(update.new).tree, self._base(update, case.branch)
         try:
-            policies = policy.policies(objects, self._base(update, case.branch), tree)
+            policies = policy.policies(objects, base, tree)
         except (Usage, Refused) as error:
             return replace(case, verdict=Verdict.UNREADABLE, reason=error.message)
         filters = suites.filters(self.repository)
-        if Receipts(self.repository.state).load(suites.whole_key(tree, policies, filters)):
-            return replace(case, verdict=Verdict.GREEN, lasting=not suites.uses_environment(policies))
+        if (whole := Receipts(self.repository.state).load(suites.whole_key(tree, policies, filters))) is not None:
+            for note in whole.notes:
+                output.warn(f"note: {output.line(note)}")
+            return replace(case, verdict=Verdict.GREEN, lasting=not whole.notes and not suites.uses_environment(policies))
         demand = suites.demand(objects, tree, policies, filters)
         if not demand.verifiable:
             return replace(case, verdict=Verdict.GRANTED if granted else Verdict.UNVERIFIABLE)
-        return self._by_running(case, update.new, demand, run=run)
+        return self._by_running(case, update.new, demand, base, run=run)
 
-    def _by_running(self, case: Case, commit: str, demand: Demand, *, run: bool) -> Case:
+    def baseline(self, tip: str | None) -> "Baseline | None":
+        """Return what a change is measured by where the target stands at `tip`, or None where it is not known."""
+        from homelab.verify.baseline import Baseline
+
+        return Baseline(tip, tells=self.rules.config.gate.red_before == "tell") if tip else None
+
+    def _by_running(self, case: Case, commit: str, demand: Demand, base: str | None, *, run: bool) -> Case:
         from homelab.verify import verification  # half of all that is imported, and what is known as a whole needs none of it
 
+        baseline = self.baseline(base)
         remembered_only = not run or self.rules.config.gate.unverified == "refuse"
-        if remembered_only and (missing := verification.lookup(self.repository, demand)[1]):
+        comparison = verification.compared(self.repository, commit, baseline) if remembered_only else None
+        if remembered_only and (missing := verification.lookup(self.repository, demand, comparison)[1]):
             names = ", ".join(each.label for each in missing[:3]) + (" …" if len(missing) > 3 else "")
             return replace(case, reason=f"not known to be green: {names}")
         try:
             with server.turn(self.repository) if self.received else contextlib.nullcontext():
-                verification.ensure(self.repository, commit, demand)
+                verified = verification.ensure(self.repository, commit, demand, baseline=baseline)
         except verification.Unverifiable as error:
-            return replace(case, verdict=Verdict.UNVERIFIABLE, reason=error.message)
+            return replace(case, verdict=Verdict.UNVERIFIABLE, reason=error.message, hint=error.hint or "")
+        except verification.Unable as error:
+            words = (error.message, error.hint or "", error.evidence)
+            return replace(case, verdict=Verdict.UNABLE, reason=words[0], hint=words[1], evidence=words[2])
         except verification.Red as error:
             return replace(case, verdict=Verdict.RED, reason=error.message, evidence=error.evidence)
         except HomelabError as error:
             return replace(case, reason=f"it cannot be verified here: {error.message}")
-        return replace(case, verdict=Verdict.GREEN, lasting=not demand.uses_environment)
+        return replace(case, verdict=Verdict.GREEN, lasting=verified.lasting)
 
     def _base(self, update: Create | Update, branch: str) -> str | None:
         """Return the target's tip, whose rules apply: as git says, else as the remote answers, else as it was fetched."""

@@ -20,6 +20,8 @@ class Verdict(StrEnum):
     MISSING = auto()
     RED = auto()
     UNVERIFIABLE = auto()
+    #: A suite cannot run here, which says nothing of the commit.
+    UNABLE = auto()
     #: The change's own rules, or the target's, cannot be read.
     UNREADABLE = auto()
 
@@ -45,6 +47,8 @@ class Case:
     verdict: Verdict = Verdict.MISSING
     #: Why the verdict is what it is, for the message.
     reason: str = ""
+    #: What to do about it, where whoever found it out knows better than the table below.
+    hint: str = ""
     remote: str = "origin"
     #: Whether a server judges what it receives; it has no commit that it refused.
     received: bool = False
@@ -105,12 +109,14 @@ def _unproved(case: Case, short: str) -> Refusal | None:
             if case.received:
                 hint = f"push it as an unprotected branch, run `{hint}` in the server's repository, then push it here again"
             return Refusal(case.branch, f"{short} is not verified for {case.branch}{reason}", hint)
+        case Verdict.UNABLE:
+            return Refusal(case.branch, f"{short} is not verified for {case.branch}{reason}", case.hint)
         case Verdict.RED:
             return Refusal(case.branch, f"{short} is red, so it may not reach {case.branch}{reason}", "mend it and commit")
         case Verdict.UNREADABLE:
             return Refusal(case.branch, f"the rules for {case.branch} cannot be read{reason}", "mend homelab.toml and commit")
         case Verdict.UNVERIFIABLE:
-            return Refusal(case.branch, f"nothing can verify {short} for {case.branch}{reason}", "homelab init")
+            return Refusal(case.branch, f"nothing can verify {short} for {case.branch}{reason}", case.hint or "homelab init")
 
 
 def judge(cases: Iterable[Case]) -> tuple[Refusal, ...]:

@@ -31,7 +31,7 @@ from homelab.policy.rules import State
 from homelab.system import clock
 from homelab.verify import results, verification
 from homelab.verify.screen import Screen
-from homelab.verify.verification import Red, Verified, Waived
+from homelab.verify.verification import Red, Unable, Verified, Waived
 
 _CANDIDATES = "refs/homelab/landing/"
 
@@ -129,7 +129,7 @@ class Leader:
         with self._kept(members):
             watch = Watch(self.target, members, self.place.ticket.number, may_grow=attempt.may_batch and not attempt.grown)
             try:
-                proof = bisect.prove(members, functools.partial(self._ensure, watch))
+                proof = bisect.prove(members, functools.partial(self._ensure, watch, base))
             except _GivenUp:
                 output.say(f"{watch.why}; building anew")
                 return attempt.given_up(watch.why)
@@ -204,16 +204,22 @@ class Leader:
         finally:
             self._repository.run("update-ref", "-d", ref)
 
-    def _ensure(self, watch: Watch, member: Member) -> Verified | Waived:
-        """Return the proof for a candidate, or a person's word for it. Raises `Red`, or `_GivenUp`."""
+    def _ensure(self, watch: Watch, base: str | None, member: Member) -> Verified | Waived:
+        """Return the proof for a candidate on the target's tip, or a person's word. Raises `Red`, `Unable`, or `_GivenUp`."""
         if self.asked.no_verify:
             return override.waive(member.commit, member.merged.tree)
         watch.begin(member.commit, member.demand)
         try:
             verified = verification.ensure(
-                self._repository, member.commit, member.demand, reporter=Screen(member.ticket.branch), abandoned=watch
+                self._repository,
+                member.commit,
+                member.demand,
+                # The target's tip, not the member before: what another of the batch breaks is no red before.
+                baseline=Admission(self._repository, self.rules, self.target.remote).baseline(base),
+                reporter=Screen(member.ticket.branch),
+                abandoned=watch,
             )
-        except Red:
+        except (Red, Unable):
             if watch.why:
                 raise _GivenUp from None
             raise
@@ -270,8 +276,7 @@ class Leader:
 
     def _remember(self, verified: Verified, base: str | None) -> None:
         """Write the marker by which the clone's own hook lets the coming push pass: it was judged here, by the same rules."""
-        named = any(result.run.suite.env or result.run.verify.env for result in verified.results)
-        if named or self.asked.alone or self.rules.config.gate.claims:
+        if not verified.lasting or self.asked.alone or self.rules.config.gate.claims:
             return
         if (folder := markers.refresh(self._repository, self.rules)) is not None:
             markers.mark(folder, updates.moved(self.target.ref, base, verified.commit))

@@ -15,6 +15,7 @@ from homelab import output
 from homelab.git.repository import Repository
 from homelab.system import process, supervise
 from homelab.verify import no_tests
+from homelab.verify.inability import inability
 from homelab.verify.reporter import Reporter
 from homelab.verify.results import Result, State, end
 from homelab.verify.scratch import Slot
@@ -44,7 +45,7 @@ class Attempt:
                     self.run, State.PASSED, result.seconds, result.log, result.reason, red is not None, result.vacuous
                 )
             red = result
-            if self.ended():
+            if self.ended() or result.result is State.UNABLE:
                 break
         assert red is not None
         return red
@@ -61,7 +62,7 @@ class Attempt:
         done = self._supervise(suite.run, folder, (*run.verify.env, *suite.env), log)
         vacuous = suite.detected and done.code is not None and no_tests.ran_nothing(suite.run, end(log, 1 << 20), done.code)
         if not vacuous and (reason := _reason(done, suite.timeout)):
-            return Result(run, State.TIMEOUT if done.timed_out else State.FAILED, done.seconds, log, reason)
+            return self._red(done, log, reason)
         if changed := self.slot.changed():
             return Result(run, State.FAILED, done.seconds, log, f"it changed tracked files: {_names(changed)}")
         return Result(run, State.PASSED, done.seconds, log, "it ran no test" if vacuous else "", vacuous=vacuous)
@@ -81,13 +82,19 @@ class Attempt:
         log = self._log("prepare")
         done = self._supervise(run.verify.prepare, slot.path, run.verify.env, log)
         if reason := _reason(done, run.suite.timeout):
-            return Result(run, State.FAILED, done.seconds, log, f"[verify] prepare failed: {reason}")
+            return self._red(done, log, f"[verify] prepare failed: {reason}")
         if changed := slot.changed():
             return Result(run, State.FAILED, done.seconds, log, f"[verify] prepare changed tracked files: {_names(changed)}")
         slot.note("prepared-outside", "yes" if slot.leftovers(run.verify.caches) else "no")
         slot.note("prepared", run.prepare)
         self.reporter.prepared(run, done.seconds)
         return None
+
+    def _red(self, done: supervise.Ended, log: Path, reason: str) -> Result:
+        """Return how a run ended that is not green: red, too late, or unable to run here."""
+        if done.code and (missing := inability(end(log, 1 << 16), done.code)):
+            return Result(self.run, State.UNABLE, done.seconds, log, f"it cannot run here: {missing}")
+        return Result(self.run, State.TIMEOUT if done.timed_out else State.FAILED, done.seconds, log, reason)
 
     def _supervise(self, command: str, folder: Path, variables: Iterable[str], log: Path) -> supervise.Ended:
         return supervise.run(
@@ -120,6 +127,5 @@ def _reason(done: supervise.Ended, timeout: int) -> str:
     if done.code is None or done.code < 0:
         return f"it was killed by {process.signal_name(-(done.code or 0))}"
     if done.code:
-        hint = {126: " (a program in it cannot be executed)", 127: " (a program in it was not found)"}.get(done.code, "")
-        return f"it ended with {done.code}{hint}"
+        return f"it ended with {done.code}{' (a program in it cannot be executed)' if done.code == 126 else ''}"
     return ""

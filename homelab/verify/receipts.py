@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from homelab.system import files as storage
@@ -16,6 +16,10 @@ from homelab.system import files as storage
 _DAY = 86400
 MAX_AGE = 30 * _DAY
 MAX_COUNT = 20_000
+#: How many files of each kind stay.
+_MOST = {"receipts": MAX_COUNT, "grants": 1000, "red-before": 2000, "gate": MAX_COUNT, "logs": 2000}
+#: The name in the receipt of a whole tree under its policies.
+TREE = "policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Receipt:
     flaky: bool = False
     #: The suite ran no test: it has not failed, and it has verified nothing.
     vacuous: bool = False
+    #: Of a whole tree: what is to be told each time, such as an `each` that matches nothing.
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,13 @@ class Receipts:
         """Remove the receipt under the key."""
         self._path(key).unlink(missing_ok=True)
 
+    def forget_trees(self) -> None:
+        """Remove the receipts of whole trees, which were concluded from those of runs."""
+        for path in self.state.joinpath("receipts").glob("*/*.json"):
+            receipt = self.load(path.stem)
+            if receipt is not None and receipt.name == TREE:
+                path.unlink(missing_ok=True)
+
     def _path(self, key: str) -> Path:
         # One join: three took more than reading the file, a thousand times over.
         return self.state.joinpath("receipts", key[:2], f"{key}.json")
@@ -84,7 +97,9 @@ def _decode(content: bytes) -> Receipt | None:
     receipt = Receipt(**{name: document[name] for name in Receipt.__dataclass_fields__ if name in document})
     words = (receipt.key, receipt.name, receipt.dir, receipt.run, receipt.finished, receipt.user, receipt.host, receipt.commit)
     sound = all(isinstance(word, str) for word in words) and isinstance(receipt.seconds, int | float)
-    return receipt if sound and isinstance(receipt.flaky, bool) and isinstance(receipt.vacuous, bool) else None
+    sound &= isinstance(receipt.flaky, bool) and isinstance(receipt.vacuous, bool)
+    sound &= isinstance(receipt.notes, list) and all(isinstance(note, str) for note in receipt.notes)
+    return receipt if sound else None
 
 
 def collect(state: Path) -> None:
@@ -94,7 +109,7 @@ def collect(state: Path) -> None:
         if stamp.exists() and time.time() - stamp.stat().st_mtime < _DAY:
             return
         storage.replace(stamp, b"")
-        for folder, most in (("receipts", MAX_COUNT), ("grants", 1000), ("gate", MAX_COUNT), ("logs", 2000)):
+        for folder, most in _MOST.items():
             _thin(state / folder, most)
 
 

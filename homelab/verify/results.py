@@ -23,11 +23,20 @@ class State(StrEnum):
     TIMEOUT = "timeout"
     #: It was not reached.
     SKIPPED = "skipped"
+    #: It is red on the target too, with the same content.
+    RED_BEFORE = "red-before"
+    #: Something that it needs is missing here, which says nothing of the commit.
+    UNABLE = "unable"
 
     @property
     def is_green(self) -> bool:
         """Tell whether it passed, now or before."""
         return self in (State.PASSED, State.CACHED)
+
+    @property
+    def blocks(self) -> bool:
+        """Tell whether it keeps a commit from the target."""
+        return not self.is_green and self is not State.RED_BEFORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +80,7 @@ def evidence(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     """Return for each result that is not green a sentence with the reason, and the last lines of its log."""
     shown = []
     for row in found:
-        if not State(row["result"]).is_green and row["log"]:
+        if State(row["result"]).blocks and row["log"]:
             with contextlib.suppress(OSError):
                 shown.append(
                     (f"{row['name']} ({row['dir']}): {row['reason']}; the log is {row['log']}", tail(Path(row["log"])))

@@ -1,26 +1,31 @@
 """What a commit has to pass, and the key under which each result is remembered.
 
 A `Run` is one suite in one folder of one tree. Its key is a digest of everything that decides the result: the command, its
-folder, the mode and object id of each input, the attributes and filters that decide how those look on disk, what prepares
-the checkout, and the values of the variables it may see. Nothing is run here.
+folder, the mode and object id of each input and of what links in it lead to, the attributes and filters that decide how
+those look on disk, what prepares the checkout, what `[verify] tools` print, and the values of the variables it may see.
 """
 
 import fnmatch
+import functools
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from homelab.errors import Failed
 from homelab.git import attributes
 from homelab.git.objects import Objects
 from homelab.git.repository import Repository
 from homelab.policy.config import Suite, Verify
 from homelab.policy.policy import Policy
+from homelab.system import process
+from homelab.verify.links import Links
 
 #: Part of every key: raised when what a receipt promises changes.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +38,10 @@ class Run:
     key: str
     #: Names what prepares the checkout and from what; None where nothing does.
     prepare: str | None
-    #: Inputs that the tree does not have, named aloud since a typo would make the key too coarse.
+    #: Inputs that the tree does not have, so that all of it is the input.
     missing: tuple[str, ...]
+    #: Detected on the target, though the change brings the first file with rules of its own: it binds where it is green there.
+    is_guess: bool = False
 
     @property
     def label(self) -> str:
@@ -48,9 +55,31 @@ def digest(document: Any) -> str:
 
 
 def filters(repository: Repository) -> str:
-    """Return the content filters that a scratch checkout runs: those of the user and the machine, not of the clone."""
-    rows = (repository.line("config", "--show-scope", "--get-regexp", r"^filter\.") or "").split("\n")
-    return "\n".join(sorted(row for row in rows if row and not row.startswith(("local", "worktree", "command"))))
+    """Return the content filters that a scratch checkout runs: those of the user and the machine, and the clone's for LFS."""
+    rows = (repository.line("config", "--show-scope", "--get-regexp", r"^filter\.|^lfs\.fetch") or "").split("\n")
+    return "\n".join(sorted(row for row in rows if row and _is_shown(*row.split(None, 1))))
+
+
+def _is_shown(scope: str, setting: str) -> bool:
+    """Tell whether a scratch checkout has a setting of this scope, as `homelab.verify.borrowed_git` shows it."""
+    if scope in ("local", "worktree"):
+        return setting.startswith(("filter.lfs.", "lfs."))
+    return scope != "command" and setting.startswith("filter.")
+
+
+@functools.cache
+def printed(command: str) -> str:
+    """Return what a command of ``[verify] tools`` prints and how it ends, asked once by a process; it may be missing."""
+    try:
+        done = process.run(["/bin/sh", "-c", command], cwd=Path("/"), env=process.suite_environment(()), timeout=30)
+    except Failed as error:
+        return error.message
+    return f"{done.returncode}\n{os.fsdecode(done.stdout + done.stderr)}"
+
+
+def tools(commands: Iterable[str]) -> dict[str, str]:
+    """Return what each command of ``[verify] tools`` prints: another version of a tool is another result."""
+    return {command: printed(command) for command in sorted(set(commands))}
 
 
 class Keys:
@@ -60,6 +89,7 @@ class Keys:
         self._objects = objects
         self._tree = tree
         self._filters = filters
+        self._links = Links(objects, tree)
 
     def _content(self, path: str) -> list[Any]:
         entry = self._objects.entry(self._tree, path)
@@ -75,33 +105,45 @@ class Keys:
         return [row for row in map(self._content, names) if row[1] != "missing"]
 
     def prepare(self, verify: Verify) -> str | None:
-        """Return the digest of what prepares a checkout, or None."""
+        """Return the digest of what prepares a checkout, or None; without ``prepare_inputs`` it depends on the whole tree."""
         if verify.prepare is None:
             return None
-        inputs = [self._content(path) for path in verify.prepare_inputs]
-        return digest([VERSION, verify.prepare, inputs, values(verify.env)])
+        inputs = [self._content(path) for path in self._with_links(verify.prepare_inputs or (".",))]
+        return digest([VERSION, verify.prepare, inputs, values(verify.env), tools(verify.tools)])
 
     def run(self, suite: Suite, folder: str, verify: Verify) -> Run:
         """Return the run of a suite in a folder."""
-        inputs = None if suite.inputs is None else [*suite.inputs, *([folder] if suite.each else [])]
-        if suite.each and inputs is None:
-            inputs = [folder]
+        inputs = self._inputs(suite, folder)
+        missing = tuple(path for path in suite.inputs or () if self._objects.entry(self._tree, path) is None)
+        # A misspelt input would make the key blind to what it was meant to name (ADR 4).
+        whole = not inputs or bool(missing)
         prepare = self.prepare(verify)
         key = digest(
             {
                 "v": VERSION,
                 "run": suite.run,
                 "dir": folder,
-                "inputs": [self._content(".")] if inputs is None else sorted(map(self._content, set(inputs))),
-                "attributes": [] if inputs is None else self._attributes(inputs),
+                "inputs": [self._content(".")] if whole else [self._content(path) for path in self._with_links(inputs)],
+                "attributes": [] if whole else self._attributes(inputs),
                 "filters": self._filters,
                 "prepare": prepare,
                 "caches": sorted(verify.caches),
+                "tools": tools(verify.tools),
                 "env": values((*verify.env, *suite.env)),
+                "detected": suite.detected,
+                "secrets": suite.secrets,
             }
         )
-        missing = tuple(path for path in inputs or () if self._objects.entry(self._tree, path) is None)
         return Run(suite, folder, verify, key, prepare, missing)
+
+    def _inputs(self, suite: Suite, folder: str) -> list[str]:
+        """Return the paths that decide a suite's result in a folder, its own among them; none for the whole tree."""
+        if suite.inputs is None and suite.each is None:
+            return []
+        return [*(suite.inputs or ()), *([folder] if folder != "." else [])]
+
+    def _with_links(self, paths: Sequence[str]) -> list[str]:
+        return sorted({*paths, *self._links.beyond(paths)})
 
     def runs(self, suite: Suite, verify: Verify) -> list[Run]:
         """Return a suite's runs: one, or one for each matching folder."""
@@ -137,28 +179,47 @@ class Demand:
     verifiable: bool
     #: Whether a result depends on the caller's environment, so that no memo may outlive it.
     uses_environment: bool
+    #: What the rules say and the tree does not have, each a sentence to be told every time.
+    notes: tuple[str, ...] = ()
+
+    @property
+    def is_lasting(self) -> bool:
+        """Tell whether a green holds for this tree whatever else changes, with nothing to be told of it."""
+        return not self.uses_environment and not self.notes
 
 
 def uses_environment(policies: Iterable[Policy]) -> bool:
-    """Tell whether a result by these policies depends on the caller's environment."""
-    return any(policy.config.verify.env or any(suite.env for suite in policy.suites) for policy in policies)
+    """Tell whether a result by these policies depends on the caller's environment, or on tools that are to be asked."""
+    return any(
+        policy.config.verify.env or policy.config.verify.tools or any(suite.env for suite in policy.suites)
+        for policy in policies
+    )
 
 
 def whole_key(tree: str, policies: Sequence[Policy], filters: str) -> str:
     """Return the key that stands for a whole tree under its policies: one lookup instead of a thousand."""
     rules = [[asdict(policy.config.verify), [asdict(suite) for suite in policy.suites]] for policy in policies]
     names = {name for p in policies for name in (*p.config.verify.env, *(n for s in p.suites for n in s.env))}
-    return digest({"v": VERSION, "tree": tree, "policies": rules, "env": values(names), "filters": filters})
+    asked = tools(command for policy in policies for command in policy.config.verify.tools)
+    return digest({"v": VERSION, "tree": tree, "policies": rules, "env": values(names), "filters": filters, "tools": asked})
 
 
 def demand(objects: Objects, tree: str, policies: Sequence[Policy], filters: str) -> Demand:
     """Return what a tree needs by its policies; a run that two policies ask for stands once."""
     keys = Keys(objects, tree, filters)
+    # Where the change brings the first file, what was detected before is only a guess of ours.
+    guessed = len(policies) > 1 and policies[0].blob is None
     runs: dict[str, Run] = {}
-    for policy in policies:
+    notes: dict[str, None] = {}
+    for n, policy in enumerate(policies):
         for suite in policy.suites:
-            for run in keys.runs(suite, policy.config.verify):
-                runs.setdefault(run.key, run)
+            found = keys.runs(suite, policy.config.verify)
+            if not found:
+                notes[f"each = {suite.each!r} of {suite.name} matches no folder"] = None
+            for run in found:
+                runs.setdefault(run.key, replace(run, is_guess=guessed and n == 0))
+                for path in run.missing:
+                    notes[f"{suite.name} names the input {path}, which is not there: all of the tree is its input"] = None
     whole = whole_key(tree, policies, filters)
     verifiable = all(policy.suites for policy in policies)
-    return Demand(tree, whole, tuple(runs.values()), verifiable, uses_environment(policies))
+    return Demand(tree, whole, tuple(runs.values()), verifiable, uses_environment(policies), tuple(notes))

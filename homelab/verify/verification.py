@@ -14,7 +14,9 @@ from homelab.policy.policy import Policy
 from homelab.system import clock, identity
 from homelab.verify import runner, suites, times
 from homelab.verify.attempt import Abandoned
-from homelab.verify.receipts import Receipt, Receipts
+from homelab.verify.baseline import Baseline, Comparison, tell
+from homelab.verify.receipts import TREE, Receipt, Receipts
+from homelab.verify.reds import Reds
 from homelab.verify.reporter import Reporter
 from homelab.verify.results import Result, State, documents, evidence
 from homelab.verify.screen import Screen
@@ -31,6 +33,8 @@ class Verified:
     tree: str
     results: tuple[Result, ...]
     maker: object
+    #: Whether the tree is remembered as a whole and nothing is to be told of it, so that a marker may stand for it.
+    lasting: bool = False
 
     def __post_init__(self) -> None:
         """Let nobody else make one."""
@@ -68,13 +72,22 @@ class Red(Failed):
         self.results = tuple(results)
 
 
+class Unable(Refused):
+    """A suite cannot run here, and none is red."""
+
+    def __init__(self, message: str, results: Sequence[Result], *, hint: str) -> None:
+        found = documents(results)
+        super().__init__(message, hint=hint, fields={"suites": found}, evidence=evidence(found))
+        self.results = tuple(results)
+
+
 def demanded(repository: Repository, tree: str, policies: Sequence[Policy]) -> Demand:
     """Return what a tree needs by its policies."""
     return suites.demand(repository.objects, tree, policies, suites.filters(repository))
 
 
-def lookup(repository: Repository, demand: Demand) -> tuple[list[Result], list[Run]]:
-    """Return what is remembered as green, and what would have to be run.
+def lookup(repository: Repository, demand: Demand, comparison: Comparison | None = None) -> tuple[list[Result], list[Run]]:
+    """Return what is remembered as green, or as red before, and what would have to be run.
 
     Runs that were vacuous everywhere prove nothing together, so they are to be run again.
     """
@@ -82,14 +95,22 @@ def lookup(repository: Repository, demand: Demand) -> tuple[list[Result], list[R
     known: list[Result] = []
     missing: list[Run] = []
     for run in demand.runs:
-        receipt = kept.load(run.key)
-        if receipt is None:
-            missing.append(run)
-        else:
+        if (receipt := kept.load(run.key)) is not None:
             known.append(Result(run, State.CACHED, 0.0, flaky=receipt.flaky, vacuous=receipt.vacuous))
+        elif comparison is not None and (before := comparison.remembered(run)) is not None:
+            known.append(before)
+        else:
+            missing.append(run)
     if known and all(result.vacuous for result in known) and not missing:
         return [], [result.run for result in known]
     return known, missing
+
+
+def compared(repository: Repository, commit: str, baseline: Baseline | None) -> Comparison | None:
+    """Return the target's tip to measure a commit by; None where there is none, or where it already contains the commit."""
+    if baseline is None or repository.is_ancestor(commit, baseline.commit):
+        return None
+    return Comparison(repository, baseline)
 
 
 def ensure(
@@ -97,57 +118,73 @@ def ensure(
     commit: str,
     demand: Demand,
     *,
+    baseline: Baseline | None = None,
     fresh: bool = False,
     reporter: Reporter | None = None,
     abandoned: Abandoned | None = None,
 ) -> Verified:
     """Return proof that the commit passes, having run what was missing (all of it when `fresh`).
 
-    Raises `Unverifiable` when there is nothing to run, `Red` when something is not green.
+    What is red on `baseline` too, under the same key, is told and is no obstacle. Raises `Unverifiable` when there is nothing
+    to run, `Red` when something is not green, `Unable` when nothing is red and something cannot run here.
     """
-    if not demand.verifiable:
-        raise Unverifiable(
-            "nothing can verify this: no suite is configured and none is detected",
-            hint="write one with `homelab init`; for this once `homelab work land` takes --verify-cmd CMD or --no-verify",
-            next="homelab init",
-        )
+    _require_runs(demand)
+    for note in demand.notes:
+        output.warn(f"note: {output.line(note)}")
     reporter = reporter or Screen()
     if not fresh and Receipts(repository.state).load(demand.whole):
         known = tuple(Result(run, State.CACHED, 0.0) for run in demand.runs)
         reporter.verified(commit, known)
-        return Verified(commit, demand.tree, known, _MAKER)
-    known_now, missing = ([], list(demand.runs)) if fresh else lookup(repository, demand)
-    for run in missing:
-        for path in run.missing:
-            output.warn(f"note: {run.label} names the input {path}, which {commit[:12]} does not have")
+        return Verified(commit, demand.tree, known, _MAKER, lasting=demand.is_lasting)
+    comparison = compared(repository, commit, baseline)
+    known_now, missing = ([], list(demand.runs)) if fresh else lookup(repository, demand, comparison)
     reporter.begin(commit, missing, len(known_now), times.usual(repository))
     try:
-        made = runner.make(
-            repository,
-            commit,
-            missing,
-            lambda result: _remember(repository, result.run.key, result.run.suite.name, [result], commit),
-            reporter,
-            abandoned,
-        )
+        made = runner.make(repository, commit, missing, _Memory(repository, commit).keep, reporter, abandoned)
+        if fresh:
+            Reds(repository.state).forget([result.run.key for result in made if not result.is_green])
     finally:
         reporter.finish()  # also when interrupted: a live line would stay
     times.remember(repository, made)
+    if comparison is not None:
+        made = comparison.settle(made, abandoned)
     by_key = {result.run.key: result for result in (*known_now, *made)}
-    results = tuple(by_key[run.key] for run in demand.runs)
-    _require_green(commit, results)
-    _remember(repository, demand.whole, "policy", results, commit)
+    results = tuple(by_key[run.key] for run in demand.runs if run.key in by_key)
+    _require_green(commit, results, baseline)
+    tell(results)
+    kept = _Memory(repository, commit).keep_whole(demand, results)
     reporter.verified(commit, results)
-    return Verified(commit, demand.tree, results, _MAKER)
+    return Verified(commit, demand.tree, results, _MAKER, lasting=kept and demand.is_lasting)
 
 
-def _require_green(commit: str, results: Sequence[Result]) -> None:
-    """All are green, and one at least ran a test. Raises `Red` or `Unverifiable`."""
-    if red := [result for result in results if not result.is_green]:
-        raise _red(commit, results, red)
-    if results and all(result.vacuous for result in results):
+def _require_runs(demand: Demand) -> None:
+    """Check that the rules demand a run at all. Raises `Unverifiable`."""
+    once = "for this once `homelab work land` takes --verify-cmd CMD or --no-verify"
+    if not demand.verifiable:
         raise Unverifiable(
-            f"{results[0].run.label} ran no test, so nothing is verified",
+            "nothing can verify this: no suite is configured and none is detected",
+            hint=f"write one with `homelab init`; {once}",
+            next="homelab init",
+        )
+    if not demand.runs:
+        raise Unverifiable(
+            f"nothing would run, so nothing is verified: {'; '.join(demand.notes)}",
+            hint=f"mend `each` in homelab.toml; {once}",
+        )
+
+
+def _require_green(commit: str, results: Sequence[Result], baseline: Baseline | None) -> None:
+    """Check that nothing blocks, and that one run at least ran a test. Raises `Red`, `Unable` or `Unverifiable`."""
+    blocking = [result for result in results if result.result.blocks]
+    unable = [result for result in blocking if result.result is State.UNABLE]
+    if len(unable) < len(blocking):
+        raise _red(commit, results, [result for result in blocking if result.result is not State.UNABLE])
+    if unable:
+        raise _unable(commit, results, unable, compared=baseline is not None)
+    if all(result.vacuous for result in results):
+        first = f"{results[0].run.label} ran no test" if results else "no suite that binds this commit ran"
+        raise Unverifiable(
+            f"{first}, so nothing is verified",
             hint="add a test, or name what verifies this in homelab.toml (`homelab init`)",
             next="homelab init",
             fields={"suites": documents(results)},
@@ -167,23 +204,64 @@ def _red(commit: str, results: Sequence[Result], red: Sequence[Result]) -> Red:
     return Red(f"{first.run.label}{more} {what} on {commit[:12]}", results, hint=hint)
 
 
-def _remember(repository: Repository, key: str, name: str, results: Sequence[Result], commit: str) -> None:
-    """A receipt stands under the key; where nothing can be written that is said, and the result still counts now."""
-    run = results[0].run if len(results) == 1 and name != "policy" else None
-    receipt = Receipt(
-        key=key,
-        name=name,
-        dir=run.dir if run else ".",
-        run=run.suite.run if run else "",
-        seconds=round(sum(result.seconds for result in results), 3),
-        finished=clock.now(),
-        user=identity.user(),
-        host=identity.host(),
-        commit=commit,
-        flaky=any(result.flaky for result in results),
-        vacuous=bool(results) and all(result.vacuous for result in results),
+def _unable(commit: str, results: Sequence[Result], unable: Sequence[Result], *, compared: bool) -> Unable:
+    first, count = unable[0], len(unable)
+    more = f" and {count - 1} more" if count > 1 else ""
+    blame = f"; nothing in {commit[:12]} is wrong" if compared else ""
+    missing = first.reason.removeprefix("it cannot run here: ")
+    return Unable(
+        f"{first.run.label}{more} cannot run here: {missing}{blame}",
+        results,
+        hint=f'{_remedy(missing)}; or let CI decide it (`ci = "PATTERN"` instead of `run` in homelab.toml)',
     )
-    try:
-        Receipts(repository.state).record(receipt)
-    except OSError as error:
-        output.warn(f"note: the result cannot be remembered: {error.strerror} ({error.filename})")
+
+
+def _remedy(missing: str) -> str:
+    """Return what to do about what is missing here, as a command where there is one."""
+    if missing.endswith(" is not installed"):
+        return f"install {missing.removesuffix(' is not installed')}, then run it again"
+    return "mend that, then run it again"
+
+
+class _Memory:
+    """What the verification of one commit leaves to be remembered."""
+
+    def __init__(self, repository: Repository, commit: str) -> None:
+        self._state = repository.state
+        self._commit = commit
+
+    def keep(self, result: Result) -> None:
+        """Remember a green run, unless its suite is known to depend on more than its inputs."""
+        if not Reds(self._state).distrusted(result.run):
+            run = result.run
+            self._record(run.key, run.suite.name, run.dir, run.suite.run, [result])
+
+    def keep_whole(self, demand: Demand, results: Sequence[Result]) -> bool:
+        """Remember a tree as a whole where each of its runs is remembered as green. Return whether it is."""
+        reds = Reds(self._state)
+        green = len(results) == len(demand.runs) and all(each.is_green and not reds.distrusted(each.run) for each in results)
+        if green:
+            self._record(demand.whole, TREE, ".", "", results, demand.notes)
+        return green
+
+    def _record(
+        self, key: str, name: str, folder: str, command: str, results: Sequence[Result], notes: tuple[str, ...] = ()
+    ) -> None:
+        receipt = Receipt(
+            key=key,
+            name=name,
+            dir=folder,
+            run=command,
+            seconds=round(sum(result.seconds for result in results), 3),
+            finished=clock.now(),
+            user=identity.user(),
+            host=identity.host(),
+            commit=self._commit,
+            flaky=any(result.flaky for result in results),
+            vacuous=bool(results) and all(result.vacuous for result in results),
+            notes=list(notes),
+        )
+        try:
+            Receipts(self._state).record(receipt)
+        except OSError as error:  # the result counts now all the same
+            output.warn(f"note: the result cannot be remembered: {error.strerror} ({error.filename})")

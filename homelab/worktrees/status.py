@@ -72,7 +72,7 @@ def _verified(repository: Repository, target: str | None, head: str) -> bool | N
         demand = verification.demanded(repository, tree, policy.policies(repository.objects, target, tree))
     except HomelabError:
         return None
-    return demand.verifiable and not verification.lookup(repository, demand)[1]
+    return demand.verifiable and bool(demand.runs) and not verification.lookup(repository, demand)[1]
 
 
 def _row(plan: Layout, target: str | None, entry: Worktree, verified: Mapping[str, bool | None]) -> Row:

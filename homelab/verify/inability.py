@@ -1,0 +1,60 @@
+"""Whether a suite could not run here at all, which says nothing of the commit: a missing program, no network, no daemon.
+
+Judged by how it ended and by what shells and wrappers say. A test may print such words too, so whoever asks compares with
+the target: `homelab.verify.baseline` calls it a red where the suite can run there.
+"""
+
+import re
+
+# No pattern may take more than linear time: a log can be one line of a megabyte.
+_NAME = r"[`'\"\u2018]?(?P<name>[\w./+@-]{1,100})[`'\"\u2019]?"
+_NOT_FOUND = [
+    re.compile(pattern, re.MULTILINE)
+    for pattern in (
+        # dash, busybox, ksh: `sh: 1: go: not found`; bash: `bash: line 1: go: command not found`; zsh turns it around.
+        rf"^[^\s:]{{1,100}}: (?:line )?(?:\d+: )?{_NAME}: (?:command )?not found$",
+        rf"^zsh:(?:\d+:)? command not found: {_NAME}$",
+        rf"^(?:\S{{0,100}}/)?env: {_NAME}: No such file or directory$",
+        rf"^(?:\S{{0,100}}/)?g?make(?:\[\d+\])?: {_NAME}: (?:No such file or directory|Command not found)$",
+        rf"^[^\s:]{{1,100}}: (?:line )?(?:\d+: )?{_NAME}: No such file or directory$",
+    )
+]
+# make and just pass a program's 127 on as a code of their own; npm and npx end with it themselves.
+_PASSED_ON = re.compile(
+    r"^(?:\S{0,100}/)?g?make(?:\[\d+\])?: \*\*\* .{0,300} Error 127$|^error: Recipe .{0,200} with exit code 127$",
+    re.MULTILINE | re.IGNORECASE,
+)
+_NO_MODULE = re.compile(r"^\S{0,200}python[\d.]*: No module named (?P<name>[\w.]{1,100})$", re.MULTILINE)
+_NO_HOOK_PROGRAM = re.compile(r"^Executable `(?P<name>[^`\n]{1,100})` not found$", re.MULTILINE)
+_NO_PACKAGE = re.compile(r"^npm (?:ERR!|error) could not determine executable to run$", re.MULTILINE)
+_NO_DAEMON = re.compile(
+    r"Cannot connect to the (?P<name>Docker|Podman) daemon|Is the (?P<other>docker) daemon running\?"
+    r"|failed to connect to the (?P<third>docker) API",
+    re.IGNORECASE,
+)
+_NO_NETWORK = re.compile(
+    r"Could not resolve host|Temporary failure in name resolution|Name or service not known|Network is unreachable"
+    r"|getaddrinfo (?:ENOTFOUND|EAI_AGAIN)|no such host$|lookup \S{1,200}: (?:no such host|i/o timeout|Temporary failure)"
+    r"|Could not connect to registry|connect: network is unreachable|No route to host",
+    re.MULTILINE,
+)
+_COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def inability(log_end: str, returncode: int) -> str:
+    """Return what is missing here, as `go is not installed`, by the end of a red suite's log and its exit code; or nothing."""
+    log = _COLOURS.sub("", log_end).replace("\r\n", "\n")
+    if returncode == 127 or _PASSED_ON.search(log):
+        return _not_installed(log)
+    if found := _NO_MODULE.search(log) or _NO_HOOK_PROGRAM.search(log):
+        return f"{found['name']} is not installed"
+    if _NO_PACKAGE.search(log):
+        return "a program that npx should run is not installed"
+    if found := _NO_DAEMON.search(log):
+        return f"{(found['name'] or found['other'] or found['third']).lower()} is not running"
+    return "the network is not there" if _NO_NETWORK.search(log) else ""
+
+
+def _not_installed(log: str) -> str:
+    names = [found["name"] for pattern in _NOT_FOUND for found in pattern.finditer(log)]
+    return f"{names[-1]} is not installed" if names else "a program in it was not found"

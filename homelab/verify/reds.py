@@ -1,0 +1,80 @@
+"""What is remembered of reds: which runs are red on the target too, and which suites depend on more than their inputs.
+
+A red lets nothing pass by itself; `homelab.verify.baseline` decides what it means for a change.
+"""
+
+import json
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from homelab.system import clock, files
+from homelab.verify.receipts import Receipts
+from homelab.verify.suites import Run, digest
+
+#: Seconds after which a run that was red on the target is made there again.
+MAX_AGE = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class RedBefore:
+    """A run that was red on the target's tip."""
+
+    key: str
+    #: When this clone first saw it red, as ISO 8601.
+    since: str
+    #: The tip on which it was red last, and when that was in seconds since the epoch.
+    commit: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reds:
+    """The reds that one clone remembers, below its folder of state."""
+
+    state: Path
+
+    def known(self, key: str) -> RedBefore | None:
+        """Return what was red on a tip of the target under a key within the last day, or None."""
+        found = self._read(key)
+        return found if found and 0 <= time.time() - found.at < MAX_AGE else None
+
+    def record(self, key: str, commit: str) -> RedBefore:
+        """Remember that a run is red on the target's tip; it is as old as when it was first seen. Raises `OSError`."""
+        earlier = self._read(key)
+        found = RedBefore(key, earlier.since if earlier else clock.now(), commit, time.time())
+        files.replace(self._path("red-before", key), json.dumps({"v": 1, **asdict(found)}).encode())
+        return found
+
+    def distrust(self, run: Run) -> None:
+        """Keep no result of this run until its suite's definition changes. Raises `OSError`."""
+        files.replace(self._path("distrusted", run.key), digest(asdict(run.suite)).encode())
+        self.forget([run.key])
+
+    def distrusted(self, run: Run) -> bool:
+        """Tell whether a run was once green on the target and red on a change under one key."""
+        try:
+            return self._path("distrusted", run.key).read_text("ascii") == digest(asdict(run.suite))
+        except (OSError, ValueError):
+            return False
+
+    def forget(self, keys: list[str]) -> None:
+        """Forget the greens under these keys, and all that was concluded from them: whole trees, and the gate's markers."""
+        kept = Receipts(self.state)
+        for key in keys:
+            kept.forget(key)
+        kept.forget_trees()
+        shutil.rmtree(self.state / "gate", ignore_errors=True)  # a memo of greens, which may go at any time
+
+    def _read(self, key: str) -> RedBefore | None:
+        try:
+            document = json.loads(self._path("red-before", key).read_bytes())
+            found = RedBefore(document["key"], document["since"], document["commit"], document["at"])
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            return None
+        sound = all(isinstance(word, str) for word in (found.since, found.commit)) and isinstance(found.at, int | float)
+        return found if sound and found.key == key else None
+
+    def _path(self, kind: str, key: str) -> Path:
+        return self.state / kind / key[:2] / key
