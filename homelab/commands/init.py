@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 import time
@@ -15,6 +16,7 @@ from homelab.commands.app import json_option
 from homelab.errors import Usage
 from homelab.git.repository import Repository, discover, require_worktree
 from homelab.policy import config
+from homelab.policy.found.python import PYTHON
 from homelab.policy.initial import Proposal, propose, said, text
 from homelab.system import files
 
@@ -117,6 +119,7 @@ def _show(proposal: Proposal, seconds: float) -> None:
 
 
 def _short(run: str) -> str:
+    run = re.sub(r"^export TF_PLUGIN_CACHE_DIR=.*? && mkdir .*? && ", "", run).replace(PYTHON, "python")
     return run if len(run) <= _WIDEST else f"{run[:_WIDEST]}…"
 
 

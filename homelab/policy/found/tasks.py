@@ -105,6 +105,8 @@ def lefthook(source: Source) -> Iterator[Finding]:
             off = "it asks a system that is up" if does is Effect.LIVE else ""
             yield Finding("lefthook", f"lefthook run {hook} --all-files", f"{path}, {hook}", off=off)
             return
+    if "remotes" in document or "remote" in document:
+        yield Finding("lefthook", "lefthook run pre-commit --all-files", path, off="what it runs is in another repository")
 
 
 def worktrunk(source: Source) -> Iterator[Finding]:
