@@ -87,8 +87,8 @@ KINDS: list[tuple[str, Files, list[tuple[str, str, str]]]] = [
     ("go below the root", {"cli/go.mod": "", "cli/testdata/x/go.mod": "module y\n"}, [("cli", "cli", "go test ./...")]),
     (
         "terratest",
-        {"test/go.mod": "module x\nrequire github.com/gruntwork-io/terratest v0.1.0\n"},
-        [("off:test", "test", "go test ./...")],
+        {"test/go.mod": "require github.com/gruntwork-io/terratest v0.1.0\n", "test/Makefile": "test:\n\tgo test .\n"},
+        [("off:test", "test", "make test"), ("off:test-go", "test", "go test ./...")],
     ),
     (
         "cargo",

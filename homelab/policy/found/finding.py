@@ -74,6 +74,8 @@ class Source:
         does = effects.effect(run, self.targets, dir)
         if does is Effect.DEPLOYS:
             return None
+        if "gruntwork-io/terratest" in (self.tree.text(join(dir, "go.mod")) or ""):
+            return "its tests start real infrastructure (terratest)"
         return "it asks a system that is up, or needs a secret" if does is Effect.LIVE else ""
 
     def inputs(self, dir: str, names: Iterable[str] = (), extra: Iterable[str] = ()) -> tuple[str, ...] | None:

@@ -54,11 +54,7 @@ def _is_below(folder: str, other: str) -> bool:
 def go(source: Source, folder: str) -> Finding:
     """Return the tests of a go module; one that starts real infrastructure is off."""
     module = join(folder, "go.mod")
-    off = (
-        "its tests start real infrastructure (terratest)"
-        if "gruntwork-io/terratest" in (source.tree.text(module) or "")
-        else ""
-    )
+    off = source.off("go test ./...", folder) or ""
     inputs = source.inputs(folder, [module], ("go.work", "go.work.sum"))
     return Finding("go", "go test ./...", module, folder, inputs, off=off)
 
