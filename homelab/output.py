@@ -234,8 +234,11 @@ def _written(content: bytes) -> str | None:
 
 
 def ago(moment: str) -> str:
-    """Return how long ago an ISO 8601 moment was, for people: ``3 min ago``."""
-    seconds = time.time() - datetime.fromisoformat(moment).timestamp()
+    """Return how long ago an ISO 8601 moment was, for people: ``3 min ago``; ``?`` for what is no moment, as in a damaged record."""
+    try:
+        seconds = time.time() - datetime.fromisoformat(moment).timestamp()
+    except (ValueError, OverflowError):
+        return "?"
     return f"{duration(abs(seconds))} {'ago' if seconds >= 0 else 'from now'}"
 
 

@@ -2,7 +2,8 @@
 
 git before 2.46 writes MERGE_HEAD, and often the files, also where another program's lock keeps it from writing the index.
 Whoever commits that merge takes everything off the target that landed meanwhile. So the merge is made in an index of its
-own, which is put in the place of the worktree's under git's own lock, and neither MERGE_HEAD nor an exit code is believed.
+own, which is put in the place of the worktree's under git's own lock, and neither MERGE_HEAD nor an exit code is believed
+(docs/adr/0017).
 """
 
 import contextlib

@@ -16,8 +16,9 @@ from homelab.errors import Bug, Failed, HomelabError
 from homelab.git.repository import Repository
 from homelab.landing import preconditions
 from homelab.landing.override import Override
-from homelab.landing.queue import Ahead, Queue
+from homelab.landing.queue import Queue
 from homelab.landing.report import Report, Status
+from homelab.landing.waiting import Waiting
 from homelab.policy.rules import State, read_rules, require_target
 
 
@@ -51,7 +52,9 @@ def _in_turn(repository: Repository, report: Report, asked: Override) -> State:
         report.remote, report.target = require_target(rules)
         preconditions.check(repository, report.branch, report.target)
         place.ready(report.branch, head, alone=asked.alone)
-        if (found := place.wait(_Waiting())) is not None:
+        with Waiting() as told:
+            found = place.wait(told)
+        if found is not None:
             _take(report, found)
         else:
             from homelab.landing import leader
@@ -88,28 +91,6 @@ def _link(repository: Repository, rules: State, tip: str) -> str:
 
     place = where.of_remote(repository.line("remote", "get-url", require_target(rules)[0]) or "")
     return f" at {place.url}/{place.repository}/commit/{tip}" if place.url and place.repository else ""
-
-
-class _Waiting:
-    """Says who is ahead, and who is verified together with us, whenever that changes."""
-
-    def __init__(self) -> None:
-        self._said = ""
-
-    def __call__(self, ahead: Ahead) -> None:
-        words = waiting_words(ahead)
-        if words != self._said:
-            self._said = words
-            output.say(words)
-
-
-def waiting_words(ahead: Ahead) -> str:
-    """Return what one who waits is told."""
-    if ahead.batch:
-        return f"being verified together with {output.names(ahead.batch)}"
-    count = len(ahead.tickets)
-    names = output.names((ticket.branch or f"{ticket.user} (starting)" for ticket in ahead.tickets), limit=3)
-    return f"waiting for {count} landing{'s' if count != 1 else ''} ahead: {names}"
 
 
 def _take(report: Report, told: dict[str, Any]) -> None:

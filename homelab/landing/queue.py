@@ -187,7 +187,7 @@ class Place:
         files.replace(path, json.dumps(asdict(self.ticket)).encode(), passing=True)
 
     def wait(self, tell: Callable[[Ahead], None]) -> dict[str, Any] | None:
-        """Return the answer that a leader gave, or None when it is our turn to lead. `tell` learns every look at the queue."""
+        """Return the answer that a leader gave, or None when it is our turn to lead. `tell` hears each look."""
         ahead, looked = list[int](), -_LOOK
         while (answered := self._answer()) is None:
             # A leader that has ended takes its files along; only a look at the locks finds one that was killed.
@@ -195,7 +195,8 @@ class Place:
                 ahead, looked = self._ahead(), time.monotonic()
                 if not ahead:
                     return self._answer()  # a leader answers first, and is gone afterwards
-                tell(self._look(ahead))
+                if (seen := self._look(ahead)).tickets:
+                    tell(seen)
             time.sleep(_POLL)
         return answered
 

@@ -273,13 +273,15 @@ def test_damaged_lines_of_the_journal_are_one_note_and_nothing_stops(world: Worl
     assert world.homelab("status").returncode == 0
 
 
-def test_a_record_of_before_the_counts_is_still_listed(world: World) -> None:
+def test_a_record_of_before_the_counts_is_still_listed_and_one_of_no_moment(world: World) -> None:
     log = world.clone / ".git/homelab/landings.jsonl"
     log.parent.mkdir(exist_ok=True)
     old = record(1)
     del old["counts"], old["pushed"]
-    log.write_text(json.dumps(old) + "\n")
-    assert "2 ran" in world.homelab("work", "log").stdout
+    moments = ("yesterday", "99999-01-01T00:00:00Z", "0001-01-01T00:00:00", "")
+    log.write_text("\n".join(json.dumps(each) for each in (old, *(record(n + 2, finished=m) for n, m in enumerate(moments)))))
+    done = world.homelab("work", "log")
+    assert done.returncode == 0 and done.stdout.count("2 ran") == 5
 
 
 def test_a_landing_of_many_stacks_takes_kilobytes_in_the_journal(world: World) -> None:
