@@ -234,7 +234,7 @@ def _written(content: bytes) -> str | None:
 
 
 def ago(moment: str) -> str:
-    """Return how long ago an ISO 8601 moment was, for people: ``3 min ago``; ``?`` for what is no moment, as in a damaged record."""
+    """Return how long ago an ISO 8601 moment was, for people: ``3 min ago``; ``?`` where a damaged record has none."""
     try:
         seconds = time.time() - datetime.fromisoformat(moment).timestamp()
     except (ValueError, OverflowError):
