@@ -15,7 +15,7 @@ from pathlib import Path
 
 from homelab import output
 from homelab.errors import Failed
-from homelab.git import attributes
+from homelab.git import attributes, configuration
 from homelab.git.repository import Repository
 from homelab.gitcrypt import rules
 from homelab.system import files
@@ -93,14 +93,13 @@ def problem(repository: Repository) -> str | None:
 
 def _rendered(filters: Iterable[str]) -> bytes:
     """Return the configuration of linked worktrees."""
-    lines = ["# Written by homelab: in linked worktrees the secrets of git-crypt stay ciphertext.\n"]
+    rows: list[tuple[str, str | None]] = []
     for name in sorted(filters):
         key = name.removeprefix("git-crypt").removeprefix("-")
-        lines.append(
-            f"[filter {_quoted(name)}]\n\tprocess = {_quoted(_process(key))}\n\trequired = true\n"
-            f"[diff {_quoted(name)}]\n\ttextconv = {_quoted(_textconv(key))}\n"
-        )
-    return "".join(lines).encode("utf-8", "surrogateescape")
+        rows += [(f"filter.{name}.process", _process(key)), (f"filter.{name}.required", "true")]
+        rows += [(f"diff.{name}.textconv", _textconv(key))]
+    comment = b"# Written by homelab: in linked worktrees the secrets of git-crypt stay ciphertext.\n"
+    return comment + configuration.rendered(rows)
 
 
 def _state(key: str) -> str:
@@ -120,10 +119,6 @@ def _textconv(key: str) -> str:
     name = f" --key-name={shlex.quote(key)}" if key else ""
     seal = "printf 'ciphertext of git-crypt '; git hash-object --no-filters --"
     return f'f() {{ {_state(key)}if [ $state = unlocked ]; then git-crypt diff{name} "$1"; else {seal} "$1"; fi; }}; f'
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _config(repository: Repository, *args: str) -> tuple[int, list[str]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homelab.errors import Failed
+from homelab.git import configuration
 from homelab.git.repository import Repository
 from homelab.system import process
 
@@ -117,21 +118,6 @@ def _shown(name: str) -> bool:
     return name.startswith(("remote.", "filter.lfs.", "lfs.")) or name == "extensions.partialclone"
 
 
-def _rendered(rows: list[tuple[str, str | None]]) -> bytes:
-    """Return a configuration file; each section stands once, so that `git config` can change a value in it."""
-    sections: dict[str, list[str]] = {}
-    for name, value in rows:
-        section, _, rest = name.partition(".")
-        middle, _, key = rest.rpartition(".")
-        head = f"[{section} {_quoted(middle)}]" if middle else f"[{section}]"
-        sections.setdefault(head, []).append(f"\t{key}" if value is None else f"\t{key} = {_quoted(value)}")
-    return os.fsencode("".join("\n".join([head, *lines]) + "\n" for head, lines in sections.items()))
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
-
-
 def _refs(listing: bytes) -> tuple[bytes, dict[str, str]]:
     rows, symbolic = [], {}
     for line in listing.splitlines():
@@ -182,7 +168,7 @@ def write(git_dir: Path, clone: Clone, *, base: bytes, extra_objects: tuple[Path
     core = {**{name: value for name, _, value in parts}, **_PINNED}
     if any(name.startswith("extensions.") for name, _ in clone.settings):
         core["core.repositoryformatversion"] = "1"
-    (git_dir / "config").write_bytes(_rendered([*core.items(), *clone.settings]))
+    (git_dir / "config").write_bytes(configuration.rendered([*core.items(), *clone.settings]))
     (git_dir / "objects" / "info").mkdir(parents=True, exist_ok=True)
     (git_dir / "objects" / "info" / "alternates").write_bytes(clone.alternates + alternates(*extra_objects))
     if clone.shallow is None:
