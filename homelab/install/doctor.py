@@ -50,7 +50,7 @@ class Diagnosis:
 
 
 def diagnose(repository: Repository) -> Diagnosis:
-    """Return which gate this clone has and every reason why it might not hold. Asks no remote."""
+    """Return which gate this clone has and every reason why it might not hold. Asks no remote, and CI whether it answers."""
     status = install.status(repository)
     findings = [
         *_program_git(),
@@ -60,6 +60,7 @@ def diagnose(repository: Repository) -> Diagnosis:
         *_file_system(repository),
         *_secrets(repository),
         *_remote(repository),
+        *_ci(repository),
         *_platform(),
     ]
     return Diagnosis(status.gate, tuple(findings))
@@ -243,6 +244,16 @@ def _remote(repository: Repository) -> Iterator[Finding]:
 def _secrets(repository: Repository) -> Iterator[Finding]:
     if problem := linked.problem(repository):
         yield Finding("git-crypt-worktrees", WARNING, problem, _INSTALL)
+
+
+def _ci(repository: Repository) -> Iterator[Finding]:
+    from homelab.ci import health
+
+    for each in health.examine(repository, read_rules(repository, ask=False)):
+        if each.problem:
+            yield Finding("ci", WARNING, each.problem, each.repair)
+        else:
+            yield Finding("ci", NOTE, f"{each.found}; it answers")
 
 
 def _platform(name: str = sys.platform) -> list[Finding]:

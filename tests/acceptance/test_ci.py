@@ -170,6 +170,17 @@ def test_a_host_that_nobody_knows_is_asked_once_which_it_is(world: World, kind: 
         assert not any("Authorization" in request.headers for request in kinds)
 
 
+def test_doctor_says_which_ci_it_found_and_whether_it_answers(forgejo: Forge, world: World) -> None:
+    def told() -> list[tuple[str, str]]:
+        found = world.json("doctor", env=ENV)["findings"]
+        return [(row["severity"], row["message"]) for row in found if row["id"] == "ci"]
+
+    assert told() == [("note", f"CI is Forgejo at {forgejo.url[7:]}, for ada/infra; it answers")]
+    forgejo.instead["/ada/infra"] = lambda _: Answer(401)
+    ((severity, message),) = told()
+    assert severity == "warning" and "does not let us see its CI" in message
+
+
 def start(world: World, *args: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [BIN / "homelab", *args], cwd=world.clone, env={**world.env, **ENV}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
