@@ -193,6 +193,10 @@ class Admission:
         if remembered_only and (missing := verification.lookup(self.repository, demand, comparison)[1]):
             names = ", ".join(each.label for each in missing[:3]) + (" …" if len(missing) > 3 else "")
             return replace(case, reason=f"not known to be green: {names}")
+        if by_ci := [each.label for each in verification.lookup(self.repository, demand)[1] if each.suite.ci is not None]:
+            # CI would need a try branch, and a push that waits for it loses its connection: landing does both.
+            reason = f"CI has not decided {output.names(by_ci, 3)} for it"
+            return replace(case, verdict=Verdict.UNABLE, reason=reason, hint="homelab work land")
         try:
             with server.turn(self.repository) if self.received else contextlib.nullcontext():
                 verified = verification.ensure(self.repository, commit, demand, baseline=baseline)

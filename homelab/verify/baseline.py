@@ -65,7 +65,12 @@ class Comparison:
 
     def _question(self, result: Result) -> Run | None:
         """Return what has to be made on the tip to know what a result means, or None."""
-        if result.is_green or result.result in (State.RED_BEFORE, State.SKIPPED):
+        # Where CI gave no verdict, trying again on the target would tell nothing of the change.
+        if (
+            result.is_green
+            or result.result in (State.RED_BEFORE, State.SKIPPED)
+            or (result.result is State.UNABLE and result.run.suite.ci)
+        ):
             return None
         there = self._there(result.run)
         if there is None or result.run.is_guess:

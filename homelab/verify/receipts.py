@@ -42,6 +42,8 @@ class Receipt:
     vacuous: bool = False
     #: Of a whole tree: what is to be told each time, such as an `each` that matches nothing.
     notes: list[str] = field(default_factory=list)
+    #: Where CI shows it, of a run that CI decided.
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def _decode(content: bytes) -> Receipt | None:
     sound = all(isinstance(word, str) for word in words) and isinstance(receipt.seconds, int | float)
     sound &= isinstance(receipt.flaky, bool) and isinstance(receipt.vacuous, bool)
     sound &= isinstance(receipt.notes, list) and all(isinstance(note, str) for note in receipt.notes)
+    sound &= receipt.url is None or isinstance(receipt.url, str)
     return receipt if sound else None
 
 

@@ -54,6 +54,8 @@ class Result:
     flaky: bool = False
     #: It ran no test.
     vacuous: bool = False
+    #: Where CI shows it, of a run that CI decided.
+    url: str | None = None
 
     @property
     def is_green(self) -> bool:
@@ -68,6 +70,8 @@ class Result:
             found["flaky"] = True
         if self.reason:
             found["reason"] = self.reason
+        if self.url:
+            found["url"] = self.url
         return found
 
 

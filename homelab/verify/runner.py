@@ -3,6 +3,7 @@
 How one run is made is `homelab.verify.attempt`'s.
 """
 
+import functools
 import os
 import queue
 import threading
@@ -31,11 +32,14 @@ def make(
     """
     if not runs:
         return []
-    jobs = min(len(runs), max(run.verify.jobs or os.cpu_count() or 1 for run in runs))
     work = _WorkQueue(repository, commit, remember, reporter, abandoned)
-    for run in runs:
+    here = [run for run in runs if run.suite.ci is None]
+    for run in here:
         work.waiting.put(run)
-    _work_off(work, jobs)
+    jobs = min(len(here), max(run.verify.jobs or os.cpu_count() or 1 for run in runs))
+    # What CI decides takes none of this machine's time, so it is begun at once.
+    elsewhere = [functools.partial(work.at_ci, run) for run in runs if run.suite.ci is not None]
+    _work_off(work, [*[work.work] * jobs, *elsewhere])
     if work.errors:
         raise work.errors[0]
     skipped = (Result(run, State.SKIPPED, 0.0, reason="it was not reached") for run in runs if run.key not in work.results)
@@ -66,22 +70,35 @@ class _WorkQueue:
                     except queue.Empty:
                         return
                     self.reporter.started(run)
-                    result = Attempt(self.repository, slot, self.commit, run, self.reporter, self._ended).make()
-                    if result.is_green:
-                        self.remember(result)
-                    self.results[run.key] = result
-                    self.reporter.ended(result)
+                    self._made(Attempt(self.repository, slot, self.commit, run, self.reporter, self._ended).make())
         except BaseException as error:  # handed to the caller's thread, which raises it
             self.errors.append(error)
             self.stop.set()
+
+    def at_ci(self, run: Run) -> None:
+        """Make a run that CI decides."""
+        from homelab.verify import by_ci
+
+        try:
+            self.reporter.started(run)
+            self._made(by_ci.make(self.repository, self.commit, run, self._ended))
+        except BaseException as error:  # handed to the caller's thread, which raises it
+            self.errors.append(error)
+            self.stop.set()
+
+    def _made(self, result: Result) -> None:
+        if result.is_green:
+            self.remember(result)
+        self.results[result.run.key] = result
+        self.reporter.ended(result)
 
     def _ended(self) -> bool:
         return self.stop.is_set() or bool(self.abandoned and self.abandoned())
 
 
-def _work_off(work: _WorkQueue, jobs: int) -> None:
+def _work_off(work: _WorkQueue, tasks: Sequence[Callable[[], None]]) -> None:
     """Start the workers and wait for them; on an interruption end their suites first."""
-    threads = [threading.Thread(target=work.work, daemon=True) for _ in range(jobs)]
+    threads = [threading.Thread(target=task, daemon=True) for task in tasks]
     for thread in threads:
         thread.start()
     try:

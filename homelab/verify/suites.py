@@ -113,6 +113,8 @@ class Keys:
 
     def run(self, suite: Suite, folder: str, verify: Verify) -> Run:
         """Return the run of a suite in a folder."""
+        if suite.ci is not None:
+            return self._at_ci(suite, verify)
         inputs = self._inputs(suite, folder)
         missing = tuple(path for path in suite.inputs or () if self._objects.entry(self._tree, path) is None)
         # A misspelt input would make the key blind to what it was meant to name (ADR 4).
@@ -135,6 +137,17 @@ class Keys:
             }
         )
         return Run(suite, folder, verify, key, prepare, missing)
+
+    def _at_ci(self, suite: Suite, verify: Verify) -> Run:
+        """Return the run of a suite that CI decides, by its inputs and CI's own files: nothing of this machine decides it."""
+        from homelab.policy import ci_files
+        from homelab.policy.tree import Tree
+
+        missing = tuple(path for path in suite.inputs or () if self._objects.entry(self._tree, path) is None)
+        inputs = suite.inputs if suite.inputs and not missing else (".",)
+        own = ci_files.ci_files(Tree(self._objects, self._tree))
+        contents = [self._content(path) for path in self._with_links([*inputs, *own])]
+        return Run(suite, suite.dir, verify, digest({"v": VERSION, "ci": suite.ci, "inputs": contents}), None, missing)
 
     def _inputs(self, suite: Suite, folder: str) -> list[str]:
         """Return the paths that decide a suite's result in a folder, its own among them; none for the whole tree."""

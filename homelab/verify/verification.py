@@ -96,7 +96,7 @@ def lookup(repository: Repository, demand: Demand, comparison: Comparison | None
     missing: list[Run] = []
     for run in demand.runs:
         if (receipt := kept.load(run.key)) is not None:
-            known.append(Result(run, State.CACHED, 0.0, flaky=receipt.flaky, vacuous=receipt.vacuous))
+            known.append(Result(run, State.CACHED, 0.0, flaky=receipt.flaky, vacuous=receipt.vacuous, url=receipt.url))
         elif comparison is not None and (before := comparison.remembered(run)) is not None:
             known.append(before)
         else:
@@ -209,6 +209,9 @@ def _unable(commit: str, results: Sequence[Result], unable: Sequence[Result], *,
     more = f" and {count - 1} more" if count > 1 else ""
     blame = f"; nothing in {commit[:12]} is wrong" if compared else ""
     missing = first.reason.removeprefix("it cannot run here: ")
+    if first.run.suite.ci:
+        look = f"look at {first.url}" if first.url else "README.md, Verified by your CI, has the lines that it needs"
+        return Unable(f"{first.run.label}{more} has no verdict for {commit[:12]}: {missing}", results, hint=look)
     return Unable(
         f"{first.run.label}{more} cannot run here: {missing}{blame}",
         results,
@@ -260,6 +263,7 @@ class _Memory:
             flaky=any(result.flaky for result in results),
             vacuous=bool(results) and all(result.vacuous for result in results),
             notes=list(notes),
+            url=next((result.url for result in results if result.url), None),
         )
         try:
             Receipts(self._state).record(receipt)

@@ -1,0 +1,42 @@
+"""A run that the remote's CI decides, on a try branch: its result, and a log like any other's."""
+
+import re
+import time
+from pathlib import Path
+
+from homelab.ci import trial
+from homelab.git.repository import Repository
+from homelab.system import files
+from homelab.verify.attempt import Abandoned
+from homelab.verify.results import Result, State
+from homelab.verify.suites import Run
+
+_STATES = {
+    trial.Result.PASSED: State.PASSED,
+    trial.Result.FAILED: State.FAILED,
+    trial.Result.TIMEOUT: State.TIMEOUT,
+    trial.Result.UNABLE: State.UNABLE,
+}
+
+
+def make(repository: Repository, commit: str, run: Run, ended: Abandoned) -> Result:
+    """Return what CI says of the commit. Raises `Refused` where its files forbid a try branch, `Unreachable`."""
+    assert run.suite.ci is not None
+    start = time.monotonic()
+    try:
+        found = trial.attempt(repository, commit, run.key, run.suite.ci, timeout=run.suite.timeout, abandoned=ended)
+    except trial.Abandoned:
+        return Result(run, State.FAILED, time.monotonic() - start, reason="it was abandoned")
+    log = _log(repository, run, found)
+    return Result(run, _STATES[found.result], time.monotonic() - start, log, found.reason, url=found.url)
+
+
+def _log(repository: Repository, run: Run, found: trial.Trial) -> Path:
+    """Write down what each check said, and the last lines of what is red."""
+    rows = [f"{check.name}: {check.word} ({check.verdict}) {check.url or ''}".rstrip() for check in found.checks]
+    for sentence, lines in found.tails:
+        rows += ["", sentence, lines]
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", run.suite.name)[:40]
+    path = repository.state / "logs" / f"{plain}-{run.key[:12]}-ci-{time.time_ns()}.log"
+    files.replace(path, "\n".join([*rows, found.reason, ""]).encode(), passing=True)
+    return path
