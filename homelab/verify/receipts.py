@@ -43,7 +43,7 @@ class Receipt:
     #: Of a whole tree: what is to be told each time, such as an `each` that matches nothing.
     notes: list[str] = field(default_factory=list)
     #: Where CI shows it, of a run that CI decided.
-    url: str | None = None
+    url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +97,20 @@ def _decode(content: bytes) -> Receipt | None:
     if not isinstance(document, dict) or document.get("v") != 1:
         return None
     receipt = Receipt(**{name: document[name] for name in Receipt.__dataclass_fields__ if name in document})
-    words = (receipt.key, receipt.name, receipt.dir, receipt.run, receipt.finished, receipt.user, receipt.host, receipt.commit)
+    words = (
+        receipt.key,
+        receipt.name,
+        receipt.dir,
+        receipt.run,
+        receipt.finished,
+        receipt.user,
+        receipt.host,
+        receipt.commit,
+        receipt.url,
+    )
     sound = all(isinstance(word, str) for word in words) and isinstance(receipt.seconds, int | float)
     sound &= isinstance(receipt.flaky, bool) and isinstance(receipt.vacuous, bool)
     sound &= isinstance(receipt.notes, list) and all(isinstance(note, str) for note in receipt.notes)
-    sound &= receipt.url is None or isinstance(receipt.url, str)
     return receipt if sound else None
 
 

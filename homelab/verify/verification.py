@@ -96,7 +96,7 @@ def lookup(repository: Repository, demand: Demand, comparison: Comparison | None
     missing: list[Run] = []
     for run in demand.runs:
         if (receipt := kept.load(run.key)) is not None:
-            known.append(Result(run, State.CACHED, 0.0, flaky=receipt.flaky, vacuous=receipt.vacuous, url=receipt.url))
+            known.append(Result(run, State.CACHED, 0.0, flaky=receipt.flaky, vacuous=receipt.vacuous, url=receipt.url or None))
         elif comparison is not None and (before := comparison.remembered(run)) is not None:
             known.append(before)
         else:
@@ -263,7 +263,7 @@ class _Memory:
             flaky=any(result.flaky for result in results),
             vacuous=bool(results) and all(result.vacuous for result in results),
             notes=list(notes),
-            url=next((result.url for result in results if result.url), None),
+            url=next((result.url for result in results if result.url), ""),
         )
         try:
             Receipts(self._state).record(receipt)
