@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homelab.claims import locate
-from homelab.errors import HomelabError
+from homelab.errors import HomelabError, Unreachable
 from homelab.gate import markers
-from homelab.git.remotes import remotes
+from homelab.git.remotes import ask_remote_head, remotes
 from homelab.git.repository import MINIMUM, Repository, git_version
 from homelab.gitcrypt import linked
 from homelab.install import hooks_path, install, shim
 from homelab.install.install import Status
 from homelab.policy import policy
-from homelab.policy.rules import State, read_rules
+from homelab.policy.rules import NoTarget, Rules, State, Unknown, read_rules
 from homelab.system import file_systems, files, process
 
 FAILURE, WARNING, NOTE = "failure", "warning", "note"
@@ -172,18 +172,35 @@ def _rules(repository: Repository, status: Status) -> Iterator[Finding]:
     except HomelabError as error:
         yield Finding("rules", FAILURE, error.message, error.hint)
         return
-    if rules.remote is None:
-        yield Finding(
-            "no-remote", NOTE, "no remote says what is protected, so main and master are", "git remote add origin URL"
-        )
-        return
-    if rules.target is None:
-        repair = f"git remote set-head {rules.remote} --auto"
-        yield Finding("no-target", WARNING, f"nothing says which branch of {rules.remote} work lands on", repair)
-        return
+    match rules:
+        case Unknown(reason=reason, repair=repair):
+            yield Finding("rules-unknown", FAILURE, f"it is not known which branches are protected: {reason}", repair)
+            return
+        case NoTarget(remote=None):
+            words = "no remote says what is protected, so main and master are"
+            yield Finding("no-remote", NOTE, words, "git remote add origin URL")
+            return
+        case NoTarget(remote=remote):
+            yield Finding("no-target", WARNING, f"{remote} has no branch that work lands on", f"git push {remote} BRANCH")
+            return
+    yield from _renamed(repository, rules)
     if status.ours is not None:
         yield from _stale(repository, rules, status.ours)
     yield from _suites(repository, rules)
+
+
+def _renamed(repository: Repository, rules: Rules) -> Iterator[Finding]:
+    """Ask the remote whether its default branch is still the one that the rules were read from: a push does not."""
+    if rules.remote is None:
+        return
+    try:
+        now = ask_remote_head(repository, rules.remote, timeout=10)
+    except Unreachable as error:
+        yield Finding("remote-unreachable", NOTE, error.message, f"git ls-remote {rules.remote}")
+        return
+    if now not in (None, rules.default):
+        words = f"the default branch of {rules.remote} is {now}, and this clone reads the rules of {rules.default}"
+        yield Finding("head-moved", FAILURE, words, f"git fetch {rules.remote} && git remote set-head {rules.remote} --auto")
 
 
 def _stale(repository: Repository, rules: State, hook: Path) -> Iterator[Finding]:

@@ -1,7 +1,7 @@
 """Whose rules apply: those of the remote's default branch, never those of the change being judged.
 
 What can be read ends in one of three states, and not knowing is one of them: a gate that took it for "no rules" would open
-with every remote that is added, renamed or not fetched. A local file never moves target or protection. See docs/adr/0007.
+with every remote that is added, renamed or not fetched. A local file never moves target or protection. See docs/adr/0019.
 """
 
 import fnmatch
@@ -243,7 +243,7 @@ def _asked(repository: Repository, name: str, guess: str | None) -> State:
             return _nothing_yet(repository, name)
         tip = fetch_branch(repository, name, head) if head else None
     except (Unreachable, Failed) as error:
-        repair = f"git fetch {name} {head}" if head else f"git remote set-head {name} --auto"
+        repair = f"git fetch {name} {head}" if head else f"git fetch {name} && git remote set-head {name} --auto"
         return Unknown(name, error.message, repair, is_unreachable=isinstance(error, Unreachable))
     if head is None or tip is None:
         return Unknown(name, f"HEAD of {name} names no branch that it has", f"git remote set-head {name} {guess or 'BRANCH'}")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from homelab import output
 from homelab.errors import Failed, Refused, Unreachable, Usage
-from homelab.git.remotes import ask_remote, fetch_branch
+from homelab.git.remotes import ask_remote, ask_remote_head, fetch_branch
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
 from homelab.policy.rules import State, read_rules, require_target
@@ -162,6 +162,14 @@ def _base(repository: Repository, rules: State, branch: str, tips: dict[str, str
     target = "/".join(require_target(rules))
     tip = repository.oid(f"refs/homelab/seen/{target}") if tips else None
     if tip is None or f"refs/heads/{rules.target}" not in tips:
+        now = ask_remote_head(repository, rules.remote) if rules.remote else None
+        if now not in (None, rules.target):  # renamed: a push of the old name would bring it back for everybody
+            repair = f"git fetch {rules.remote} && git remote set-head {rules.remote} --auto"
+            raise Refused(
+                f"{rules.remote} has no branch {rules.target} any more: its default branch is {now}",
+                hint=f"`{repair}`, then run it again",
+                next=repair,
+            )
         raise Refused(
             f"{rules.remote} has no branch {rules.target} to start from",
             hint=f"push a first commit with `git push {rules.remote} HEAD:{rules.target}`, or give `--from REV`",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -155,7 +154,7 @@ def test_a_remote_that_does_not_say_is_unknown_until_the_command_that_is_named_w
     assert done.returncode == 1 and world.refs() == before and "not known" in done.stderr
     found = re.search(r"hint: `([^`]*)`", done.stderr)
     assert found
-    world.git(*shlex.split(found[1].replace("BRANCH", "trunk"))[1:], cwd=folder)
+    world.run("sh", "-c", found[1].replace("BRANCH", "trunk"), cwd=folder)
     assert world.run("git", "push", "origin", f"{bad}:refs/heads/feature", cwd=folder, check=False).returncode == 0
     done = world.run("git", "push", "origin", f"{bad}:refs/heads/release/1", cwd=folder, check=False)
     assert done.returncode == 1 and "red" in done.stderr
@@ -183,3 +182,21 @@ def test_a_protection_that_a_landed_file_drops_is_dropped(trunk: World) -> None:
     bad = world.commit({"bad": "1"}, cwd=folder)
     assert world.run("git", "push", "origin", f"{bad}:refs/heads/release/2", cwd=folder, check=False).returncode == 0
     assert world.run("git", "push", "origin", f"{bad}:refs/heads/trunk", cwd=folder, check=False).returncode == 1
+
+
+def test_doctor_asks_the_remote_whether_its_default_branch_is_still_the_same(world: World) -> None:
+    assert world.homelab("hooks", "install").returncode == 0
+    world.git("update-ref", "refs/heads/devel", world.tip(), cwd=world.remote)
+    world.git("symbolic-ref", "HEAD", "refs/heads/devel", cwd=world.remote)
+    found = {row["id"]: row for row in world.json("doctor")["findings"]}
+    assert "head-moved" in found and found
+    assert world.run("sh", "-c", found["head-moved"]["repair"]).returncode == 0
+    assert "head-moved" not in str(world.json("doctor"))
+
+
+def test_start_does_not_advise_to_bring_a_renamed_branch_back(world: World) -> None:
+    world.git("branch", "-m", "master", "trunk", cwd=world.remote)
+    done = world.homelab("work", "start", "x")
+    assert done.returncode == 3 and "set-head origin --auto" in done.stderr and "git push" not in done.stderr
+    world.run("sh", "-c", "git fetch origin && git remote set-head origin --auto")
+    assert world.homelab("work", "start", "x").returncode == 0
