@@ -22,6 +22,11 @@ def share(mode: int) -> None:
     _default_mode = mode
 
 
+def default_mode() -> int:
+    """Return the permissions of files that this process makes."""
+    return 0o600 if _default_mode is None else _default_mode
+
+
 def _write_temporary(
     path: Path, content: bytes, mode: int | None = None, folder: Path | None = None, *, passing: bool = False
 ) -> Path:

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homelab.errors import Failed
-from homelab.system import process
+from homelab.system import logs, process
 
 _GRACE = 2.0  # seconds between TERM and KILL
-_POLL = 0.2  # seconds between two looks at `abandoned`
+_POLL = 0.2  # seconds between two looks at `abandoned`, and at how long the log is
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,10 @@ def run(
         stack.callback(warden.wait)
         stack.callback(order.close)
         telling.close()
-        ended = _wait(told, time.monotonic(), timeout, abandoned)
+        ended = _wait(told, time.monotonic(), timeout, abandoned, out)
         order.close()
         told.finish()
+        logs.bound(out)
         return _judge(ended, told, log, out)
 
 
@@ -116,9 +117,7 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[_End, _End]:
 @contextlib.contextmanager
 def _opened(log: Path) -> Iterator[int]:
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        # Appending, so that a command that opens /dev/stdout anew does not write over its own first lines.
-        fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        fd = logs.create(log)
     except OSError as error:
         raise _unwritable(log, error) from None
     try:
@@ -165,15 +164,15 @@ def _start(
         raise Failed(f"cannot run a command in {cwd}: {words.lower()}", hint="look at the folder and the command") from None
 
 
-def _wait(told: _Report, began: float, timeout: float, abandoned: Callable[[], bool] | None) -> Ended:
+def _wait(told: _Report, began: float, timeout: float, abandoned: Callable[[], bool] | None, log: int) -> Ended:
     while "code" not in told.said and not told.over:
         seconds = time.monotonic() - began
         if seconds >= timeout:
             return Ended(None, True, False, seconds)
         if abandoned is not None and abandoned():
             return Ended(None, False, True, seconds)
-        left = timeout - seconds
-        told.read(left if abandoned is None else min(left, _POLL))
+        told.read(min(timeout - seconds, _POLL))
+        logs.bound(log)
     code = told.said.get("code", [None])[0]
     return Ended(code, False, False, time.monotonic() - began)
 

@@ -109,9 +109,9 @@ class Attempt:
 
     def _log(self, name: str) -> Path:
         plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:40]
-        folder = self.repository.state / "logs"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder / f"{plain}-{self.run.key[:12]}-{os.getpid()}-{threading.get_ident() % 10_000}.log"
+        return (
+            self.repository.state / "logs" / f"{plain}-{self.run.key[:12]}-{os.getpid()}-{threading.get_ident() % 10_000}.log"
+        )
 
 
 def _names(paths: Sequence[str]) -> str:

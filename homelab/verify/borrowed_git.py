@@ -65,6 +65,8 @@ class Clone:
     packed_refs: bytes
     symbolic: Mapping[str, str]
     filters: str
+    #: Whether the user or the machine has hooks for every repository.
+    has_global_hooks: bool
 
 
 def environment(env: Mapping[str, str]) -> dict[str, str]:
@@ -94,6 +96,7 @@ def look(repository: Repository, env: Mapping[str, str]) -> Clone:
         shallow=shallow.read_bytes() if shallow.exists() else None,
         packed_refs=packed,
         symbolic=symbolic,
+        has_global_hooks=any(name == "core.hookspath" for scope, name, _ in rows if scope in ("global", "system")),
         filters=hashlib.sha256("\0".join(filters).encode(errors="surrogateescape")).hexdigest(),
     )
 
@@ -162,10 +165,18 @@ def make(git_dir: Path, clone: Clone, env: Mapping[str, str]) -> None:
     new.rmdir()
 
 
-def write(git_dir: Path, clone: Clone, *, base: bytes, extra_objects: tuple[Path, ...] = ()) -> None:
-    """The git directory has our configuration and finds the clone's objects."""
+def write(git_dir: Path, clone: Clone, *, base: bytes, extra_objects: tuple[Path, ...] = (), hooks: Path | None = None) -> None:
+    """Write our configuration, and where the clone's objects are.
+
+    Without `hooks` no hook runs. A suite's own repository has a folder for them: what installs hooks (`pre-commit install`,
+    lefthook, prek) refuses where `core.hooksPath` is set, so that is only where the user has set it for every repository.
+    """
     parts = (row.partition("\n") for row in os.fsdecode(base).split("\0")[:-1])
     core = {**{name: value for name, _, value in parts}, **_PINNED}
+    if hooks is not None and clone.has_global_hooks:
+        core["core.hookspath"] = os.fspath(hooks)
+    elif hooks is not None:
+        del core["core.hookspath"]
     if any(name.startswith("extensions.") for name, _ in clone.settings):
         core["core.repositoryformatversion"] = "1"
     (git_dir / "config").write_bytes(configuration.rendered([*core.items(), *clone.settings]))

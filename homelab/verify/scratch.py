@@ -10,6 +10,7 @@ import filecmp
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import time
@@ -93,8 +94,8 @@ class Slot:
     """One scratch checkout, ours as long as `lock_fd` is open here or in a child."""
 
     def __init__(self, folder: Path, lock_fd: int, repository: Repository, env: Mapping[str, str]) -> None:
-        #: The checkout.
-        self.path = folder / "tree"
+        #: The checkout, in a folder whose name no other clone's has: docker compose names containers and volumes by it.
+        self.path = folder / f"{_plain_name(repository)}-{folder.parent.name[:6]}-{folder.name}"
         self.lock_fd = lock_fd
         self._folder = folder
         self._git_dir = folder / "git"
@@ -242,7 +243,8 @@ class Slot:
         inside = self.path / ".git"
         inside.mkdir()
         objects = (self._git_dir / "objects",)  # what a partial clone's checkout has fetched
-        borrowed_git.write(inside, clone, base=(self._git_dir / "base").read_bytes(), extra_objects=objects)
+        base = (self._git_dir / "base").read_bytes()
+        borrowed_git.write(inside, clone, base=base, extra_objects=objects, hooks=inside / "hooks")
         borrowed_git.show(inside, clone, commit)
         shutil.copy2(self._index, inside / "index")
 
@@ -262,6 +264,13 @@ class Slot:
         for path in self._folder.glob("trash-*"):
             with contextlib.suppress(OSError):
                 files.remove(path)
+
+
+def _plain_name(repository: Repository) -> str:
+    """Return what a clone is called, as one harmless part of a path."""
+    folder = repository.common_dir
+    name = folder.parent.name if folder.name == ".git" else folder.name.removesuffix(".git")
+    return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:30] or "clone"
 
 
 def _joined(names: Sequence[str]) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from homelab.errors import Failed
-from homelab.system import files, supervise
+from homelab.system import files, logs, supervise
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -311,3 +311,24 @@ def test_many_commands_at_a_time_each_end_alone(tmp_path: Path, nap: str) -> Non
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(one, range(24))) == list(range(24))
     assert alive(nap) == []
+
+
+def test_a_log_is_its_owners_alone_follows_no_link_and_keeps_head_and_tail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "MOST", 3 << 20)
+    monkeypatch.setattr(logs, "_TAIL", 1 << 20)
+    folder = tmp_path / "new"
+    ended = supervise.run(
+        "echo first; head -c 20000000 /dev/zero | tr '\\0' x; sleep 1; echo last",
+        cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, log=folder / "log", timeout=60,
+    )  # fmt: skip
+    content = (folder / "log").read_bytes()
+    assert ended.code == 0 and content.startswith(b"first\n") and content.endswith(b"last\n")
+    assert b"bytes are left out here" in content and len(content) <= logs.MOST + (1 << 20)
+    assert (folder.stat().st_mode & 0o777, (folder / "log").stat().st_mode & 0o777) == (0o700, 0o600)
+    (tmp_path / "precious").write_text("precious")
+    (folder / "link").symlink_to(tmp_path / "precious")
+    with pytest.raises(Failed, match="cannot be written"):
+        supervise.run("echo x", cwd=tmp_path, env={}, log=folder / "link", timeout=60)
+    assert (tmp_path / "precious").read_text() == "precious"

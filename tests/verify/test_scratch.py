@@ -671,3 +671,26 @@ def test_a_suite_that_removes_the_slot_itself_is_not_taken_for_harmless(world: W
             made.changed()
         made.checkout(commit)
         assert files(made.path) == fresh(world, commit)
+
+
+def test_hooks_can_be_installed_in_a_suites_repository_and_the_users_own_do_not_run_there(world: World) -> None:
+    hooks = world.root / "hooks"
+    hooks.mkdir()
+    (hooks / "pre-commit").write_text(f"#!/bin/sh\ntouch {world.root}/ran\n")
+    (hooks / "pre-commit").chmod(0o755)
+    commit = world.commit({"t": "x\n"})
+    for everywhere in (False, True):
+        if everywhere:
+            world.git("config", "--global", "core.hooksPath", hooks)
+        with slot(world) as made:
+            made.checkout(commit)
+            said = world.run("git", "config", "core.hooksPath", cwd=made.path, check=False)
+            assert (said.returncode == 0) == everywhere, "pre-commit, prek and lefthook refuse where it is set"
+            world.git("commit", "--quiet", "--allow-empty", "-m", "x", cwd=made.path)
+            assert not (world.root / "ran").exists()
+
+
+def test_the_folder_of_a_checkout_is_named_after_clone_and_slot(world: World) -> None:
+    with slot(world) as one, slot(world) as two:
+        names = {one.path.name, two.path.name}
+    assert len(names) == 2 and all(name.startswith(f"{world.clone.name}-") for name in names)
