@@ -46,6 +46,8 @@ class Command:
     cwd: Path | None = None
     #: Where the command's stdout goes; ours by default.
     stdout: int | None = None
+    #: A lock that the command's tree holds, where it has no claim that does.
+    lock_fd: int | None = None
 
 
 def findable(command: Command) -> None:
@@ -114,7 +116,7 @@ class _Keeper:
         signals.be_subreaper()
         self._store, self._id = store, request.id if request else ""
         self._begun = False
-        lock_fd = store.grasp(self._id) if store else None
+        lock_fd = store.grasp(self._id) if store else command.lock_fd
         status, theirs = os.pipe()
         control, self._orders = os.pipe()
         task = {

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from homelab import output
-from homelab.claims import identity, locate, render, renewal
+from homelab.claims import identity, locate, model, render, renewal
 from homelab.claims.model import Binding, Blocked, Claim, Holder, Mode, Request
 from homelab.claims.stores.base import HeartbeatStore, Store, Taken
 from homelab.errors import Busy, HomelabError, Refused
@@ -49,6 +49,18 @@ def take(store: Store, request: Request, wait: float | None) -> Taken:
     if request.binding is Binding.LEASE:
         renewal.note(store.url, [claim for claim in found.claims if not claim.fixed])
     return found
+
+
+def require_free(store: Store, request: Request) -> None:
+    """Check that nobody else holds what a request names, or what is around or below it. Raises `Busy`."""
+    board = store.board()
+    found = [
+        claim
+        for claim in board
+        if claim.label in request.labels and claim.id not in request.inside and not claim.is_lease_of(request.holder)
+    ]
+    if found := [*found, *model.nearby(request, board)]:
+        raise _in_the_way(Blocked(tuple(found)), waited=True)
 
 
 def _in_the_way(found: Blocked, *, waited: bool) -> Refused | Busy:

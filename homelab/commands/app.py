@@ -66,6 +66,8 @@ class Group(click.Group):
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), 1)
             verb = f"homelab {self.name} ".replace("  ", " ")
             hint = f"did you mean `{verb}{near[0]}`?" if near else f"`{verb}--help` lists what there is"
+            if self.name == "tf" and not near:
+                hint = _other_verb(args[0])
             raise Usage(f"there is no command {verb}{args[0]}".replace("  ", " "), hint=hint)
         return super().resolve_command(ctx, args)
 
@@ -77,6 +79,13 @@ class Group(click.Group):
             rows.append((word, VERBS[verb].summary if verb in VERBS else GROUPS.get(verb, "")))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+def _other_verb(word: str) -> str:
+    """Return how a stack gets one of terraform's verbs that is none of ours."""
+    if word == "destroy":
+        return "`homelab tf apply STACK -destroy` does it under the stack's claim"
+    return f"`homelab claim stack:NAME --purpose TEXT -- terraform -chdir=stacks/NAME {word}` runs it under the stack's claim"
 
 
 def root() -> click.Group:
@@ -172,8 +181,10 @@ def run(argv: list[str]) -> int:
                 shell_complete(_completed(), {}, "homelab", COMPLETE, instruction)
             return
         from homelab.claims.renewal import renew_own_leases
+        from homelab.terraform import checkouts
 
         renew_own_leases(argv)
+        checkouts.sweep()
         _require_folder(argv)
         if argv[:1] not in (["hooks"], ["doctor"]):  # they speak of it themselves
             from homelab.install.upkeep import look_after_gate

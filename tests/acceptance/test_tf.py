@@ -49,6 +49,7 @@ def recorded(stacks: Claimants) -> list[str]:
             ["apply", "--non-interactive", "-target=a.b", "--wait", "--help"],
         ),
         (["apply", "--wait", "5s", "vault"], ["apply", "--non-interactive"]),
+        (["apply", "vault", "--non-interactive"], ["apply", "--non-interactive"]),
         (["force-unlock", "vault", "some-id"], ["force-unlock", "-force", "some-id"]),
     ],
 )
@@ -238,6 +239,46 @@ def test_a_linked_worktree_of_a_git_crypt_repository_names_the_main_one(stacks: 
     assert recorded(stacks) == before and stacks.board() == []
     assert stacks.run("tf", "validate", "vault", cwd=linked).returncode == 0
     assert stacks.run("tf", "plan", "vault").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("terragrunt", ["--non-interactive", "-auto-approve"]), ("tofu", ["-auto-approve"]), ("terraform", ["-auto-approve"])],
+)
+def test_every_runner_is_answered_in_its_own_words_and_only_once(stacks: Claimants, name: str, given: list[str]) -> None:
+    (stacks.root / "scripts/tg").rename(stacks.root / "bin-runner")
+    programs = stacks.root / "bin"
+    programs.mkdir()
+    (stacks.root / "bin-runner").rename(programs / name)
+    env = {"PATH": f"{programs}:{stacks.env['PATH']}"}
+    stacks.ok("tf", "apply", "vault", "-target=x", env=env)
+    assert recorded(stacks)[1:] == ["apply", *given, "-target=x"]
+    Path(stacks.env["RECORDED"]).unlink()
+    stacks.ok("tf", "apply", "vault", *given, env=env)
+    assert recorded(stacks)[1:] == ["apply", *given]
+
+
+def test_force_unlock_heeds_whoever_works_on_the_stack(stacks: Claimants) -> None:
+    slow = stacks.root / "slow"
+    running = stacks.start("tf", "apply", "vault", env={"SLOW": str(slow)})
+    eventually(lambda: recorded(stacks))
+    for session in ("a", "b"):
+        assert stacks.run("tf", "force-unlock", "vault", "id", session=session).returncode == 4
+    slow.touch()
+    assert running.wait(10) == 0
+    stacks.ok("claim", "stack:vault", "--purpose", "own")
+    assert stacks.run("tf", "force-unlock", "vault", "id", session="b").returncode == 4
+    assert len(recorded(stacks)) == 3
+    stacks.ok("tf", "force-unlock", "vault", "id")
+
+
+def test_what_is_no_verb_of_ours_names_the_way(stacks: Claimants) -> None:
+    for verb, words in (("destroy", "homelab tf apply STACK -destroy"), ("import", "homelab claim stack:NAME")):
+        done = stacks.run("tf", verb, "vault")
+        assert done.returncode == 2 and words in done.stderr
+    (stacks.root / "terragrunt.hcl").unlink()
+    done = stacks.run("tf", "plan", "vault")
+    assert done.returncode == 2 and "terragrunt.hcl" in done.stderr and str(stacks.root / "root.hcl") in done.stderr
 
 
 MAIN = """
