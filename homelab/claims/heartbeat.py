@@ -8,12 +8,11 @@ import threading
 from collections.abc import Callable, Iterable
 
 from homelab.claims.model import State
-from homelab.claims.stores.base import HeartbeatStore
+from homelab.claims.stores.base import BEATS, HeartbeatStore
 from homelab.errors import HomelabError
 from homelab.system import clock
 
-# Beats in the time that the store is patient, and how long before its end we call a silent store's claim lost.
-_BEATS = 6
+# How long before the end of a store's patience we call its claim lost, in seconds.
 _MARGIN = 3.0
 
 
@@ -67,7 +66,7 @@ class Heart(threading.Thread):
                 if gone := self._labels - mine:
                     self._labels &= mine
                     self._tell(f"gone {' '.join(sorted(gone))}")
-                pause = self._patience / _BEATS
+                pause = self._patience / BEATS
             except HomelabError:
                 pause = 1.0
             self._wake.wait(pause)

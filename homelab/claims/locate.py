@@ -1,39 +1,53 @@
 """Where claims are kept: `HOMELAB_CLAIMS`, else ``[claims] store`` at the fetched target, else files on this machine."""
 
+import contextlib
 import os
-import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from homelab.claims.stores import folder as place
 from homelab.claims.stores.base import HeartbeatStore, Store
-from homelab.errors import HomelabError, Usage
+from homelab.errors import HomelabError, Unreachable, Usage
 
 _FORMS = "write it as file:///PATH or postgresql://HOST/DATABASE"
+_ELSE = "name the store with HOMELAB_CLAIMS"
 
 
 def url() -> str | None:
-    """Return the URL that names the store, or None for files on this machine."""
+    """Return the URL that names the store, or None for files on this machine. Raises `Unreachable` when it is not known."""
     named = os.environ.get("HOMELAB_CLAIMS", "").strip()
     return named or _configured()
 
 
 def _configured() -> str | None:
+    """Return what the rules of the clone around us name; of a submodule those of its superproject.
+
+    A store that is configured is the store, or nothing is claimed. Files would exclude nobody on another machine.
+    """
     try:
         here = Path.cwd()
     except OSError:
         return None
     # Most claims are made outside of clones or where nothing is configured: git is asked only in a clone.
-    if not any((folder / ".git").exists() for folder in (here, *here.parents)):
+    clone = next((folder / ".git" for folder in (here, *here.parents) if (folder / ".git").exists()), None)
+    if clone is None or (clone.is_dir() and not (clone / "HEAD").exists()):
         return None
-    from homelab.git.repository import discover
-    from homelab.policy.rules import read_rules
+    from homelab.git.repository import Repository, discover
+    from homelab.policy.rules import Rules, Unknown, read_rules
 
     try:
-        repository = discover()
-    except Usage:
-        return None
-    return read_rules(repository, ask=False).config.claims.store
+        repository: Repository = discover()
+        while above := repository.line("rev-parse", "--show-superproject-working-tree"):
+            repository = discover(Path(above))
+    except Usage as error:
+        raise Unreachable(f"which claim store this clone has is not known: {error.message}", hint=error.hint or _ELSE) from None
+    match read_rules(repository):
+        case Unknown(reason=reason, repair=repair):
+            words = f"which claim store this clone has is not known: {reason}"
+            raise Unreachable(words, hint=f"`{repair}`, or {_ELSE}", next=repair)
+        case Rules(config=config):
+            return config.claims.store
+    return None
 
 
 def open(url: str | None) -> Store:
@@ -66,8 +80,8 @@ def _folder(url: str) -> Path:
     except ValueError:
         sound, path = False, ""
     if not sound or not path.startswith("/") or "\0" in path:
-        named = re.sub(r"//[^/@]*@", "//", url)  # it may hold a password
-        raise Usage(f"{named!r} is not a claim store", hint=_FORMS)
+        # Not the text itself: whatever it is, it may hold a password.
+        raise Usage("what names the claim store (HOMELAB_CLAIMS or [claims] store) is none that is known", hint=_FORMS)
     return Path(path)
 
 
@@ -85,15 +99,17 @@ def prepare(url: str | None, grant: str | None) -> str:
         return postgres.create_schema(url, grant)
     if grant is not None:
         raise Usage("a folder has no roles to grant", hint="share the folder: `chgrp GROUP` and `chmod 2770` it")
-    return open(url).url
+    return open(url).name
 
 
-def problem(url: str | None) -> str | None:
-    """Return why the store that a URL names cannot be used, or None. Nothing is made."""
+def seen() -> tuple[str, str | None]:
+    """Return the name of the store that claims are kept in here, and why it cannot be used, or None. Nothing is made."""
     try:
-        if url is not None and _is_postgres(url):
-            open(url).close()
-            return None
-        return place.unfit(place.default() if url is None else _folder(url))
+        named = url()
+        if named is not None and _is_postgres(named):
+            with contextlib.closing(open(named)) as store:
+                return store.name, None
+        folder = place.default() if named is None else _folder(named)
+        return str(folder), place.unfit(folder)
     except HomelabError as error:
-        return error.message
+        return "", error.message

@@ -28,6 +28,8 @@ class Mode(StrEnum):
 
     EXCLUSIVE = "exclusive"
     SHARED = "shared"
+    #: Nobody: it only shows who works there.
+    ADVISORY = "advisory"
 
 
 class Binding(StrEnum):
@@ -224,6 +226,8 @@ def decide(request: Request, standing: Sequence[Claim], ahead: Sequence[Ticket])
         if claim.binding is Binding.PROCESS and claim.id in request.inside:
             return Covered(claim)
     own = next((claim for claim in standing if claim.is_lease_of(request.holder)), None)
+    if request.mode is Mode.ADVISORY:
+        return Renew(own) if own is not None and request.binding is Binding.LEASE else Grant()
     renews = own is not None and request.binding is Binding.LEASE
     blocking = tuple(
         claim
@@ -237,10 +241,10 @@ def decide(request: Request, standing: Sequence[Claim], ahead: Sequence[Ticket])
     damaged = tuple(claim for claim in standing if claim.damaged is not None)
     if blocking or damaged:
         return Blocked((*damaged, *blocking))
-    if own is not None:
-        return Renew(own) if renews else Grant()
     before = tuple(ticket for ticket in ahead if not _may_share(ticket.mode, request.mode))
-    return Blocked(tickets=before) if before else Grant()
+    if before and (own is None or own.mode is Mode.ADVISORY):  # who holds the label already waits for nobody
+        return Blocked(tickets=before)
+    return Renew(own) if own is not None and renews else Grant()
 
 
 def nearby(request: Request, standing: Iterable[Claim]) -> list[Claim]:
@@ -248,22 +252,61 @@ def nearby(request: Request, standing: Iterable[Claim]) -> list[Claim]:
     outer = set(request.around)
     inner = tuple(f"{label}/" for label in request.labels)
     return [
-        claim
-        for claim in standing
-        if (claim.label in outer or claim.label.startswith(inner))
-        and claim.id not in request.inside
-        and not claim.is_lease_of(request.holder)
+        claim for claim in standing if (claim.label in outer or claim.label.startswith(inner)) and keeps_out(claim, request)
     ]
 
 
+def keeps_out(claim: Claim, request: Request) -> bool:
+    """Tell whether a claim is in the way of what the request's session does: not its own, not around its command."""
+    if claim.id in request.inside or claim.is_lease_of(request.holder):
+        return False
+    return claim.mode is not Mode.ADVISORY or claim.damaged is not None
+
+
 def _may_share(one: Mode, other: Mode) -> bool:
-    return one is Mode.SHARED and other is Mode.SHARED
+    return Mode.ADVISORY in (one, other) or (one is Mode.SHARED and other is Mode.SHARED)
 
 
-def with_queue(claims: Iterable[Claim], tickets: Iterable[Ticket]) -> list[Claim]:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A label that nobody holds and somebody waits for, as one who waits for several labels does."""
+
+    label: str
+    waiting: tuple[Ticket, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return it with the keys of a claim, those without a holder empty."""
+        shown = {"label": self.label, "mode": self.waiting[0].mode, "state": "wanted", "purpose": ""}
+        nothing = dict.fromkeys(("binding", "holder", "fence", "claimed_at", "expires_at"))
+        return {**shown, **nothing, "waiting": [ticket.document() for ticket in self.waiting]}
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What is claimed, in the order of labels, and what is only waited for."""
+
+    claims: tuple[Claim, ...]
+    wanted: tuple[Wanted, ...] = ()
+
+    def of(self, labels: Sequence[str]) -> "Board":
+        """Return the part of these labels, all of it where none is named."""
+        if not labels:
+            return self
+        claims = tuple(claim for claim in self.claims if claim.label in labels)
+        return Board(claims, tuple(wanted for wanted in self.wanted if wanted.label in labels))
+
+    def documents(self) -> list[dict[str, Any]]:
+        """Return what listings write, by label."""
+        rows: list[Claim | Wanted] = [*self.claims, *self.wanted]
+        return [row.document() for row in sorted(rows, key=lambda row: row.label)]
+
+
+def with_queue(claims: Iterable[Claim], tickets: Iterable[Ticket]) -> Board:
     """Return the claims in the order of their labels, each with those who wait for it, first come first."""
     queue: dict[str, list[Ticket]] = {}
     for ticket in sorted(tickets, key=lambda ticket: ticket.number):
         queue.setdefault(ticket.label, []).append(ticket)
     ordered = sorted(claims, key=lambda claim: (claim.label, claim.fence, claim.id))
-    return [replace(claim, waiting=tuple(queue.get(claim.label, ()))) for claim in ordered]
+    held = tuple(replace(claim, waiting=tuple(queue.get(claim.label, ()))) for claim in ordered)
+    free = sorted(set(queue) - {claim.label for claim in held})
+    return Board(held, tuple(Wanted(label, tuple(queue[label])) for label in free))

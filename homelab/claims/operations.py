@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from homelab import output
-from homelab.claims import identity, locate, model, render, renewal
+from homelab.claims import identity, locate, model, render, renewal, waiting
 from homelab.claims.model import Binding, Blocked, Claim, Holder, Mode, Request
 from homelab.claims.stores.base import HeartbeatStore, Store, Taken
 from homelab.errors import Busy, HomelabError, Refused
@@ -37,7 +37,11 @@ def request(
 
 def take(store: Store, request: Request, wait: float | None) -> Taken:
     """Return what the request got. Raises `Busy` with who is in the way, after `wait` seconds in the queue."""
-    found = store.attempt(request) if wait is None else store.wait(request, wait)
+    if wait is None:
+        found = store.attempt(request)
+    else:
+        with waiting.shown(wait) as tell:
+            found = store.wait(request, wait, tell)
     if isinstance(found, Blocked):
         raise _in_the_way(found, waited=wait is not None)
     for old in found.before:
@@ -46,20 +50,24 @@ def take(store: Store, request: Request, wait: float | None) -> Taken:
             output.warn(
                 f"{old.label} was leased on {where}: if that was somebody else, tell yourselves apart by HOMELAB_SESSION"
             )
+    if request.mode is Mode.ADVISORY:
+        for claim in beside(store, request):
+            output.say(f"also there: {render.held(claim)}")
     if request.binding is Binding.LEASE:
         renewal.note(store.url, [claim for claim in found.claims if not claim.fixed])
     return found
 
 
+def beside(store: Store, request: Request) -> list[Claim]:
+    """Return the claims of others on the labels of a request."""
+    return [claim for claim in store.look().of(request.labels).claims if not claim.holder.is_same(request.holder)]
+
+
 def require_free(store: Store, request: Request) -> None:
     """Check that nobody else holds what a request names, or what is around or below it. Raises `Busy`."""
-    board = store.board()
-    found = [
-        claim
-        for claim in board
-        if claim.label in request.labels and claim.id not in request.inside and not claim.is_lease_of(request.holder)
-    ]
-    if found := [*found, *model.nearby(request, board)]:
+    board = store.look()
+    found = [claim for claim in board.of(request.labels).claims if model.keeps_out(claim, request)]
+    if found := [*found, *model.nearby(request, board.claims)]:
         raise _in_the_way(Blocked(tuple(found)), waited=True)
 
 

@@ -3,13 +3,14 @@
 Nothing here asks a store. Whatever came from a record passes through `output.line`, so no control character is printed.
 """
 
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from homelab import output
-from homelab.claims.model import Binding, Blocked, Claim, Mode, State, Ticket
+from homelab import output, terminal
+from homelab.claims.model import Binding, Blocked, Board, Claim, Mode, State, Ticket
 from homelab.system import identity, proc
 
 
@@ -26,7 +27,8 @@ def until(claim: Claim) -> str:
         return "until somebody looks at it"
     if claim.binding is Binding.PROCESS:
         gone = f", whose homelab is gone{pids(claim)}" if claim.state is State.ORPHANED else ""
-        return f"until its command ends{gone}"
+        silent = f", {_silence(claim)}" if claim.expires_at else ""
+        return f"until its command ends{gone}{silent}"
     return f"for another {output.duration(claim.left or 0)}"
 
 
@@ -34,7 +36,7 @@ def held(claim: Claim) -> str:
     """Return one sentence: who holds what, since when, until when, why."""
     if claim.damaged is not None:
         return damage(claim)
-    mode = " shared" if claim.mode is Mode.SHARED else ""
+    mode = "" if claim.mode is Mode.EXCLUSIVE else " shared" if claim.mode is Mode.SHARED else " (advisory)"
     since = output.ago(claim.claimed_at)
     purpose = output.line(claim.purpose)
     return f"{claim.label} is held{mode} by {person(claim)}, claimed {since}, {until(claim)}: {purpose}"
@@ -46,6 +48,10 @@ def pids(claim: Claim) -> str:
     shown = [f"{pid} {output.line(proc.command(pid))[:60] if here else ''}".strip() for pid in claim.pids[:5]]
     more = f", and {len(claim.pids) - 5} more" if len(claim.pids) > 5 else ""
     return f" (pid {', '.join(shown)}{more})" if shown else ""
+
+
+def _silence(claim: Claim) -> str:
+    return f"free in {output.duration(claim.left or 0)} if nobody answers for it"
 
 
 def damage(claim: Claim) -> str:
@@ -65,36 +71,60 @@ def blocked(found: Blocked) -> str:
     return "\n".join(dict.fromkeys(lines))
 
 
+def in_front(found: Blocked) -> str:
+    """Return who is directly in the way of one who waits, in a few words."""
+    if found.tickets:
+        ticket = found.tickets[-1]
+        return f"{output.line(ticket.label)} goes to {person(ticket)} first"
+    claim = found.claims[0]
+    if claim.damaged is not None:
+        return damage(claim)
+    return f"{claim.label} is held by {person(claim)}, {until(claim)}: {output.line(claim.purpose)}"
+
+
 def waiter(ticket: Ticket) -> str:
     """Return who waits, since when and why."""
     pid = f", pid {ticket.holder.pid}" if ticket.holder.pid else ""
     return f"{person(ticket)}{pid}, who came {output.ago(ticket.since)}: {output.line(ticket.purpose)}"
 
 
-def table(claims: Sequence[Claim]) -> str:
-    """Return the claims as lines, with who waits for each below it."""
-    if not claims:
-        return "nothing is claimed"
+def table(board: Board, place: str) -> str:
+    """Return the board of a store as lines, with who waits for each label below it."""
+    if not board.claims and not board.wanted:
+        return f"nothing is claimed in {output.line(place)}"
     rows: list[tuple[str, ...]] = [("LABEL", "HOLDER", "CLAIMED", "UNTIL", "PURPOSE")]
     notes: list[list[str]] = [[]]
-    for claim in claims:
-        label = output.line(claim.label) + (" (shared)" if claim.mode is Mode.SHARED else "")
+    for claim in board.claims:
+        label = output.line(claim.label) + ("" if claim.mode is Mode.EXCLUSIVE else f" ({claim.mode})")
         rows.append((label, person(claim), output.ago(claim.claimed_at), _ends(claim), output.line(claim.purpose)))
-        notes.append([f"  {n}. {waiter(ticket)}" for n, ticket in enumerate(claim.waiting, 1)])
-    lines = _columns(rows)
-    return "\n".join(line for row, below in zip(lines, notes, strict=True) for line in (row, *below))
+        notes.append(_queue(claim.waiting))
+    for wanted in board.wanted:
+        rows.append((output.line(wanted.label), "nobody yet", "", "", ""))
+        notes.append(_queue(wanted.waiting))
+    lines = [line for row, below in zip(_columns(rows), notes, strict=True) for line in (row, *below)]
+    return "\n".join([*lines, f"in {output.line(place)}"])
 
 
-def _columns(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
-    return ["  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows]
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows of cells in columns, cut to a terminal's width."""
+    here = terminal.look(sys.stdout)
+    widths = [max(map(terminal.columns_of, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
+    lines = []
+    for row in rows:
+        cells = [cell + " " * (width - terminal.columns_of(cell)) for cell, width in zip(row[:-1], widths, strict=True)]
+        lines.append(here.cut("  ".join([*cells, row[-1]]).rstrip()))
+    return lines
+
+
+def _queue(waiting: Sequence[Ticket]) -> list[str]:
+    return [f"  {n}. {waiter(ticket)}" for n, ticket in enumerate(waiting, 1)]
 
 
 def _ends(claim: Claim) -> str:
     if claim.damaged is not None:
         return "?"
     if claim.state is State.ORPHANED:
-        return f"orphaned{pids(claim)}"
+        return f"orphaned{pids(claim)}" + (f", {_silence(claim)}" if claim.expires_at else "")
     return "command ends" if claim.binding is Binding.PROCESS else f"{output.duration(claim.left or 0)} left"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from homelab.claims import identity, locate, render
-from homelab.claims.model import Claim
+from homelab.claims.model import Claim, Mode
 from homelab.errors import HomelabError, Refused
 from homelab.git.repository import Repository
 
@@ -58,7 +58,9 @@ def holders(paths: Iterable[str]) -> list[Claim]:
     return [
         claim
         for claim in store.board()
-        if claim.label in wanted and claim.id not in own and not (claim.damaged is None and claim.holder.is_same(asker))
+        if claim.label in wanted
+        and claim.id not in own
+        and (claim.damaged is not None or not (claim.mode is Mode.ADVISORY or claim.holder.is_same(asker)))
     ]
 
 

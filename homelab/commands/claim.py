@@ -9,6 +9,7 @@ from homelab import output
 from homelab.claims import command as bound
 from homelab.claims import locate, model, operations, render
 from homelab.claims.model import Binding, Claim, Mode
+from homelab.claims.stores.base import Store
 from homelab.commands.app import Group, json_option
 from homelab.errors import ChildExit, Usage
 from homelab.policy import config
@@ -51,6 +52,7 @@ def _labels(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tu
 @click.option("--purpose", required=True, metavar="TEXT", callback=text, help="What for, in a few words.")
 @click.option("--for", "duration", metavar="DURATION", callback=seconds, help="Until when: 90s, 15m, 2h, 7d.")
 @click.option("--shared", is_flag=True, help="Together with others who share it.")
+@click.option("--advisory", is_flag=True, help="Keep nobody out: be shown, and see who else is there.")
 @click.option("--wait", metavar="DURATION", callback=seconds, help="Wait in the queue, this long at the most.")
 @json_option
 @click.pass_context
@@ -60,6 +62,7 @@ def claim(
     purpose: str,
     duration: int | None,
     shared: bool,
+    advisory: bool,
     wait: int | None,
     as_json: bool,
 ) -> None:
@@ -72,11 +75,15 @@ def claim(
         raise Usage("there is no command after --", hint="name one, or leave the -- away for a lease")
     if command and duration:
         output.say("--for is for leases: a claim with a command lasts as long as the command")
-    mode = Mode.SHARED if shared else Mode.EXCLUSIVE
+    if shared and advisory:
+        raise Usage("--shared keeps some out and --advisory nobody", hint="say one of the two")
+    mode = Mode.SHARED if shared else Mode.ADVISORY if advisory else Mode.EXCLUSIVE
     if not command:
         store = operations.store()
         request = operations.request(store, labels, mode, Binding.LEASE, purpose, duration)
-        _tell(operations.take(store, request, wait).claims, as_json)
+        taken = operations.take(store, request, wait)
+        others = [each.document() for each in operations.beside(store, request)] if advisory and as_json else []
+        _tell(store, taken.claims, as_json, **({"others": others} if advisory else {}))
         return
     # With --json stdout is our one document, so the command's goes where ours speaks.
     run = bound.Command(command, stdout=2 if as_json else None)
@@ -85,22 +92,22 @@ def claim(
     request = operations.request(store, labels, mode, Binding.PROCESS, purpose)
     claims, code = bound.run_claimed(run, store, request, wait)
     if as_json:
-        output.answer_json({**_document(claims), "ok": code == 0, "exit_code": code})
+        output.answer_json({**_document(store, claims), "ok": code == 0, "exit_code": code})
     if code:
         raise ChildExit(code)
 
 
-def _tell(claims: Sequence[Claim], as_json: bool) -> None:
+def _tell(store: Store, claims: Sequence[Claim], as_json: bool, **more: Any) -> None:
     if as_json:
-        output.answer_json(_document(claims))
+        output.answer_json({**_document(store, claims), **more})
         return
     for each in claims:
         output.answer(f"{each.label} is yours, fence {each.fence}, {render.until(each)}")
 
 
-def _document(claims: Sequence[Claim]) -> dict[str, Any]:
+def _document(store: Store, claims: Sequence[Claim]) -> dict[str, Any]:
     documents = [each.document() for each in claims]
-    return {"ok": True, **(documents[0] if len(documents) == 1 else {}), "claims": documents}
+    return {"ok": True, **(documents[0] if len(documents) == 1 else {}), "claims": documents, "store": store.name}
 
 
 @click.command()
@@ -123,7 +130,21 @@ def release(labels: tuple[str, ...], all_mine: bool, as_json: bool) -> None:
         output.say("this session holds no lease")
 
 
-@click.group(cls=Group, invoke_without_command=True)
+class _Board(Group):
+    """The board, of all labels or of those that stand before any command."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        end = next((at for at, word in enumerate(args) if word in self.list_commands(ctx)), len(args))
+        labels = [word for word in args[:end] if ":" in word]
+        ctx.meta["homelab.labels"] = _labels(ctx, self.params[0], tuple(labels))
+        return super().parse_args(ctx, [word for word in args[:end] if word not in labels] + args[end:])
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Return the words of the usage line, the labels among them."""
+        return ["[LABEL]...", *super().collect_usage_pieces(ctx)]
+
+
+@click.group(cls=_Board, invoke_without_command=True)
 @json_option
 @click.option("--watch", is_flag=True, help="Stay, and show every change.")
 @click.pass_context
@@ -134,8 +155,8 @@ def claims(ctx: click.Context, as_json: bool, watch: bool) -> None:
     store = operations.store()
 
     def look() -> tuple[list[dict[str, Any]], str]:
-        board = store.board()
-        return [each.document() for each in board], render.table(board)
+        board = store.look().of(ctx.meta["homelab.labels"])
+        return board.documents(), render.table(board, store.name)
 
     if watch:
         output.watch(look, as_json=as_json)
@@ -167,8 +188,9 @@ def history(labels: tuple[str, ...], since: int | None, as_json: bool) -> None:
 @json_option
 def renew(labels: tuple[str, ...], as_json: bool) -> None:
     """Renew the leases of this session, all of them where none is named."""
-    renewed = operations.prolong(operations.store(), labels)
-    _tell(renewed, as_json)
+    store = operations.store()
+    renewed = operations.prolong(store, labels)
+    _tell(store, renewed, as_json)
     if not renewed and not as_json:
         output.say("this session holds no lease")
 
@@ -188,9 +210,9 @@ def steal(labels: tuple[str, ...], reason: str, force: bool, as_json: bool) -> N
     if not gone:
         output.say(f"nobody held {claim.label}")
     if as_json:
-        output.answer_json({**_document([claim]), "taken": [each.document() for each in gone]})
+        output.answer_json({**_document(store, [claim]), "taken": [each.document() for each in gone]})
     else:
-        _tell([claim], as_json=False)
+        _tell(store, [claim], as_json=False)
 
 
 @claims.command("init-store")

@@ -237,8 +237,11 @@ def _file_system(repository: Repository) -> Iterator[Finding]:
     if kind := file_systems.untrusted(repository.common_dir):
         message = f"the receipts are in {repository.state}, on {kind}: locks may not hold there"
         yield Finding("file-system", WARNING, message, "keep the clone on a local disk")
-    if why := locate.problem(locate.url()):
+    store, why = locate.seen()
+    if why:
         yield Finding("claim-store", WARNING, f"claims cannot be kept: {why}", "name another store with [claims] store")
+    else:
+        yield Finding("claim-store", NOTE, f"claims are kept in {store}")
     try:
         with files.locked(repository.state / "locks" / "doctor"):
             pass

@@ -16,9 +16,10 @@ from pathlib import Path
 from homelab import output
 from homelab.claims import identity
 from homelab.errors import Failed, Refused
+from homelab.git.attributes import Listing, of_tree
 from homelab.git.repository import Repository, discover, read_contents, require_worktree
 from homelab.gitcrypt import rules
-from homelab.policy import policy
+from homelab.policy.rules import NoTarget, Rules, Unknown, read_rules
 from homelab.system import process
 from homelab.terraform import checkouts
 from homelab.terraform.stack import Stack
@@ -60,7 +61,7 @@ def look(stack: Stack) -> Sealed | None:
         return None
     repository = discover(stack.folder)
     tree = repository.oid("HEAD^{tree}")
-    listing = rules.of_tree(repository, tree) if tree else None
+    listing = of_tree(repository, tree) if tree else None
     if listing is None or not (filters := tuple(sorted(rules.filters(repository, (oid for _, oid in listing.files))))):
         return None
     if not _missing_keys(linked.git_dir, filters):
@@ -73,7 +74,7 @@ def look(stack: Stack) -> Sealed | None:
     return found if _is_read(found, secrets) else None
 
 
-def _is_ruled(found: Sealed, listing: rules.Listing) -> bool:
+def _is_ruled(found: Sealed, listing: Listing) -> bool:
     contents = (content for _, content in read_contents(found.repository, (oid for _, oid in listing.files)))
     lines = (line.strip() for content in contents for line in content.splitlines())
     return any(b"filter=git-crypt" in line and not line.startswith(b"#") for line in lines)
@@ -164,19 +165,17 @@ def _require_targets_runner(found: Sealed, commit: str) -> None:
     objects = found.repository.objects
     path = (found.inside / "scripts" / "tg").as_posix()
     here = objects.entry(objects.commit(commit).tree, path)
-    aim = policy.aim(found.repository)
-    if aim.remote is None:
-        return
-    name = f"{aim.remote}/{aim.target}"
-    tip = found.repository.oid(f"refs/remotes/{name}^{{commit}}") if aim.target else None
-    if tip is None:
-        repair = f"git fetch {aim.remote}"
-        raise Refused(
-            f"whether {path} is the target's cannot be told: {name} is not known here", hint=f"`{repair}`", next=repair
-        )
-    if objects.entry(objects.commit(tip).tree, path) != here:
-        hint = f"land it first; `git diff {name} -- {shlex.quote(path)}` shows the change"
-        raise Refused(f"this branch changes {path}, which would see the secrets", hint=hint)
+    match read_rules(found.repository):
+        case NoTarget():
+            return
+        case Unknown(reason=reason, repair=repair):
+            words = f"whether {path} is the target's cannot be told: {reason}"
+            raise Refused(words, hint=f"`{repair}`", next=repair)
+        case Rules(remote=remote, target=target):
+            tip = found.repository.oid(f"refs/remotes/{remote}/{target}^{{commit}}")
+            if tip is None or objects.entry(objects.commit(tip).tree, path) != here:
+                hint = f"land it first; `git diff {remote}/{target} -- {shlex.quote(path)}` shows the change"
+                raise Refused(f"this branch changes {path}, which would see the secrets", hint=hint)
 
 
 def _say(found: Sealed, commit: str) -> None:

@@ -329,6 +329,63 @@ def test_a_lease_renewed_from_another_host_says_so(claimants: Claimants) -> None
     assert done.returncode == 0 and "vm" in done.stderr
 
 
+def test_an_advisory_claim_is_shown_keeps_nobody_out_and_tells_who_is_there(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:a", "--purpose", "the work", session="b")
+    done = claimants.run("claim", "stack:a", "--advisory", "--purpose", "looking", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0 and found["mode"] == "advisory" and "the work" in done.stderr
+    assert [other["purpose"] for other in found["others"]] == ["the work"]
+    assert claimants.held() == ["stack:a", "stack:a"]
+    claimants.ok("release", "stack:a", session="b")
+    claimants.ok("claim", "stack:a", "--purpose", "y", session="c")
+    claimants.ok("claim", "stack:a", "--advisory", "--purpose", "looking on")
+    assert claimants.run("claim", "stack:a", "--purpose", "z").returncode == 4
+    claimants.ok("release", "stack:a")
+    assert [claim["purpose"] for claim in claimants.board()] == ["y"]
+    assert claimants.run("claim", "stack:a", "--advisory", "--shared", "--purpose", "x").returncode == 2
+    claimants.ok("claim", "stack:b", "--advisory", "--purpose", "x", "--", "homelab", "claims", "--json")
+
+
+def test_the_board_of_some_labels_names_the_store(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:a", "node:b", "--purpose", "x")
+    assert [claim["label"] for claim in json.loads(claimants.ok("claims", "node:b", "stack:c", "--json"))] == ["node:b"]
+    shown, empty = claimants.ok("claims", "stack:a"), claimants.ok("claims", "stack:c")
+    name = str(claimants.root / "store") if claimants.url.startswith("file") else claimants.url.rpartition("/")[2]
+    assert "stack:a" in shown and "node:b" not in shown and name in shown
+    assert "nothing is claimed" in empty and name in empty
+    assert name in json.loads(claimants.ok("claim", "stack:a", "--purpose", "y", "--json"))["store"]
+    assert claimants.run("claims", "stack:a/").returncode == 2
+    assert claimants.run("claims", "dns").returncode == 2
+
+
+def test_an_unknown_kind_is_told_with_all_that_there_are(claimants: Claimants) -> None:
+    done = claimants.run("claim", "router:pf", "--purpose", "x")
+    assert done.returncode == 2 and "kind 'router'" in done.stderr
+    assert all(kind in done.stderr for kind in ("node", "host", "stack", "service", "db", "pvc", "infra"))
+
+
+def test_one_who_waits_says_for_whom_and_again_when_that_changes(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:a", "--purpose", "first work")
+    with (claimants.root / "said").open("wb") as file:
+        waiter = claimants.start("claim", "stack:a", "--purpose", "x", "--wait", "30s", session="b", stderr=file)
+        eventually(lambda: "first work" in (claimants.root / "said").read_text())
+        claimants.ok("claim", "stack:a", "--purpose", "second work")
+        eventually(lambda: "second work" in (claimants.root / "said").read_text())
+        claimants.ok("release", "stack:a")
+        assert waiter.wait(10) == 0
+    lines = (claimants.root / "said").read_text().splitlines()
+    assert len([line for line in lines if "waiting" in line]) == 2 and "you are next" in lines[0]
+
+
+def test_a_label_that_is_only_waited_for_is_on_the_board(claimants: Claimants) -> None:
+    claimants.ok("claim", "stack:b", "--purpose", "first")
+    waiter = claimants.start("claim", "stack:a", "stack:b", "--purpose", "both", "--wait", "30s", session="b")
+    (wanted, held) = eventually(lambda: found if len(found := claimants.board()) == 2 else None)
+    assert (wanted["label"], wanted["state"], wanted["holder"]) == ("stack:a", "wanted", None)
+    assert wanted["waiting"][0]["pid"] == waiter.pid and set(wanted) == set(held)
+    assert str(waiter.pid) in claimants.ok("claims")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_waiter_that_is_interrupted_leaves_the_queue(claimants: Claimants, number: int, code: int) -> None:
     claimants.ok("claim", "stack:a", "--purpose", "first")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from homelab.claims import locate, render
-from homelab.claims.model import Binding, Blocked, Holder, Mode, Request
+from homelab.claims.model import Binding, Blocked, Board, Holder, Mode, Request
 from homelab.claims.stores.base import Taken
 from homelab.system.identity import new_id
 from tests.support.claimants import Claimants, eventually
@@ -81,7 +81,11 @@ def test_no_field_of_a_record_stops_more_than_its_own_entry(
             altered(fields)
             (entry,) = store.board()
             assert entry.label == "stack:a" and entry.damaged, fields
-            assert json.dumps(entry.document()) and "cannot be trusted" in render.held(entry) and render.table([entry])
+            assert (
+                json.dumps(entry.document())
+                and "cannot be trusted" in render.held(entry)
+                and render.table(Board((entry,)), "x")
+            )
             assert isinstance(store.attempt(asked("stack:a")), Blocked), fields
             assert isinstance(store.attempt(asked("stack:b")), Taken), fields
             assert not isinstance(store.grant_instead(asked("stack:a"), "damaged", force=False), Blocked), fields

@@ -6,13 +6,13 @@ is an event in the history. A store speaks no words to people: it returns what i
 
 import abc
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from homelab.claims import model
-from homelab.claims.model import LEASE, Binding, Blocked, Claim, Covered, Grant, Holder, Renew, Request, Ticket
+from homelab.claims.model import LEASE, Binding, Blocked, Board, Claim, Covered, Grant, Holder, Renew, Request, Ticket
 
 
 class Ledger(Protocol):
@@ -72,6 +72,11 @@ class Store(abc.ABC):
     #: Whether all who use it are on one machine, so that a user needs no host to be told from another.
     one_machine = True
 
+    @property
+    @abc.abstractmethod
+    def name(self) -> str:
+        """What it is, for people, without a password."""
+
     def close(self) -> None:  # noqa: B027 - most stores have nothing to close
         """Close what is open. The claims stay."""
 
@@ -80,8 +85,12 @@ class Store(abc.ABC):
         """Lock these labels for the block. What it changes is changed whole or not at all."""
 
     @abc.abstractmethod
+    def look(self) -> Board:
+        """Return all that is claimed and waited for."""
+
     def board(self) -> list[Claim]:
         """Return all live claims with their queues, by label."""
+        return list(self.look().claims)
 
     @abc.abstractmethod
     def events(self, label: str | None) -> list[dict[str, Any]]:
@@ -184,8 +193,11 @@ class Store(abc.ABC):
         ledger.event(event("renewed", renewed))
         return renewed
 
-    def wait(self, request: Request, seconds: float) -> Taken | Blocked:
-        """Take the labels when it is our turn: first come, first served. After `seconds`, return what is in the way."""
+    def wait(self, request: Request, seconds: float, tell: Callable[[Blocked, int], None]) -> Taken | Blocked:
+        """Take the labels when it is our turn: first come, first served. After `seconds`, return what is in the way.
+
+        Meanwhile `tell` hears, about once a second, what is in the way and which place in the queue is ours.
+        """
         until = time.monotonic() + seconds
         with self._at(request) as ledger:
             found = self._take(ledger, request, None)
@@ -193,14 +205,17 @@ class Store(abc.ABC):
                 return found
             place = ledger.number()
             self.grasp(ticket := f"{request.id}w")
+            ahead = _ahead(ledger, request, place)
             for label in request.labels:
                 place_of = (ticket, place, label, request.mode, request.holder, request.purpose, ledger.now())
                 ledger.enqueue(Ticket(*place_of))
         try:
             while time.monotonic() < until:
+                tell(found, 1 + ahead)
                 self._pause(found, ticket, request.labels, until)
                 with self._at(request) as ledger:
                     found = self._take(ledger, request, place)
+                    ahead = _ahead(ledger, request, place)
                 if isinstance(found, Taken):
                     break
         finally:
@@ -270,11 +285,20 @@ class Store(abc.ABC):
             return self._grant(ledger, request, label, number), standing
 
 
+def _ahead(ledger: Ledger, request: Request, place: int) -> int:
+    """Return how many are ahead of a place, in the longest of its queues."""
+    return max(sum(ticket.number < place for ticket in ledger.tickets(label)) for label in request.labels)
+
+
 def _may_take(claim: Claim, force: bool) -> bool:
     # A record of a newer homelab may mean what we cannot know; one that is merely broken has nobody to defend it.
     if claim.damaged is not None:
         return claim.damaged != model.NEWER
     return force or claim.binding is Binding.LEASE
+
+
+#: Heartbeats in the time that a store is patient.
+BEATS = 6
 
 
 class HeartbeatStore(Store):

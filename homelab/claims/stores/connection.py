@@ -5,11 +5,13 @@ No timeout of libpq ends a read from a frozen server, and name resolution has no
 
 import contextlib
 import os
+import re
 import select
 import socket
 import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from homelab.errors import Refused, Unreachable, Usage
 
@@ -32,7 +34,8 @@ def dial(url: str) -> "psycopg.Connection[Any]":
     try:
         given = conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
-        raise Usage(f"the claim store's URL cannot be read: {_line(error)}", hint="write postgresql://HOST/DATABASE") from None
+        words = f"the claim store's URL cannot be read: {_line(error, url)}"
+        raise Usage(words, hint="write postgresql://HOST/DATABASE") from None
     ours: dict[str, Any] = {
         # For each host of a list; less than two seconds libpq does not take.
         "connect_timeout": "2" if "," in str(given.get("host")) else "3",
@@ -99,8 +102,8 @@ def _cut(connection: "psycopg.Connection[Any]") -> None:
 
 
 @contextlib.contextmanager
-def in_words() -> Iterator[None]:
-    """Turn what the database says into one of our errors, without the URL, which may hold a password."""
+def in_words(url: str) -> Iterator[None]:
+    """Turn what the database says into one of our errors, without what of the URL may be a password."""
     try:
         import psycopg
         from psycopg import errors
@@ -111,14 +114,33 @@ def in_words() -> Iterator[None]:
         yield
     except errors.InsufficientPrivilege as error:
         hint = "let the store's owner run `homelab claims init-store --grant ROLE`"
-        raise Refused(f"the claim store does not let us: {_line(error)}", hint=hint) from None
+        raise Refused(f"the claim store does not let us: {_line(error, url)}", hint=hint) from None
     except (errors.UndefinedFunction, errors.InvalidSchemaName, errors.UndefinedTable):
         words = "the claim store's database has no claims in it yet"
         raise Unreachable(words, hint="`homelab claims init-store` prepares it", next="homelab claims init-store") from None
-    except psycopg.Error as error:
+    except errors.UndefinedObject as error:
+        raise Usage(f"the claim store's database says: {_line(error, url)}", hint="`CREATE ROLE` makes one") from None
+    except errors.QueryCanceled as error:
+        hint = "raise statement_timeout of the role, or try again; nothing was started or changed"
+        raise Unreachable(f"the claim store did not answer in its role's time: {_line(error, url)}", hint=hint) from None
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         hint = "look at the server and at HOMELAB_CLAIMS or [claims] store; nothing was started or changed"
-        raise Unreachable(f"the claim store cannot be reached: {_line(error)}", hint=hint) from None
+        raise Unreachable(f"the claim store cannot be reached: {_line(error, url)}", hint=hint) from None
+    except psycopg.Error as error:
+        words = f"the claim store's database refuses: {_line(error, url)}"
+        raise Refused(words, hint="`homelab claims init-store` brings its functions up to date") from None
 
 
-def _line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _line(error: Exception, url: str) -> str:
+    """Return the first line of what the database or its library says, unless a piece of the password is in it."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    if any(piece in line for piece in _secrets(url)):
+        return "its URL is misread; in a password write @ as %40, / as %2F, % as %25 and a space as %20"
+    return line
+
+
+def _secrets(url: str) -> set[str]:
+    """Return the pieces of what may be a password, however the URL is misread: libpq takes an `@` or `/` in it for the end."""
+    found = re.findall(r"://[^:/?#@]*:(.*)@", url, re.DOTALL) + re.findall(r"password\s*=(.*)", url, re.DOTALL)
+    pieces = (piece for text in found for piece in (text, unquote(text), *re.split(r"[^\w]+", text)))
+    return {piece for piece in pieces if len(piece) > 2}

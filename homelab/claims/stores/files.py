@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from homelab.claims.model import Binding, Blocked, Claim, State, Ticket, with_queue
+from homelab.claims.model import Binding, Blocked, Board, Claim, State, Ticket, with_queue
 from homelab.claims.stores import folder as place
 from homelab.claims.stores import records
 from homelab.claims.stores.base import Store, event
@@ -57,6 +57,11 @@ class FileStore(Store):
         self.labels, self.committed, self.past = parts["labels"], parts["committed"], parts["history"]
         place.sweep(parts)
 
+    @property
+    def name(self) -> str:
+        """The folder."""
+        return str(self.folder)
+
     @contextlib.contextmanager
     def _reaching(self) -> Iterator[None]:
         try:
@@ -75,8 +80,8 @@ class FileStore(Store):
             yield ledger
             ledger.commit()
 
-    def board(self) -> list[Claim]:
-        """Return all live claims. No mutex is taken: records are whole, and the dead are passed over."""
+    def look(self) -> Board:
+        """Return all that is claimed and waited for. No mutex is taken: records are whole, and the dead are passed over."""
         with self._reaching():
             read = [found for name in self.held.names() if (found := self._read(name))]
             claims = [self._shown(found[0]) for found in read if self._lives(*found)]

@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from homelab.claims.model import Binding, Blocked, Claim, State, Ticket, with_queue
+from homelab.claims.model import Binding, Blocked, Board, Claim, State, Ticket, with_queue
 from homelab.claims.stores import connection as server
 from homelab.claims.stores import records
-from homelab.claims.stores.base import HeartbeatStore
+from homelab.claims.stores.base import BEATS, HeartbeatStore
 from homelab.errors import Refused, Unreachable
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def create_schema(url: str, grant: str | None) -> str:
             role = sql.Identifier(grant)
             connection.execute(sql.SQL("GRANT USAGE ON SCHEMA homelab TO {}").format(role))
             connection.execute(sql.SQL("GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA homelab TO {}").format(role))
-        info = connection.info
-        return f"{info.dbname} on {info.host or 'this machine'}"
+    return store.name
 
 
 class PostgresStore(HeartbeatStore):
@@ -72,6 +71,12 @@ class PostgresStore(HeartbeatStore):
         self._listening = False
         self._woken: set[str] = set()
 
+    @property
+    def name(self) -> str:
+        """The database and its host, for people."""
+        info = self._connection.info if self._connection else None
+        return f"the database {info.dbname} on {info.host or 'this machine'}" if info else "a database"
+
     def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
@@ -80,7 +85,7 @@ class PostgresStore(HeartbeatStore):
     @contextlib.contextmanager
     def session(self) -> Iterator["psycopg.Connection[Any]"]:
         """Yield a connection that answers in time. Raises `Unreachable` or `Refused`."""
-        with server.in_words():
+        with server.in_words(self.url):
             connection = self._connected()
             with server.answering(connection):
                 yield connection
@@ -100,8 +105,8 @@ class PostgresStore(HeartbeatStore):
         with self.session() as connection, connection.transaction():
             yield _Rows(connection, labels)
 
-    def board(self) -> list[Claim]:
-        """Return all live claims with their queues."""
+    def look(self) -> Board:
+        """Return all that is claimed and waited for."""
         with self.session() as connection:
             rows = connection.execute("SELECT kind, record::text, ends, seconds FROM homelab.board()").fetchall()
         return with_queue(*_sort(rows))
@@ -221,5 +226,8 @@ def _claim(record: str, ends: Any, seconds: Any) -> Claim:
         return records.damaged(str(document.get("id")), str(document.get("label")), wrong or "when it ends makes no sense")
     if found.binding is Binding.LEASE:
         return replace(found, expires_at=ends, left=seconds)
+    pids = records.pids(document.get("pids"))
+    if seconds < PATIENCE - 3 * PATIENCE / BEATS:  # three heartbeats have stayed away: nobody may be there any more
+        return replace(found, state=State.ORPHANED, expires_at=ends, left=seconds, pids=pids)
     state = State.ORPHANED if document.get("state") == State.ORPHANED else State.HELD
-    return replace(found, state=state, pids=records.pids(document.get("pids")))
+    return replace(found, state=state, pids=pids)

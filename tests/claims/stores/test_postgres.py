@@ -22,6 +22,7 @@ from homelab.claims import heartbeat, locate
 from homelab.claims.model import Binding, Holder, Mode, Request
 from homelab.claims.stores import postgres
 from homelab.claims.stores.base import Taken
+from homelab.errors import HomelabError
 from homelab.system.identity import new_id
 from tests.support.claimants import Claimants, claimants, eventually
 from tests.support.postgres import Proxy, Server, database, discard, launch
@@ -112,6 +113,46 @@ def test_a_row_that_nobody_understands_closes_the_store(server: Server, on_serve
     assert on_server.run("claim", "stack:a", "--purpose", "y", session="b").returncode == 7
 
 
+PASSWORDS = ["hunt@er2secret", "hunter2%secret", "hunter2 secret", "hunter2/secret", "hunter2:sec@ret", "hunter2?secret#x"]
+
+
+@pytest.mark.parametrize(
+    "form", ["postgresql://ann:{}@nohost.invalid/c", "mysql://ann:{}@db", "host=nohost.invalid password={}"]
+)
+@pytest.mark.parametrize("password", PASSWORDS)
+def test_no_spelling_of_a_password_is_repeated(password: str, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    # In this process: what is tried is what becomes of the words.
+    with pytest.raises(HomelabError) as caught:
+        locate.open(form.format(password))
+    words = f"{caught.value.message} {caught.value.hint} {caught.value.fields}"
+    for piece in ("hunter2", "secret", "er2", "ret"):
+        assert piece not in words.replace("retry", ""), words
+
+
+@pytest.mark.slow
+def test_what_the_database_says_is_unreachable_only_where_it_is(server: Server, on_server: Claimants) -> None:
+    assert on_server.run("claims", "init-store", "--grant", "nosuchrole").returncode == 2
+    name = on_server.url.rpartition("/")[2]
+    server.execute(name, "CREATE OR REPLACE FUNCTION homelab.tell(the_event jsonb) RETURNS void LANGUAGE sql AS 'SELECT 1/0'")
+    done = on_server.run("claim", "stack:a", "--purpose", "x")
+    assert done.returncode == 3 and "division by zero" in done.stderr
+    assert on_server.board() == []
+    on_server.ok("claims", "init-store")
+    on_server.ok("claim", "stack:a", "--purpose", "x")
+
+
+@pytest.mark.slow
+def test_a_claim_whose_heartbeat_stays_away_says_when_it_ends(server: Server, on_server: Claimants) -> None:
+    with closing(locate.open(on_server.url)) as store:
+        assert isinstance(store.attempt(request()), Taken)
+    assert on_server.board()[0]["state"] == "held"
+    name = on_server.url.rpartition("/")[2]
+    server.execute(name, "UPDATE homelab.claim SET expires_at = clock_timestamp() + interval '9 s'")
+    (claim,) = on_server.board()
+    assert claim["state"] == "orphaned" and claim["expires_at"]
+    assert "if nobody answers for it" in on_server.ok("claims")
+
+
 @pytest.mark.slow
 def test_a_database_without_the_schema_names_the_command_that_makes_it(server: Server, tmp_path: Path) -> None:
     with claimants(tmp_path, database(server)) as made:
@@ -181,7 +222,7 @@ def test_the_holder_behind_a_frozen_connection_knows_of_its_loss_before_anyone_g
         assert on_server.held() == ["stack:a"] and told == []
         proxy.frozen = True
         with closing(locate.open(on_server.url)) as other:
-            found = other.wait(request("b"), 20)
+            found = other.wait(request("b"), 20, lambda *_: None)
         granted = time.monotonic()
         assert isinstance(found, Taken)
         ((moment, words),) = told
@@ -248,7 +289,7 @@ def test_fifty_claimants_of_one_label_never_overlap_and_see_no_error(on_server: 
             with closing(locate.open(on_server.url)) as store:
                 for _ in range(3):
                     asked = request(f"s{number}")
-                    assert isinstance(store.wait(asked, 60), Taken)
+                    assert isinstance(store.wait(asked, 60, lambda *_: None), Taken)
                     with lock:
                         inside += 1
                         most = max(most, inside)
