@@ -10,7 +10,7 @@ from homelab.system import files, process
 
 #: Seconds without a byte after which a remote is given up.
 _SILENCE = 60
-# A black-holed host would hold git for ever: these end a transfer that has moved under 1000 bytes/s for 30 s.
+# A black-holed host never answers: these end a transfer that has moved under 1000 bytes/s for 30 s.
 _PATIENCE = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30")
 
 
@@ -67,19 +67,19 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
 
     Our own ref `refs/homelab/seen/REMOTE/BRANCH` and the remote-tracking ref name it afterwards. Raises `Unreachable`.
     """
-    source, ours = f"refs/heads/{branch}", f"refs/homelab/seen/{remote}/{branch}"
+    source, seen = f"refs/heads/{branch}", f"refs/homelab/seen/{remote}/{branch}"
     # Worktrees share the refs, and of six parallel fetches five fail on the ref's lock: one at a time, no refmap.
     with files.locked(repository.state / "locks" / "fetch"):
         tracked = f"refs/remotes/{remote}/{branch}"
-        before = {name: oid for name, (oid, _) in refs(repository, ours, tracked).items()}
-        done = _fetch(repository, remote, f"+{source}:{ours}")
+        before = {name: oid for name, (oid, _) in refs(repository, seen, tracked).items()}
+        done = _fetch(repository, remote, f"+{source}:{seen}")
         if done.returncode and _clear(repository, remote, branch):
-            done = _fetch(repository, remote, f"+{source}:{ours}")
+            done = _fetch(repository, remote, f"+{source}:{seen}")
         if done.returncode:
             if source not in ask_remote(repository, remote, source):
                 return None
             raise _not_fetched(remote, branch, done)
-        tip = repository.oid(ours)
+        tip = repository.oid(seen)
         assert tip is not None
         for old in set(before.values()) - {tip}:
             if not repository.is_ancestor(old, tip):  # kept, so that no branch brings it back unnoticed

@@ -1,7 +1,6 @@
 """One repository, as everything else has it: where it is, its objects, and the git program run on it.
 
-No rule is decided here. Replacements and grafts never count: what is pushed is the real object, so the real object is what
-we look at.
+No rule is decided here. Replacements and grafts never count: git pushes the real object, so that is the one we read.
 """
 
 import os
@@ -78,7 +77,7 @@ class Repository:
 
     @property
     def is_linked(self) -> bool:
-        """Tell whether this is a linked worktree."""
+        """Return whether this is a linked worktree."""
         return self.git_dir != self.common_dir
 
     def run(
@@ -125,7 +124,7 @@ class Repository:
         return self.line("rev-parse", "--verify", "--quiet", "--end-of-options", revision) or None
 
     def is_ancestor(self, older: str, newer: str) -> bool:
-        """Tell whether `older` is reachable from `newer`; an unknown object is not."""
+        """Return whether `older` is reachable from `newer`; an unknown object is not."""
         return self.run("merge-base", "--is-ancestor", older, newer).returncode == 0
 
     def config(self, name: str) -> str | None:
@@ -230,7 +229,7 @@ def git_version() -> tuple[int, ...]:
 
 
 def require_version() -> None:
-    """The git program is new enough to build merges without a worktree. Raises `Failed`."""
+    """Refuse a git program that is too old. Raises `Failed`."""
     found = git_version()
     if found < MINIMUM:
         raise Failed(

@@ -1,4 +1,4 @@
-"""``homelab.toml`` as frozen dataclasses: what may stand in it, what it means when it does not.
+"""``homelab.toml`` as frozen dataclasses: its settings and their defaults.
 
 Each field carries its own documentation, from which the reference is made. A key that is not known is an error with a
 suggestion. Whose file counts is `homelab.policy`'s.
