@@ -46,6 +46,11 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
 
 
+def plain(text: str) -> str:
+    """Return `text` without colours and with every other control character written out."""
+    return clean(_COLOURS.sub("", text).replace("\r\n", "\n"))
+
+
 def line(text: str) -> str:
     """Return `text` as one printable line."""
     return clean(text).replace("\n", "\\n").replace("\t", " ")

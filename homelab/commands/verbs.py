@@ -90,6 +90,10 @@ VERBS: dict[str, Verb] = {
         examples=("homelab init", "homelab init --yes", "homelab init --verify-cmd 'make check'"),
     ),
     "init --agents": Verb("init:init", "write", "give coding agents what they need to use this", (1, 3)),
+    "log": Verb(
+        "log:log", "read", "print the whole log of a suite's last run", (1,),
+        examples=("homelab log", "homelab log stack:vault"),
+    ),
     "manifest": Verb("manifest:manifest", "read", "list every verb with its tier", examples=("homelab manifest --json",)),
     "release": Verb(
         "claim:release", "write", "release claims", (3, 7),
@@ -123,7 +127,7 @@ VERBS: dict[str, Verb] = {
     ),
     "verify": Verb(
         "verify:verify", "write", "run what the gate would demand of a commit", (1, 3, 7), runs=True,
-        examples=("homelab verify", "homelab verify HEAD~1 --fresh"),
+        examples=("homelab verify", "homelab verify -v", "homelab verify HEAD~1 --fresh"),
     ),
     "version": Verb("manifest:version", "read", "print the version"),
     "work clean": Verb(

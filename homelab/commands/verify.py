@@ -19,8 +19,9 @@ from homelab.verify.screen import Screen
 @click.command()
 @click.argument("rev", default="HEAD")
 @click.option("--fresh", is_flag=True, help="Run everything again, whatever is remembered.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what the suites say while they say it.")
 @json_option
-def verify(rev: str, fresh: bool, as_json: bool) -> None:
+def verify(rev: str, fresh: bool, verbose: bool, as_json: bool) -> None:
     """Run what the gate would demand of REV (default HEAD), and remember what is green."""
     repository = discover()
     commit = repository.oid(f"{rev}^{{commit}}")
@@ -33,7 +34,7 @@ def verify(rev: str, fresh: bool, as_json: bool) -> None:
     policies = policy.policies(repository.objects, gate.fetched_tip, tree) if gate else _named(named or "")
     demand = verification.demanded(repository, tree, policies)
     try:
-        screen = Screen(tell=output.say if as_json else output.answer)
+        screen = Screen(tell=output.say if as_json else output.answer, streams=verbose)
         baseline = gate.baseline(gate.fetched_tip) if gate else None
         verified = verification.ensure(repository, commit, demand, baseline=baseline, fresh=fresh, reporter=screen)
     except HomelabError as error:

@@ -59,6 +59,7 @@ class Attempt:
         if not folder.is_dir():
             return Result(run, State.FAILED, 0.0, reason=f"there is no folder {run.dir} in the commit")
         log = self._log(suite.name)
+        self.reporter.logging(run, log)
         done = self._supervise(suite.run, folder, (*run.verify.env, *suite.env), log)
         vacuous = suite.detected and done.code is not None and no_tests.ran_nothing(suite.run, end(log, 1 << 20), done.code)
         if not vacuous and (reason := _reason(done, suite.timeout)):
@@ -80,6 +81,7 @@ class Attempt:
         slot.note("prepared", "")
         self.reporter.preparing(run)
         log = self._log("prepare")
+        self.reporter.logging(run, log)
         done = self._supervise(run.verify.prepare, slot.path, run.verify.env, log)
         if reason := _reason(done, run.suite.timeout):
             return self._red(done, log, f"[verify] prepare failed: {reason}")

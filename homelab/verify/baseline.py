@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from homelab import output
 from homelab.git.repository import Repository
-from homelab.verify import runner, suites, times
+from homelab.verify import last, runner, suites
 from homelab.verify.attempt import Abandoned
 from homelab.verify.reds import RedBefore, Reds
 from homelab.verify.results import Result, State
@@ -47,7 +47,7 @@ class Comparison:
         if not asked or (abandoned and abandoned()):
             return list(results)
         runs, screen = list(asked.values()), Screen("the target itself, where they are not green here")
-        screen.begin(self._baseline.commit, runs, 0, times.usual(self._repository))
+        screen.begin(self._baseline.commit, runs, 0, last.usual(self._repository, runs))
         try:
             # Nothing of this is kept: a green there is kept when somebody asks for it, and a red is what it is for a day.
             made = runner.make(self._repository, self._baseline.commit, runs, lambda _: None, screen, abandoned)

@@ -4,6 +4,7 @@ Runs are made in threads: every event but `tick` may come from any of them.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from homelab.verify.results import Result
@@ -24,6 +25,9 @@ class Reporter(Protocol):
 
     def prepared(self, run: Run, seconds: float) -> None:
         """Learn that the checkout of a run was prepared anew, in so many seconds."""
+
+    def logging(self, run: Run, log: Path) -> None:
+        """Learn where a run, or what prepares its checkout, writes what it says."""
 
     def ended(self, result: Result) -> None:
         """Learn how a run ended."""
@@ -51,6 +55,9 @@ class Silent:
         """Say nothing."""
 
     def prepared(self, run: Run, seconds: float) -> None:
+        """Say nothing."""
+
+    def logging(self, run: Run, log: Path) -> None:
         """Say nothing."""
 
     def ended(self, result: Result) -> None:

@@ -7,10 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from homelab.verify import excerpt
 from homelab.verify.suites import Run
-
-_TAIL_LINES = 20
-_TAIL_BYTES = 16_384
 
 
 class State(StrEnum):
@@ -81,22 +79,18 @@ def documents(results: Sequence[Result]) -> list[dict[str, Any]]:
 
 
 def evidence(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
-    """Return for each result that is not green a sentence with the reason, and the last lines of its log."""
+    """Return for each result that is not green a sentence with the reason, and what counts in its log."""
     shown = []
     for row in found:
         if State(row["result"]).blocks and row["log"]:
             with contextlib.suppress(OSError):
                 shown.append(
-                    (f"{row['name']} ({row['dir']}): {row['reason']}; the log is {row['log']}", tail(Path(row["log"])))
+                    (
+                        f"{row['name']} ({row['dir']}): {row['reason']}; the log is {row['log']}",
+                        excerpt.excerpt(Path(row["log"])),
+                    )
                 )
     return shown
-
-
-def tail(log: Path) -> str:
-    """Return the last lines of a log, whatever bytes it holds."""
-    text = end(log, _TAIL_BYTES)
-    rows = [row[-400:] for row in text.replace("\r\n", "\n").replace("\r", "\n").split("\n")]
-    return "\n".join(rows[-_TAIL_LINES - 1 :]).strip("\n")
 
 
 def end(log: Path, size: int) -> str:

@@ -28,7 +28,7 @@ def make(
 ) -> list[Result]:
     """Return how the runs ended, made by as many workers as jobs are allowed.
 
-    Give each green to `remember` at once, so that nothing is lost when a later one is interrupted.
+    Give each to `remember` at once, so that nothing is lost when a later one is interrupted.
     """
     if not runs:
         return []
@@ -87,8 +87,7 @@ class _WorkQueue:
             self.stop.set()
 
     def _made(self, result: Result) -> None:
-        if result.is_green:
-            self.remember(result)
+        self.remember(result)
         self.results[result.run.key] = result
         self.reporter.ended(result)
 

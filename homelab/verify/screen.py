@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from homelab import output, terminal
 from homelab.verify.results import Result
@@ -20,6 +21,8 @@ _MANY = 8
 #: So many running lines are drawn at the most; the rest is a number.
 _ROOM = 6
 _WIDEST_LABEL = 40
+#: Bytes of a log that are streamed at one look.
+_STREAMED = 1 << 16
 
 #: The sign of a result, the word for it where the locale has no such sign, and its colour.
 _SIGNS = {
@@ -39,13 +42,21 @@ class _Running:
     run: Run
     since: float
     is_preparing: bool = False
+    #: Its log, and how much of that has been shown.
+    log: Path | None = None
+    shown: int = 0
 
 
 class Screen:
-    """Shows runs on stderr. `tell` says the closing line; where that is the answer, it goes to stdout."""
+    """Shows runs on stderr.
 
-    def __init__(self, subject: str | None = None, tell: Callable[[str], None] = output.say) -> None:
+    `tell` says the closing line; where that is the answer, it goes to stdout. With `streams` what a suite says is shown while
+    it says it.
+    """
+
+    def __init__(self, subject: str | None = None, tell: Callable[[str], None] = output.say, *, streams: bool = False) -> None:
         self._subject = subject
+        self._streams = streams
         self._tell = tell
         self._look = terminal.look()
         self._lock = threading.Lock()
@@ -85,11 +96,34 @@ class Screen:
                 now.is_preparing, now.since = False, time.monotonic()
             self._line("passed", "prepare", seconds, output.line(run.verify.prepare or ""))
 
+    def logging(self, run: Run, log: Path) -> None:
+        """Stream what the run writes from now on."""
+        with self._lock:
+            if now := self._running.get(id(run)):
+                self._stream(now)
+                now.log, now.shown = log, 0
+
+    def _stream(self, one: _Running, *, whole: bool = False) -> None:
+        """Print what a log has got since the last look: whole lines, and the rest when it is `whole`."""
+        if not self._streams or one.log is None:
+            return
+        try:
+            with one.log.open("rb") as file:
+                file.seek(one.shown)
+                content = file.read(_STREAMED)
+        except OSError:
+            return
+        end = len(content) if whole or len(content) == _STREAMED else content.rfind(b"\n") + 1
+        one.shown += end
+        for row in output.plain(content[:end].decode(errors="replace")).splitlines():
+            output.row(f"  {self._look.paint(output.line(one.run.label), 'dim')} | {row}")
+
     def ended(self, result: Result) -> None:
         """Say how a run ended: in a line of its own, or in that of its suite where that has many green ones."""
         name, word = result.run.suite.name, str(result.result)
         with self._lock:
-            self._running.pop(id(result.run), None)
+            if now := self._running.pop(id(result.run), None):
+                self._stream(now, whole=True)
             self._done += 1
             if (many := self._many.get(name)) is not None:
                 many[1] += 1
@@ -102,6 +136,9 @@ class Screen:
 
     def tick(self) -> None:
         """Draw again what runs now, and for how long."""
+        with self._lock:
+            for one in self._running.values():
+                self._stream(one)
         if not self._look.is_live or output.is_quiet():
             return
         with self._lock:

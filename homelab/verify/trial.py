@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from homelab import output
 from homelab.errors import HomelabError
@@ -134,6 +135,9 @@ class _Notes(Silent):
 
     def prepared(self, run: Run, seconds: float) -> None:
         self.inner.prepared(run, seconds)
+
+    def logging(self, run: Run, log: Path) -> None:
+        self.inner.logging(run, log)
 
     def ended(self, result: Result) -> None:
         self.results.append(result)

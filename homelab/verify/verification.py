@@ -4,6 +4,7 @@ Landing pushes a `Verified`, or a `Waived` by a person's word, and nobody else c
 `homelab.verify.runner`'s.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from homelab.errors import Failed, Refused
 from homelab.git.repository import Repository
 from homelab.policy.policy import Policy
 from homelab.system import clock, identity
-from homelab.verify import runner, suites, times
+from homelab.verify import last, runner, suites
 from homelab.verify.attempt import Abandoned
 from homelab.verify.baseline import Baseline, Comparison, tell
 from homelab.verify.receipts import TREE, Receipt, Receipts
@@ -138,14 +139,13 @@ def ensure(
         return Verified(commit, demand.tree, known, _MAKER, lasting=demand.is_lasting)
     comparison = compared(repository, commit, baseline)
     known_now, missing = ([], list(demand.runs)) if fresh else lookup(repository, demand, comparison)
-    reporter.begin(commit, missing, len(known_now), times.usual(repository))
+    reporter.begin(commit, missing, sum(one.is_green for one in known_now), last.usual(repository, missing))
     try:
         made = runner.make(repository, commit, missing, _Memory(repository, commit).keep, reporter, abandoned)
         if fresh:
             Reds(repository.state).forget([result.run.key for result in made if not result.is_green])
     finally:
         reporter.finish()  # also when interrupted: a live line would stay
-    times.remember(repository, made)
     if comparison is not None:
         made = comparison.settle(made, abandoned)
     by_key = {result.run.key: result for result in (*known_now, *made)}
@@ -200,7 +200,9 @@ def _red(commit: str, results: Sequence[Result], red: Sequence[Result]) -> Red:
     first = next((result for result in red if result.result != State.SKIPPED), red[0])
     more = f" and {len(red) - 1} more" if len(red) > 1 else ""
     what = {State.FAILED: "is red", State.TIMEOUT: "timed out", State.SKIPPED: "was not run"}[first.result]
-    hint = f"mend it, commit, and run it again; the whole log is {first.log}" if first.log else "mend it and run it again"
+    shown = f"{first.run.suite.name}:{first.run.dir}" if first.run.suite.each else first.run.suite.name
+    whole = f"; `homelab log {shlex.quote(shown)}` shows all of it" if first.log else ""
+    hint = f"mend it, commit, and run it again{whole}"
     return Red(f"{first.run.label}{more} {what} on {commit[:12]}", results, hint=hint)
 
 
@@ -230,12 +232,14 @@ class _Memory:
     """What the verification of one commit leaves to be remembered."""
 
     def __init__(self, repository: Repository, commit: str) -> None:
+        self._repository = repository
         self._state = repository.state
         self._commit = commit
 
     def keep(self, result: Result) -> None:
-        """Remember a green run, unless its suite is known to depend on more than its inputs."""
-        if not Reds(self._state).distrusted(result.run):
+        """Remember how a run ended for people, and a green one unless its suite is known to depend on more than its inputs."""
+        last.remember(self._repository, self._commit, result)
+        if result.is_green and not Reds(self._state).distrusted(result.run):
             run = result.run
             self._record(run.key, run.suite.name, run.dir, run.suite.run, [result])
 

@@ -1,0 +1,92 @@
+"""What became of the last run of each suite here: its log, its result, and how long it usually takes.
+
+For people only: a record may be lost, and nothing is decided by it. One small file a run, so that many who verify at once do
+not wait for each other.
+"""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from homelab.git.repository import Repository
+from homelab.system import clock, files
+from homelab.verify.results import Result
+from homelab.verify.suites import Run
+
+#: What a run counts against those before it.
+_WEIGHT = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """The last run of a suite in a folder."""
+
+    name: str
+    dir: str
+    result: str
+    reason: str
+    log: str | None
+    commit: str
+    finished: str
+    seconds: float
+    #: What it usually takes, in seconds.
+    usual: float
+
+    @property
+    def is_red(self) -> bool:
+        """Tell whether it failed."""
+        return self.result in ("failed", "timeout")
+
+    @property
+    def label(self) -> str:
+        """Return how it is named on a command line: ``stack:stacks/dns``."""
+        return self.name if self.dir == "." else f"{self.name}:{self.dir}"
+
+
+def remember(repository: Repository, commit: str, result: Result) -> None:
+    """Write down how a run ended. Never fails."""
+    run = result.run
+    path = _path(repository, run.suite.name, run.dir)
+    before = _load(path)
+    usual = before.usual if before else result.seconds
+    if result.is_green and before:
+        usual += (result.seconds - usual) * _WEIGHT
+    log = str(result.log) if result.log else None
+    record = Last(
+        run.suite.name, run.dir, str(result.result), result.reason, log, commit, clock.now(), round(result.seconds, 3),
+        round(usual, 3),
+    )  # fmt: skip
+    with contextlib.suppress(OSError):
+        files.replace(path, json.dumps(asdict(record)).encode(), passing=True)
+
+
+def usual(repository: Repository, runs: Iterable[Run]) -> dict[str, float]:
+    """Return the usual seconds of the runs that have ended here before, by their labels."""
+    found = ((run.label, _load(_path(repository, run.suite.name, run.dir))) for run in runs)
+    return {label: record.usual for label, record in found if record}
+
+
+def runs(repository: Repository) -> list[Last]:
+    """Return the last run of every suite and folder, the latest first."""
+    return sorted(filter(None, map(_load, _folder(repository))), key=lambda record: record.finished, reverse=True)
+
+
+def _folder(repository: Repository) -> Iterator[Path]:
+    return (repository.state / "last").glob("*.json")
+
+
+def _path(repository: Repository, name: str, folder: str) -> Path:
+    digest = hashlib.sha256("\0".join((name, folder)).encode(errors="surrogateescape")).hexdigest()
+    return repository.state / "last" / f"{digest[:32]}.json"
+
+
+def _load(path: Path) -> Last | None:
+    try:
+        document = json.loads(path.read_bytes())
+        record = Last(**{name: document[name] for name in Last.__dataclass_fields__})
+        return record if isinstance(record.usual, (int, float)) and isinstance(record.finished, str) else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
