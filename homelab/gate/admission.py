@@ -57,7 +57,7 @@ class Admission:
         if self.received:
             pushed = server.resolved(self.repository, pushed)
         self._require_known(pushed)
-        memo = markers.refresh(self.repository, self.rules)
+        memo = markers.refresh(self.repository, self.rules, self.remote)
         self.guard(pushed)
         branches = ((update, updates.branch(update)) for update in pushed)
         cases = [self._case(each, name, run=run) for each, name in branches if name is not None and self.rules.protects(name)]

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from homelab.errors import Failed
+from homelab.gate import sources
 from homelab.gate.updates import Delete, RefUpdate, old
 from homelab.git import attributes
 from homelab.git.repository import Repository
@@ -39,46 +40,54 @@ def needles(protect: Iterable[str] | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def memo(common_dir: Path, policy: str | None) -> Path:
-    """Return the folder that the shim looks into: by the policy's object id, None where the target has no file.
+def _gate(common_dir: Path) -> Path:
+    # The number is that of the protocol with the shim: hooks of another version look into another folder.
+    return common_dir / "homelab" / "gate" / "2"
 
-    In it `protected` holds the needles, one a line, and `REF/OLD-NEW` is an empty file for an update that passed.
+
+def memo(common_dir: Path, policy: str) -> Path:
+    """Return the folder that the shim looks into: by the object id of the policy's file, or by the commit that has none.
+
+    In it `protected` holds the needles, one a line, `of/REMOTE` all that the rules of a push to that remote were read from, and
+    `REF/OLD-NEW` is an empty file for an update that passed.
     """
-    return common_dir / "homelab" / "gate" / "1" / (policy or "none")
+    return _gate(common_dir) / policy
 
 
 def tip(common_dir: Path) -> Path:
     """Return the file that names the target's tip as it was last looked at, and the folder of its memo."""
-    return common_dir / "homelab" / "gate" / "1" / "tip"
+    return _gate(common_dir) / "tip"
 
 
 def plain(common_dir: Path) -> Path:
     """Return the file that names a commit up to which no attribute file, in any folder, ever named git-crypt."""
-    return common_dir / "homelab" / "gate" / "1" / "plain"
+    return _gate(common_dir) / "plain"
 
 
-def refresh(repository: Repository, rules: State) -> Path | None:
-    """The shell hook knows the target's rules of this moment; returns the folder of its markers, or None without a target.
+def refresh(repository: Repository, rules: State, remote: str | None = None) -> Path | None:
+    """Write down the rules of this moment for the shell hook. Return the folder of its markers, or None where it has none.
 
-    Where git-crypt is used, or claims are honoured, every push needs thought, and a blank needle stands for all: it is in
-    every line.
+    `remote` is what is pushed to, by default where work lands. Where git-crypt is used, or claims are honoured, every push
+    needs thought, and a blank needle stands for all: it is in every line.
     """
     if not isinstance(rules, Rules) or rules.remote is None or not rules.is_named or rules.tip is None:
         return None
     tracked = f"refs/remotes/{rules.remote}/{rules.default}"
     if _target(repository) != tracked:
         repository.run("symbolic-ref", "-m", "homelab", TARGET, tracked)
-    # By the file that the rules was read from: should the target move meanwhile, its new rules get none of the old names.
-    folder = memo(repository.common_dir, rules.blob)
+    # By the file that the rules were read from: should the target move meanwhile, its new rules get none of the old names.
+    folder = memo(repository.common_dir, rules.blob or f"none-{rules.tip}")
     plain = _learn(repository, rules.tip) and not rules.config.gate.claims
     names = needles(rules.protect) if plain else (" ",)
-    _keep(folder / "protected", "".join(f"{name}\n" for name in names))
-    _keep(tip(repository.common_dir), f"{rules.tip} {folder.name}\n")
+    _keep(folder / "protected", "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
+    _keep(tip(repository.common_dir), f"{rules.tip} {folder.name}\n".encode())
+    pushed_to = remote or rules.remote
+    if sources.NAMEABLE.fullmatch(pushed_to):
+        _keep(folder / "of" / pushed_to, sources.read(repository, rules.remote))
     return folder
 
 
-def _keep(path: Path, text: str) -> None:
-    content = text.encode("utf-8", "surrogateescape")
+def _keep(path: Path, content: bytes) -> None:
     with contextlib.suppress(OSError):  # without the memo everything is thought about, which is slower and as safe
         if not path.exists() or path.read_bytes() != content:
             files.replace(path, content)

@@ -1,8 +1,9 @@
 #!/bin/sh
-# homelab gate 1: pre-push. `homelab hooks uninstall` takes it out and restores what was here.
+# homelab gate 2: pre-push. `homelab hooks uninstall` takes it out and restores what was here.
 # It answers from files what it can; Python starts when there is something to think about.
 # A variable that is exported stays so: git could not be started with a big push in its environment.
 unset python needles next nl updates line count answer gate memo word at tip blob since tips found one old ref rest needle code
+unset common known config on file want name later wanted
 python=@PYTHON@
 needles=@NEEDLES@
 next=@NEXT@
@@ -53,10 +54,21 @@ touched() {
   return 1
 }
 
+# The same for the lines of a text. No here-document: some shells need a temporary file for one, and not touched would be open.
+holds() {
+  rest=$1$nl
+  while [ -n "$rest" ]; do
+    needle=${rest%%"$nl"*} rest=${rest#*"$nl"}
+    [ -n "$needle" ] || continue
+    case $updates in *"$needle"*) return 0 ;; esac
+  done
+  return 1
+}
+
 # Only called in $(...). Replacements and grafts never count: the push sends the real objects.
 ask() {
   export GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none
-  exec git rev-parse --git-common-dir "$1" 2>/dev/null
+  exec git rev-parse "$@" 2>/dev/null
 }
 
 # The rules of this moment, by files alone: $0 and git's variables tell whose files these are.
@@ -68,8 +80,61 @@ near() {
     *) return 1 ;;
   esac
   { read -r word at <"$gate/refs/homelab/target" && read -r tip <"$gate/$at"; } 2>/dev/null || return 1
-  gate=$gate/homelab/gate/1
+  gate=$gate/homelab/gate/2
   { read -r since blob <"$gate/tip"; } 2>/dev/null && [ "$word $tip" = "ref: $since" ] && memo=$gate/$blob
+}
+
+# What configuration says of remotes and filters, as markers.py reads it: from git's own files, and from git where those
+# include others or the environment adds to them.
+configured() {
+  case ${GIT_CONFIG_COUNT-}${GIT_CONFIG_PARAMETERS-}${GIT_CONFIG_SYSTEM-} in ?*) return 1 ;; esac
+  config=
+  set -- "$common/config"
+  if [ -n "${GIT_CONFIG_GLOBAL+x}" ]; then
+    set -- "$@" "$GIT_CONFIG_GLOBAL"
+  else
+    set -- "$@" "${XDG_CONFIG_HOME:-${HOME-}/.config}/git/config" "${HOME-}/.gitconfig"
+  fi
+  [ -n "${GIT_CONFIG_NOSYSTEM-}" ] || set -- "$@" /etc/gitconfig
+  for file in "$@"; do
+    [ -r "$file" ] || continue
+    on=
+    while IFS=' 	' read -r line || [ -n "$line" ]; do
+      case $line in
+        \[*[Ii][Nn][Cc][Ll][Uu][Dd][Ee]* | \[*[Ee][Xx][Tt][Ee][Nn][Ss][Ii][Oo][Nn]*) return 1 ;;
+        \[*[Rr][Ee][Mm][Oo][Tt][Ee]* | \[*[Ff][Ii][Ll][Tt][Ee][Rr]*) on=1 ;;
+        \[*) on= ;;
+      esac
+      [ -z "$on" ] || config=$config$line$nl
+    done <"$file"
+  done
+}
+
+# Whether all that can change the rules of a push to this remote is as it was when Python last read them.
+same() {
+  case $1 in '' | .* | *[!A-Za-z0-9._-]*) return 1 ;; esac
+  common=${gate%/homelab/gate/2}
+  for file in "$common"/remotes/* "$common"/branches/*; do
+    [ ! -e "$file" ] || return 1
+  done
+  configured || config=$(exec git config --get-regexp '^(remote|filter|extensions)\.' 2>/dev/null)$nl
+  want= later= wanted=
+  while IFS= read -r line; do
+    name=${line#* }
+    word=${name#* } name=${name%% *}
+    case $line in
+      '= '*)
+        one=-
+        { IFS= read -r one <"$common/$name"; } 2>/dev/null || one=-
+        [ "$one" = "$word" ] || return 1
+        ;;
+      '? '*) later="$later $name" wanted=$wanted$word$nl ;;
+      *) want=$want$line$nl ;;
+    esac
+  done <"$memo/of/$1" 2>/dev/null
+  # shellcheck disable=SC2086  # no name of a ref has a blank
+  [ -z "$later" ] || [ "$(ask $later)$nl" = "$wanted" ] || return 1
+  [ "$want" = ".$nl$config" ]
 }
 
 # Whether every line that updates a protected branch has passed as it stands.
@@ -129,10 +194,10 @@ crypt() {
 
 # Our program cannot be started: what is protected stays as it is, everything else goes.
 gone() {
-  if crypt || touched <<EOF || { [ -n "$memo" ] && [ -s "$memo/protected" ] && touched <"$memo/protected"; }
-$needles
-EOF
-  then
+  if [ -n "$memo" ] && [ -z "$known" ]; then
+    needles=' refs/heads/' # the rules may be others now, so nobody can say which branch is not protected
+  fi
+  if crypt || holds "$needles" || { [ -n "$known" ] && touched <"$memo/protected"; }; then
     echo 'homelab: the push is refused: it updates a protected branch or may hold secrets, and the program that verifies it is gone' >&2
     echo 'homelab: hint: install homelab-hooks again, then run `homelab hooks install` in this clone' >&2
     exit 1
@@ -142,18 +207,16 @@ EOF
 
 [ -n "$updates" ] || pass "$@"
 
-memo= gate=
+memo= gate= known=
 if near; then
   :
-elif answer=$(ask refs/homelab/target:homelab.toml); then
-  gate=${answer%"$nl"*}/homelab/gate/1
+elif answer=$(ask --git-common-dir refs/homelab/target:homelab.toml); then
+  gate=${answer%"$nl"*}/homelab/gate/2
   memo=$gate/${answer##*"$nl"}
-elif answer=$(ask 'refs/homelab/target^{commit}'); then
-  gate=${answer%"$nl"*}/homelab/gate/1
-  memo=$gate/none
 fi
 
-if [ -n "$memo" ] && [ -s "$memo/protected" ] && [ -r "$memo/protected" ]; then
+if [ -n "$memo" ] && [ -s "$memo/protected" ] && [ -r "$memo/protected" ] && same "${1-}"; then
+  known=1
   if ! touched <"$memo/protected"; then
     ! plain || pass "$@"
   elif judged; then

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from homelab.gate import markers
+from homelab.gate import markers, sources
+from homelab.git.repository import discover
 from homelab.install import shim
 from tests.support.world import World
 
 SHELLS = {"dash": ("dash",), "bash": ("bash", "--posix"), "busybox": ("busybox", "sh"), "mksh": ("mksh",)}
+MORE_SHELLS = SHELLS | {"zsh": ("zsh", "--emulate", "sh")}
 ZERO = "0" * 40
 #: Two commits of nothing, made in every stage.
 A, B = "a8c6eba1fa35825e7666c6c40627cca3c1917891", "eff60b377f247462a80d836bc21dcb0f25048913"
@@ -91,20 +95,28 @@ def record(ref: str, old: str = A, new: str = B, source: str = "HEAD") -> bytes:
     return f"{source} {new} {ref} {old}\n".encode()
 
 
+def remember(world: World, memo: Path, cwd: Path | None = None) -> None:
+    """What the rules were read from is written down as it is now."""
+    (memo / "of").mkdir(exist_ok=True)
+    with mock.patch.dict(os.environ, world.env, clear=True):
+        (memo / "of/origin").write_bytes(sources.read(discover(cwd or world.clone), "origin"))
+
+
 def stage_for(world: World, shell: str) -> Stage:
-    if shutil.which(SHELLS[shell][0]) is None:
+    if shutil.which(MORE_SHELLS[shell][0]) is None:
         pytest.skip(f"there is no {shell} here")
     blob = world.git("rev-parse", "origin/master:homelab.toml")
     memo = markers.memo(world.clone / ".git", blob)
     memo.mkdir(parents=True)
     (memo / "protected").write_text(" refs/heads/master \n refs/heads/release/\n")
+    remember(world, memo)
     world.git("symbolic-ref", markers.TARGET, "refs/remotes/origin/master")
     moment = {"GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000"}
     empty = world.git("mktree", input="")
     assert world.git("commit-tree", "-m", "a", empty, env=moment) == A
     assert world.git("commit-tree", "-m", "b", "-p", A, empty, env=moment) == B
     markers.plain(world.clone / ".git").write_text(f"{A}\n")
-    stage = Stage(world, SHELLS[shell], memo)
+    stage = Stage(world, MORE_SHELLS[shell], memo)
     stage.here.mkdir()
     content = shim.pre_push(
         ("master", "release/*"), b'${0%/*}/"homelab-next/pre-push"', python=str(stage.here / "python with 'quotes'")
@@ -246,9 +258,11 @@ def test_a_target_without_a_file_has_a_memo_of_its_own(stage: Stage) -> None:
     world.git("update-ref", "refs/remotes/origin/master", empty)
     stage.push(record("refs/heads/feature"))
     assert stage.was_asked()
-    memo = markers.memo(world.clone / ".git", None)
+    memo = markers.memo(world.clone / ".git", f"none-{empty}")
     memo.mkdir(parents=True)
     (memo / "protected").write_text(" refs/heads/master \n")
+    remember(world, memo)
+    markers.tip(world.clone / ".git").write_text(f"{empty} {memo.name}\n")
     assert (stage.push(record("refs/heads/feature")).returncode, stage.was_asked()) == (0, False)
     stage.push(record("refs/heads/master"))
     assert stage.was_asked()
@@ -298,18 +312,21 @@ def test_without_its_program_the_gate_stays_shut_for_protected_refs_only(stage: 
         assert (done.returncode, done.stdout) == (1, b"")
         assert [line[:9] for line in done.stderr.splitlines()] == [b"homelab: ", b"homelab: "]
         assert b"`homelab hooks install`" in done.stderr
-    shutil.rmtree(stage.memo)
-    assert stage.push(record("refs/heads/master")).returncode == 1
     assert stage.push(record("refs/heads/feature")).returncode == 0
+    shutil.rmtree(stage.memo)  # nobody knows any more which branches are protected
+    assert stage.push(record("refs/heads/master")).returncode == 1
+    assert stage.push(record("refs/heads/feature")).returncode == 1
+    assert stage.push(record("refs/tags/v1")).returncode == 0
 
 
 def test_a_python_without_our_module_is_a_program_that_is_gone(stage: Stage) -> None:
     stage.python(1, importable=1)
-    shutil.rmtree(stage.memo)
     done = stage.push(record("refs/heads/master"))
     assert done.returncode == 1
     assert b"gone" in done.stderr
     assert stage.push(record("refs/heads/feature")).returncode == 0
+    shutil.rmtree(stage.memo)
+    assert stage.push(record("refs/heads/feature")).returncode == 1
 
 
 def test_variables_of_the_caller_do_no_harm(stage: Stage) -> None:
@@ -322,9 +339,8 @@ def test_variables_of_the_caller_do_no_harm(stage: Stage) -> None:
     assert stage.asked() == many + record("refs/heads/master")
 
 
-def test_unknown_names_mean_main_and_master() -> None:
-    content = shim.pre_push((), b"x")
-    assert b"needles=' refs/heads/main \n refs/heads/master '\n" in content
+def test_where_no_name_is_known_every_branch_is_protected() -> None:
+    assert b"needles=' refs/heads/'\n" in shim.pre_push(None, b"x")
 
 
 def test_twenty_thousand_refs_are_read_whole(stage: Stage) -> None:
@@ -442,6 +458,7 @@ def test_a_sha256_repository_is_read_alike(tmp_path: Path, world: World) -> None
     (memo / "refs/heads/master").mkdir(parents=True)
     (memo / "protected").write_text(" refs/heads/master \n")
     (memo / "refs/heads/master" / f"{'a' * 64}-{'b' * 64}").touch()
+    remember(world, memo, clone)
     (clone / "hook").write_bytes(shim.pre_push((), b"none", python="/nowhere"))
     for new, code in (("b", 0), ("c", 1)):
         line = f"HEAD {new * 64} refs/heads/master {'a' * 64}\n"
@@ -458,3 +475,72 @@ def test_git_itself_refuses_the_push_and_leaves_the_remote_as_it_was(dash: Stage
     assert world.refs() == before
     assert "said-by-python" not in done.stdout
     assert b"refs/heads/master" in (dash.asked() or b"")
+
+
+# -- whatever can change the rules ------------------------------------------------------------------------------------
+
+URL = "https://example.org/x.git"
+#: What a person, git or a forge may change so that Python reads other rules; each is a change of the one before it.
+CHANGES: dict[str, list[list[str]]] = {
+    "a remote is added": [["remote", "add", "fork", URL]],
+    "its HEAD is known": [["update-ref", "refs/remotes/fork/main", "HEAD"],
+                          ["symbolic-ref", "refs/remotes/fork/HEAD", "refs/remotes/fork/main"]],
+    "its branch has moved": [["update-ref", "refs/remotes/fork/main", B]],
+    "its HEAD is another": [
+        ["update-ref", "refs/remotes/fork/trunk", B],
+        ["symbolic-ref", "refs/remotes/fork/HEAD", "refs/remotes/fork/trunk"]],
+    "its branch is packed and has moved": [["update-ref", "refs/remotes/fork/trunk", "HEAD"], ["pack-refs", "--all"]],
+    "it has moved again, and is packed again": [["update-ref", "refs/remotes/fork/trunk", B], ["pack-refs", "--all"]],
+    "its HEAD is gone": [["symbolic-ref", "--delete", "refs/remotes/fork/HEAD"]],
+    "a remote by the old syntax": [["config", "--file", ".git/config", "remote.old.url", URL]],
+    "a remote of the user's": [["config", "--global", "remote.forgejo.url", URL]],
+    "a filter of the user's": [["config", "--global", "filter.lfs.smudge", "cat"]],
+    "a remote of this worktree": [["config", "extensions.worktreeConfig", "true"],
+                                  ["config", "--worktree", "remote.here.url", URL]],
+    "a remote in a file that is included": [["config", "--file", "more", "remote.more.url", URL],
+                                            ["config", "--global", "include.path", "{clone}/more"]],
+    "another in that file": [["config", "--file", "more", "remote.other.url", URL]],
+    "the default branch was renamed": [["update-ref", "refs/remotes/origin/main", "refs/remotes/origin/master"],
+                                       ["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main"]],
+    "the default branch is not known": [["symbolic-ref", "--delete", "refs/remotes/origin/HEAD"]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shell", MORE_SHELLS)
+def test_the_shell_passes_nothing_once_python_might_read_other_rules(world: World, shell: str) -> None:
+    stage = stage_for(world, shell)
+    for what, commands in CHANGES.items():
+        assert (stage.push(record("refs/heads/feature")).returncode, stage.was_asked()) == (0, False), f"before: {what}"
+        for command in commands:
+            world.git(*(word.format(clone=world.clone) for word in command))
+        stage.push(record("refs/heads/feature"))
+        assert stage.was_asked(), what
+        remember(world, stage.memo)
+    assert (stage.push(record("refs/heads/feature")).returncode, stage.was_asked()) == (0, False)
+
+
+@pytest.mark.parametrize("shell", MORE_SHELLS)
+def test_the_shell_passes_nothing_to_where_the_rules_were_not_read_for(world: World, shell: str) -> None:
+    stage = stage_for(world, shell)
+    push = [*stage.shell, ".git/hooks/pre-push"]
+    for name in ("fork", "", ".", "..", "../of/origin", "a b", "*", str(world.remote), "-n"):
+        world.run(*push, name, "url", input=record("refs/heads/feature"))
+        assert stage.was_asked(), name
+    extra = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "remote.forgejo.url", "GIT_CONFIG_VALUE_0": URL}
+    for env in (extra, {"GIT_CONFIG_PARAMETERS": f"'remote.forgejo.url'='{URL}'"}):
+        stage.push(record("refs/heads/feature"), env)
+        assert stage.was_asked()
+
+
+@pytest.mark.parametrize("shell", MORE_SHELLS)
+@pytest.mark.parametrize("program", ["there", "gone"])
+def test_a_folder_for_temporary_files_that_cannot_be_used_opens_nothing(world: World, shell: str, program: str) -> None:
+    stage = stage_for(world, shell)
+    shutil.rmtree(stage.memo)
+    if program == "gone":
+        stage.lose_python()
+    else:
+        stage.python(3)
+    for env in ({"TMPDIR": "/nowhere"}, {"TMPDIR": "/proc"}):
+        for lines in (record("refs/heads/master"), record("refs/heads/master") * 3000):
+            assert stage.push(lines, env).returncode != 0

@@ -1,0 +1,79 @@
+"""What the rules of a push are read from, written so that the shell hook can tell by files whether it is still the same.
+
+Remotes, the HEAD of each and the file at its tip decide what is protected; filters are part of every key. Whatever can change
+a judgement has to be named here, or the shell would let pass what Python refuses. `install/pre-push.sh` reads the same.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from homelab.git.remotes import remotes
+from homelab.git.repository import Repository
+
+#: Remotes that can be the name of a file; a push to any other is always thought about.
+NAMEABLE = re.compile(r"(?!\.)[A-Za-z0-9._-]+")
+_SECTION = re.compile(rb"\[.*(remote|filter)", re.IGNORECASE)
+_BEYOND = re.compile(rb"\[.*(include|extension)", re.IGNORECASE)
+
+
+def read(repository: Repository, own: str) -> bytes:
+    """Return all that can change the rules of the remote `own`, besides its own file, which names the folder of the memo."""
+    heads = b"".join(line for name in remotes(repository) for line in _head(repository, name, tip=name != own))
+    said = _by_files(repository.common_dir)
+    if said is None:
+        done = repository.run("config", "--get-regexp", r"^(remote|filter|extensions)\.")
+        said = done.stdout.rstrip(b"\n") + b"\n"  # as $(...) leaves it
+    return heads + b".\n" + said
+
+
+def _head(repository: Repository, remote: str, *, tip: bool) -> Iterator[bytes]:
+    """Yield a remote's HEAD, and its `tip`: ``= REF CONTENT`` of a file, ``? REF OID`` where git has to be asked."""
+    ref = f"refs/remotes/{remote}/HEAD"
+    content = _line(repository.common_dir / ref)
+    yield os.fsencode(f"= {ref} ") + content + b"\n"
+    if not tip or not content.startswith(b"ref: "):
+        return
+    target = content.removeprefix(b"ref: ")
+    oid = _line(repository.common_dir / os.fsdecode(target))
+    if oid != b"-":
+        yield b"= " + target + b" " + oid + b"\n"
+    else:
+        yield b"? " + target + b" " + (repository.oid(os.fsdecode(target)) or "-").encode() + b"\n"
+
+
+def _line(path: Path) -> bytes:
+    try:
+        return path.read_bytes().split(b"\n", 1)[0]
+    except OSError:
+        return b"-"
+
+
+def _by_files(common_dir: Path) -> bytes | None:
+    """Return the lines of all sections that name remotes or filters, or None where git alone can tell."""
+    if any(os.environ.get(name) for name in ("GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_SYSTEM")):
+        return None
+    home = os.environ.get("HOME", "")
+    paths = [f"{common_dir}/config"]
+    if (named := os.environ.get("GIT_CONFIG_GLOBAL")) is not None:
+        paths.append(named)
+    else:
+        paths += [f"{os.environ.get('XDG_CONFIG_HOME') or f'{home}/.config'}/git/config", f"{home}/.gitconfig"]
+    if not os.environ.get("GIT_CONFIG_NOSYSTEM"):
+        paths.append("/etc/gitconfig")
+    said = []
+    for path in paths:
+        try:
+            lines = Path(path).read_bytes().split(b"\n")
+        except OSError:
+            continue
+        on = False
+        for line in (line.strip(b" \t") for line in lines[: -1 if not lines[-1] else None]):
+            if line.startswith(b"["):
+                if _BEYOND.match(line):
+                    return None
+                on = bool(_SECTION.match(line))
+            if on:
+                said.append(line + b"\n")
+    return b"".join(said)
