@@ -1,6 +1,7 @@
 """How runs ended, in words for machines and for people. Nothing is run and nothing is remembered here."""
 
 import contextlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -70,6 +71,8 @@ class Result:
             found["reason"] = self.reason
         if self.url:
             found["url"] = self.url
+        if self.run.suite.secrets:
+            found["secrets"] = True
         return found
 
 
@@ -84,12 +87,9 @@ def evidence(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
     for row in found:
         if State(row["result"]).blocks and row["log"]:
             with contextlib.suppress(OSError):
-                shown.append(
-                    (
-                        f"{row['name']} ({row['dir']}): {row['reason']}; the log is {row['log']}",
-                        excerpt.excerpt(Path(row["log"])),
-                    )
-                )
+                # What saw secrets may print them, and what is no terminal is kept somewhere.
+                said = "" if row.get("secrets") and not sys.stderr.isatty() else excerpt.excerpt(Path(row["log"]))
+                shown.append((f"{row['name']} ({row['dir']}): {row['reason']}; the log is {row['log']}", said))
     return shown
 
 

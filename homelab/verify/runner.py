@@ -8,7 +8,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from homelab.git.repository import Repository
 from homelab.verify import scratch
@@ -70,10 +70,24 @@ class _WorkQueue:
                     except queue.Empty:
                         return
                     self.reporter.started(run)
-                    self._made(Attempt(self.repository, slot, self.commit, run, self.reporter, self._ended).make())
+                    self._made(self._with_secrets(run) if run.suite.secrets else self._attempt(run, slot))
         except BaseException as error:  # handed to the caller's thread, which raises it
             self.errors.append(error)
             self.stop.set()
+
+    def _attempt(self, run: Run, slot: scratch.Slot) -> Result:
+        return Attempt(self.repository, slot, self.commit, run, self.reporter, self._ended).make()
+
+    def _with_secrets(self, run: Run) -> Result:
+        from homelab.verify import secrets
+
+        try:
+            with secrets.slot(self.repository, self.commit) as slot:
+                # Nothing that another run left is in it, and nothing of it is left to another.
+                result = self._attempt(replace(run, verify=replace(run.verify, caches=())), slot)
+        except secrets.Locked as locked:
+            return Result(run, State.UNABLE, 0.0, reason=f"it cannot run here: {locked}")
+        return replace(result, run=run)
 
     def at_ci(self, run: Run) -> None:
         """Make a run that CI decides."""

@@ -93,7 +93,14 @@ def _speaking_of(folder: Path) -> Iterator[None]:
 class Slot:
     """One scratch checkout, ours as long as `lock_fd` is open here or in a child."""
 
-    def __init__(self, folder: Path, lock_fd: int, repository: Repository, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        lock_fd: int,
+        repository: Repository,
+        env: Mapping[str, str],
+        settings: tuple[str, ...] = (),
+    ) -> None:
         #: The checkout, in a folder whose name no other clone's has: docker compose names containers and volumes by it.
         self.path = folder / f"{_plain_name(repository)}-{folder.parent.name[:6]}-{folder.name}"
         self.lock_fd = lock_fd
@@ -102,6 +109,8 @@ class Slot:
         self._index = self._git_dir / "index"
         self._repository = repository
         self._env = env
+        #: More options of git for what is checked out.
+        self._settings = settings
         self._clone: borrowed_git.Clone | None = None
 
     def checkout(self, commit: str, caches: Sequence[str] = ()) -> None:
@@ -200,7 +209,9 @@ class Slot:
         where = [f"--git-dir={self._git_dir}", f"--work-tree={self.path}"]
         env = borrowed_git.environment(self._env)
         # When we are killed git goes on: as long as it writes, the slot is not free.
-        return process.run(["git", *where, *args], cwd=self.path, env=env, input=input, pass_fds=[self.lock_fd])
+        return process.run(
+            ["git", *where, *self._settings, *args], cwd=self.path, env=env, input=input, pass_fds=[self.lock_fd]
+        )
 
     def _require_git(self, *args: str | Path, input: bytes = b"") -> bytes:
         done = self._git(*args, input=input)

@@ -1,0 +1,42 @@
+"""Folders that their user alone can read, each as long as its lock is held: what a kill has left goes with the next look."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from homelab.errors import Failed
+from homelab.system import files
+
+
+@contextlib.contextmanager
+def folder(base: Path) -> Iterator[tuple[Path, int]]:
+    """Yield a new folder below `base`, and the descriptor of its lock, which a child may inherit. It is gone afterwards."""
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd, name = tempfile.mkstemp(suffix=".lock", dir=base)
+    if not files.lock(fd, blocking=False):
+        os.close(fd)
+        raise Failed(f"{name} is locked by another process", hint="run it again")
+    made = Path(name).with_suffix("")
+    try:
+        made.mkdir(mode=0o700)
+        yield made, fd
+    finally:
+        _remove(Path(name))
+        os.close(fd)
+
+
+def sweep(base: Path) -> None:
+    """Remove the folders below `base` whose lock nobody holds. Never fails."""
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(base)):
+            if entry.name.endswith(".lock") and (fd := files.hold(Path(entry.path))) is not None:
+                with contextlib.suppress(OSError):
+                    _remove(Path(entry.path))
+                os.close(fd)
+
+
+def _remove(lock: Path) -> None:
+    files.remove(lock.with_suffix(""))
+    lock.unlink(missing_ok=True)
