@@ -4,6 +4,7 @@ An answer is what goes to the agent on stdout, or None. Which events are entered
 `homelab.agents.given`'s.
 """
 
+import contextlib
 import json
 import os
 import shlex
@@ -12,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from homelab import output
-from homelab.errors import Usage
+from homelab.claims.renewal import renew_own_leases
+from homelab.errors import HomelabError, Usage
 from homelab.git.repository import Repository, discover
 from homelab.policy.rules import read_rules
 from homelab.worktrees import registry
@@ -55,10 +57,41 @@ def _remove_worktree(event: dict[str, Any]) -> None:
 
 def _name_session(event: dict[str, Any]) -> None:
     """Give the session's commands its name, which claims are held under."""
-    name = f"agent-{_text(event, 'session_id')}"
+    name = _session(event)
     if file := os.environ.get("CLAUDE_ENV_FILE"):
         with Path(file).open("a") as stream:
             stream.write(f"export HOMELAB_SESSION={shlex.quote(name)}\n")
+
+
+def _session(event: dict[str, Any]) -> str:
+    return f"agent-{_text(event, 'session_id')}"
+
+
+def _keep_leases(event: dict[str, Any]) -> None:
+    """Renew the session's leases while the agent works, once a minute: it may run no command of ours for long."""
+    os.environ["HOMELAB_SESSION"] = _session(event)
+    renew_own_leases((), every=60)
+
+
+def _tell_claims(event: dict[str, Any]) -> str | None:
+    """Tell the agent what others hold now; nothing where no store answers, since a prompt must not wait for one."""
+    from homelab.claims import operations
+
+    os.environ["HOMELAB_SESSION"] = _session(event)
+    try:
+        held = operations.held_by_others(operations.store())
+    except HomelabError:
+        return None
+    return "\n".join(["Claims of others, see `homelab claims`:", *held]) if held else None
+
+
+def _release_leases(event: dict[str, Any]) -> None:
+    """Free the leases of a session that is over."""
+    from homelab.claims import operations
+
+    os.environ["HOMELAB_SESSION"] = _session(event)
+    with contextlib.suppress(HomelabError):  # they end by themselves
+        operations.give_back(operations.store(), None)
 
 
 def _permit(event: dict[str, Any]) -> str | None:
@@ -78,6 +111,9 @@ ANSWERS: dict[str, Callable[[dict[str, Any]], str | None]] = {
     "WorktreeCreate": _create_worktree,
     "WorktreeRemove": _remove_worktree,
     "SessionStart": _name_session,
+    "SessionEnd": _release_leases,
+    "UserPromptSubmit": _tell_claims,
+    "PostToolUse": _keep_leases,
     "PermissionRequest": _permit,
 }
 

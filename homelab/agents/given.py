@@ -17,7 +17,15 @@ from homelab.system import files
 _BEGIN, _END = "<!-- homelab: begin -->", "<!-- homelab: end -->"
 _COMMAND = "homelab agent-hook"
 #: The events that the hook answers, each with its matcher.
-_EVENTS = {"WorktreeCreate": None, "WorktreeRemove": None, "SessionStart": None, "PermissionRequest": "EnterWorktree"}
+_EVENTS = {
+    "WorktreeCreate": None,
+    "WorktreeRemove": None,
+    "SessionStart": None,
+    "SessionEnd": None,
+    "UserPromptSubmit": None,
+    "PostToolUse": "Bash|Edit|Write",
+    "PermissionRequest": "EnterWorktree",
+}
 
 SECTION = f"""\
 {_BEGIN}

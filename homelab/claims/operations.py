@@ -58,6 +58,12 @@ def take(store: Store, request: Request, wait: float | None) -> Taken:
     return found
 
 
+def held_by_others(store: Store) -> list[str]:
+    """Return a sentence for each claim that is not the session's own."""
+    holder = identity.holder(one_machine=store.one_machine)
+    return [render.held(claim) for claim in store.board() if not claim.holder.is_same(holder)]
+
+
 def beside(store: Store, request: Request) -> list[Claim]:
     """Return the claims of others on the labels of a request."""
     return [claim for claim in store.look().of(request.labels).claims if not claim.holder.is_same(request.holder)]

@@ -43,8 +43,11 @@ def note(url: str, claims: Iterable["Claim"]) -> None:
             files.replace(_folder() / name, json.dumps(document).encode())
 
 
-def renew_own_leases(argv: Sequence[str]) -> None:
-    """Renew this session's leases that have no fixed end, unless the command line does that itself. Never fails."""
+def renew_own_leases(argv: Sequence[str], *, every: float = 0) -> None:
+    """Renew this session's leases that have no fixed end, unless the command line does that itself. Never fails.
+
+    Those that were renewed in the last `every` seconds are left alone.
+    """
     words = [word for word in argv[:3] if not word.startswith("-")]
     if any(words[: len(verb)] == verb for verb in _OPEN_IT):
         return
@@ -57,7 +60,7 @@ def renew_own_leases(argv: Sequence[str]) -> None:
     from homelab.claims import locate
 
     with contextlib.suppress(OSError):
-        for url, notes in _own(entries).items():
+        for url, notes in _own([path for path in entries if path.stat().st_mtime <= time.time() - every]).items():
             try:
                 _renew(locate.open(url), notes)
             except HomelabError:
@@ -105,6 +108,8 @@ def _renew(store: "Store", notes: dict[Path, dict[str, str]]) -> None:
     for path, document in notes.items():
         if (document["id"], document["label"]) not in renewed:
             path.unlink(missing_ok=True)
+        else:
+            os.utime(path)
 
 
 def _leave_alone(notes: dict[Path, dict[str, str]]) -> None:

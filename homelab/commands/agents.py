@@ -18,8 +18,9 @@ def hook() -> None:
     """Answer a hook of a coding agent, whose event stands on stdin as JSON.
 
     `homelab init --agents` enters it into the settings. WorktreeCreate starts work and prints the path, WorktreeRemove cleans
-    it away when nothing would be lost, SessionStart gives the session its name for claims, and PermissionRequest lets the agent
-    enter a worktree that `homelab work start` made.
+    it away when nothing would be lost, SessionStart gives the session its name for claims, UserPromptSubmit tells what others
+    hold, PostToolUse renews leases, SessionEnd frees them, and PermissionRequest lets the agent enter a worktree that
+    `homelab work start` made.
     """
     from homelab.agents import events
 

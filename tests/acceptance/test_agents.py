@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +179,21 @@ def test_no_rule_allows_a_verb_that_writes_or_starts_what_the_tree_brings() -> N
 def test_the_section_names_commands_that_are_there() -> None:
     for verb in ("work start", "verify", "work land", "work clean", "manifest", "claim", "claims", "tf apply"):
         assert f"homelab {verb}" in given.SECTION and verb in VERBS
+
+
+def test_an_agents_leases_last_while_it_works_and_end_with_its_session(agent: World) -> None:
+    mine, other = {"HOMELAB_SESSION": "agent-1"}, {"HOMELAB_SESSION": "other"}
+    assert agent.homelab("claim", "stack:dns", "--purpose", "moving ns1", env=mine).returncode == 0
+    assert agent.homelab("claim", "host:nas", "--purpose", "new disks", env=other).returncode == 0
+    told = hook(agent, "UserPromptSubmit", session_id="1").stdout
+    assert "host:nas" in told and "new disks" in told and "stack:dns" not in told
+    notes = Path(agent.env["XDG_STATE_HOME"]) / "homelab/leases"
+    (note,) = (path for path in notes.iterdir() if "dns" in path.name)
+    for age, renewed in ((30, False), (3600, True)):
+        os.utime(note, (time.time() - age,) * 2)
+        before = note.stat().st_mtime
+        assert hook(agent, "PostToolUse", session_id="1", tool_name="Bash").returncode == 0
+        assert (note.stat().st_mtime > before) == renewed
+    assert hook(agent, "SessionEnd", session_id="1").returncode == 0
+    assert [claim["label"] for claim in agent.json("claims")] == ["host:nas"]
+    assert hook(agent, "UserPromptSubmit", {"HOMELAB_CLAIMS": "file:///proc/none"}, session_id="1").stdout == ""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import psycopg
 
 #: No answer in this time is none, in seconds: five in all are promised, and the program has to start too.
-ANSWER = 3.5
+ANSWER = 3.0
 
 
 def dial(url: str) -> "psycopg.Connection[Any]":
