@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--watch/--no-watch", default=None, help="Follow CI after landing, or not. Default: [land] watch.")
 @click.option("--no-hold", is_flag=True, help="Land although CI runs on the target, whatever [land] hold says.")
 @json_option
-def land_(
+def work_land(
     topic: str | None,
     verify_cmd: str | None,
     no_verify: bool,

@@ -135,7 +135,7 @@ VERBS: dict[str, Verb] = {
         examples=("homelab work clean fix-dns", "homelab work clean --landed"),
     ),
     "work land": Verb(
-        "land:land_", "write", "merge the target in, verify, and push exactly that", (1, 3, 4, 5, 6, 7, 8, 9), runs=True,
+        "land:work_land", "write", "merge the target in, verify, and push exactly that", (1, 3, 4, 5, 6, 7, 8, 9), runs=True,
         examples=("homelab work land", "homelab work land fix-dns --no-watch"),
     ),
     "work list": Verb("work:list_", "read", "list the worktrees", (1,), examples=("homelab work list",)),

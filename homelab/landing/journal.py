@@ -17,7 +17,7 @@ from homelab.system import files
 #: Bytes of the log's end that are read for the last landings: some hundred of them.
 _TAIL = 1 << 18
 #: What is kept of a run, and for which results: the others are counted.
-_KEPT = ("name", "dir", "result", "seconds", "reason", "flaky", "since")
+_KEPT = ("name", "dir", "result", "seconds", "reason", "flaky")
 _COUNTED = ("cached",)
 _WORDS = ("id", "started", "user", "host", "session", "branch", "remote", "target", "commit", "status")
 _WORDS_OR_NONE = ("finished", "reason", "pushed", "base")

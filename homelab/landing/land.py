@@ -16,7 +16,7 @@ from homelab.errors import Bug, Failed, HomelabError
 from homelab.git.repository import Repository
 from homelab.landing import preconditions
 from homelab.landing.override import Override
-from homelab.landing.queue import Queue
+from homelab.landing.queue import Place, Queue
 from homelab.landing.report import Report, Status
 from homelab.landing.waiting import Waiting
 from homelab.policy.rules import State, read_rules, require_target
@@ -29,7 +29,17 @@ def land(repository: Repository, asked: Override, told: Callable[[Report], None]
     """
     report = Report()
     try:
-        rules = _in_turn(repository, report, asked)
+        # Drawn before anything is looked at, so that a leader sees who is about to come.
+        with Queue(repository.state).drawn(repository.worktree or repository.git_dir, identity.session()) as place:
+            rules = _ready(repository, report, place, asked)
+            with Waiting() as waiting:
+                found = place.wait(waiting)
+            if found is None:
+                from homelab.landing import leader
+
+                leader.lead(repository, rules, report, place, asked)
+            else:
+                _take(report, found)
         told(report)
         _follow(repository, rules, report, asked)
     except HomelabError as error:
@@ -42,24 +52,14 @@ def land(repository: Repository, asked: Override, told: Callable[[Report], None]
     return report
 
 
-def _in_turn(repository: Repository, report: Report, asked: Override) -> State:
-    """Wait for our turn and lead, or take the answer of whoever led for us. Return the rules from before the landing."""
-    # Drawn before anything is looked at, so that a leader sees who is about to come.
-    with Queue(repository.state).drawn(repository.worktree or repository.git_dir, identity.session()) as place:
-        report.branch, head = preconditions.branch(repository)
-        rules = read_rules(repository)
-        report.remote = rules.remote
-        report.remote, report.target = require_target(rules)
-        preconditions.check(repository, report.branch, report.target)
-        place.ready(report.branch, head, alone=asked.alone)
-        with Waiting() as told:
-            found = place.wait(told)
-        if found is not None:
-            _take(report, found)
-        else:
-            from homelab.landing import leader
-
-            leader.lead(repository, rules, report, place, asked)
+def _ready(repository: Repository, report: Report, place: Place, asked: Override) -> State:
+    """Look whether the worktree can land, and say on the ticket what it brings. Return the rules from before the landing."""
+    report.branch, head = preconditions.branch(repository)
+    rules = read_rules(repository)
+    report.remote = rules.remote
+    report.remote, report.target = require_target(rules)
+    preconditions.check(repository, report.branch, report.target)
+    place.ready(report.branch, head, alone=asked.alone)
     return rules
 
 

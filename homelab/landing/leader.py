@@ -133,8 +133,14 @@ class Leader:
             except _GivenUp:
                 output.say(f"{watch.why}; building anew")
                 return attempt.given_up(watch.why)
+            except Unable:
+                if len(members) == 1:
+                    raise
+                # Whose doing it is no search would tell: a run that cannot be made says nothing of a commit.
+                output.say("something cannot run here; landing alone")
+                return replace(attempt, may_batch=False, count=attempt.count + 1)
             green = members[: proof.count]
-            if proof.verified is not None and (again := self._publish(green, proof.verified, attempt)):
+            if proof.verified is not None and (again := self._send(green, proof.verified, attempt)):
                 return again
             if proof.culprit is not None:
                 self._record_red(members[proof.count], proof.culprit)
@@ -226,7 +232,7 @@ class Leader:
         self.report.suites = results.documents(verified.results)
         return verified
 
-    def _publish(self, members: Sequence[Member], landable: Verified | Waived, attempt: Attempt) -> Attempt | None:
+    def _send(self, members: Sequence[Member], landable: Verified | Waived, attempt: Attempt) -> Attempt | None:
         """Push a green batch. Return what to begin anew with where that was in vain, or None."""
         if gone := [member for member in members[1:] if not self.target.queue.is_waiting(member.ticket)]:
             output.say(f"{gone[0].ticket.branch} has left the queue; building anew without it")

@@ -329,3 +329,33 @@ def test_only_a_moved_target_counts_as_an_attempt_in_vain(world: World) -> None:
     member.send_signal(signal.SIGINT)  # it has left: all begins anew
     member.communicate(timeout=60)
     assert json.loads(leader.communicate(timeout=60)[0])["status"] == "landed"
+
+
+def test_what_is_red_before_holds_up_no_batch_and_stands_in_no_trailer(world: World) -> None:
+    crowd = Crowd(world, ["a", "b"])
+    suite = '[[suite]]\nname = "s"\neach = "stacks/*"\nrun = "test ! -e red"\n'
+    world.publish({"homelab.toml": suite, "stacks/old/red": "", "stacks/new/f": ""})
+    for name, path in crowd.places.items():
+        world.commit({f"stacks/{name}/f": "1"}, cwd=path)
+    answers = crowd.land(queued=True)
+    assert {answer["status"] for answer in answers.values()} == {"landed"}
+    for answer in answers.values():
+        assert isinstance(answer["suites"], list)
+        assert {row["dir"]: row["result"] for row in answer["suites"]}["stacks/old"] == "red-before"
+    assert "looking for what is red" not in "".join((world.root / f"{name}.err").read_text() for name in crowd.places)
+    messages = world.git("log", "--format=%B", "-3", "master", cwd=world.remote)
+    assert "Homelab-Verified: s (stacks/a)" in messages and "stacks/old" not in messages
+    assert all(row["counts"]["red-before"] == 1 for row in world.json("work", "log"))
+    assert "1 red before" in world.homelab("work", "log").stdout
+
+
+def test_what_cannot_run_here_ends_a_batch_without_a_search(world: World) -> None:
+    crowd = Crowd(world, ["a", "b"])
+    world.publish({"homelab.toml": '[[suite]]\nname = "s"\nrun = "nothere-cmd"\n'})
+    for name, path in crowd.places.items():
+        world.commit({name: "1"}, cwd=path)
+    before = world.tip()
+    answers = crowd.land(queued=True)
+    assert {answer["status"] for answer in answers.values()} == {"refused"} and world.tip() == before
+    said = "".join((world.root / f"{name}.err").read_text() for name in crowd.places)
+    assert "something cannot run here; landing alone" in said and "looking for what is red" not in said
