@@ -70,12 +70,19 @@ class Admission:
                 markers.mark(memo, case.update)
 
     def _require_known(self, pushed: Sequence[RefUpdate]) -> None:
-        """Refuse branches while nobody can say which are protected; a server, whose first push makes that known, judges all."""
-        match self.rules:
-            case Unknown(protect=None, reason=reason, repair=repair) if not self.received:
-                if names := [name for update in pushed if (name := updates.branch(update)) is not None]:
-                    message = f"it is not known whether {output.line(names[0])} is protected: {output.line(reason)}"
-                    raise Refused(f"refusing the push: {message}", hint=f"`{output.line(repair)}`, then push again")
+        """Refuse a branch of which nobody can say whether it is protected, or by which rules.
+
+        A server, whose first push makes that known, judges all.
+        """
+        rules = self.rules
+        if self.received or not isinstance(rules, Unknown) or rules.protect is not None:
+            return
+        for update in pushed:
+            name = updates.branch(update)
+            if name is None or (rules.is_certain(name) and (rules.target or isinstance(update, Update))):
+                continue
+            message = f"it is not known whether {output.line(name)} is protected: {output.line(rules.reason)}"
+            raise Refused(f"refusing the push: {message}", hint=f"`{output.line(rules.repair)}`, then push again")
 
     def foresee(self, commit: str) -> None:
         """Judge the push of a verified commit to the target as it was fetched, so that the shell hook can remember it."""

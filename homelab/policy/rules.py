@@ -70,6 +70,8 @@ class Unknown:
     target: str | None = None
     #: The protection that was last known, or None where none ever was.
     protect: tuple[str, ...] | None = None
+    #: What is protected by other remotes' rules, or always.
+    certain: tuple[str, ...] = _ALWAYS
     config: Config = _STRICTEST
     #: Whether it is for want of an answer from the remote.
     is_unreachable: bool = False
@@ -77,6 +79,10 @@ class Unknown:
     def protects(self, branch: str) -> bool:
         """Return whether a branch only takes verified commits: as was last known, else every one."""
         return self.protect is None or _matches(branch, self.protect)
+
+    def is_certain(self, branch: str) -> bool:
+        """Return whether a branch is protected whatever the rules turn out to be."""
+        return _matches(branch, self.certain)
 
 
 State = Rules | NoTarget | Unknown
@@ -131,7 +137,9 @@ def read_rules(repository: Repository, *, pushed_to: str = "", ask: bool = True)
         own = landing
     everything = _union(stated.values(), own)
     if isinstance(own, Unknown):
-        return own if own.protect is None else replace(own, protect=everything)
+        if pushed_to and isinstance(landing, Rules):  # by whose suites it is judged meanwhile
+            own = replace(own, remote=landing.remote, target=landing.target)
+        return replace(own, certain=everything, protect=None if own.protect is None else everything)
     return replace(own, protect=everything)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -200,3 +201,24 @@ def test_start_does_not_advise_to_bring_a_renamed_branch_back(world: World) -> N
     assert done.returncode == 3 and "set-head origin --auto" in done.stderr and "git push" not in done.stderr
     world.run("sh", "-c", "git fetch origin && git remote set-head origin --auto")
     assert world.homelab("work", "start", "x").returncode == 0
+
+
+def test_a_backup_that_has_no_default_branch_yet_takes_what_is_green_and_is_known_then(world: World) -> None:
+    assert world.homelab("hooks", "install").returncode == 0
+    backup = world.root / "backup.git"
+    world.git("init", "--quiet", "--bare", backup, cwd=world.root)
+    world.git("remote", "add", "backup", backup)
+    good = world.git("rev-parse", "HEAD")
+    bad = world.commit({"bad": "1", "homelab.toml": '[[suite]]\nname = "check"\nrun = "true"\n'})
+
+    def push(spec: str) -> int:
+        shutil.rmtree(
+            world.clone / ".git/homelab/gate", ignore_errors=True
+        )  # what the shell may pass by itself is another test's
+        return world.run("git", "push", "backup", spec, check=False).returncode
+
+    assert push(f"{bad}:refs/heads/feature") == 0
+    assert push(f"{bad}:refs/heads/another") == 1  # with a branch but no HEAD it may protect any
+    assert push(f"{bad}:refs/heads/master") == 1
+    assert push(f"{good}:refs/heads/master") == 0
+    assert push(f"{bad}:refs/heads/another") == 0
