@@ -181,10 +181,10 @@ def run(argv: list[str]) -> int:
                 shell_complete(_completed(), {}, "homelab", COMPLETE, instruction)
             return
         from homelab.claims.renewal import renew_own_leases
-        from homelab.terraform import checkouts
+        from homelab.system import private
 
         renew_own_leases(argv)
-        checkouts.sweep()
+        private.sweep()
         _require_folder(argv)
         if argv[:1] not in (["hooks"], ["doctor"]):  # they speak of it themselves
             from homelab.install.upkeep import look_after_gate

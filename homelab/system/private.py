@@ -6,13 +6,18 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from homelab.errors import Failed
-from homelab.system import files
+from homelab.errors import Failed, HomelabError
+from homelab.system import files, folders
+
+
+def _base() -> Path:
+    return folders.cache() / "private"
 
 
 @contextlib.contextmanager
-def folder(base: Path) -> Iterator[tuple[Path, int]]:
-    """Yield a new folder below `base`, and the descriptor of its lock, which a child may inherit. It is gone afterwards."""
+def folder() -> Iterator[tuple[Path, int]]:
+    """Yield a new folder, and the descriptor of its lock, which a child may inherit. It is gone afterwards."""
+    base = _base()
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(suffix=".lock", dir=base)
     if not files.lock(fd, blocking=False):
@@ -27,10 +32,10 @@ def folder(base: Path) -> Iterator[tuple[Path, int]]:
         os.close(fd)
 
 
-def sweep(base: Path) -> None:
-    """Remove the folders below `base` whose lock nobody holds. Never fails."""
-    with contextlib.suppress(OSError):
-        for entry in list(os.scandir(base)):
+def sweep() -> None:
+    """Remove the folders whose lock nobody holds. Never fails."""
+    with contextlib.suppress(OSError, HomelabError):
+        for entry in list(os.scandir(_base())):
             if entry.name.endswith(".lock") and (fd := files.hold(Path(entry.path))) is not None:
                 with contextlib.suppress(OSError):
                     _remove(Path(entry.path))

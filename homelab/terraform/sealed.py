@@ -20,8 +20,7 @@ from homelab.git.attributes import Listing, of_tree
 from homelab.git.repository import Repository, discover, read_contents, require_worktree
 from homelab.gitcrypt import rules
 from homelab.policy.rules import NoTarget, Rules, Unknown, read_rules
-from homelab.system import process
-from homelab.terraform import checkouts
+from homelab.system import private, process
 from homelab.terraform.stack import Stack
 from homelab.verify import borrowed_git
 
@@ -145,7 +144,7 @@ def opened(found: Sealed) -> Iterator[Opened]:
     _require_unlocked(found)
     _require_targets_runner(found, commit)
     _say(found, commit)
-    with checkouts.reserved() as (folder, fd):
+    with private.folder() as (folder, fd):
         _check_out(found, commit, folder / "tree")
         yield Opened(Stack(folder / "tree" / found.inside, found.stack.name), found.stack.folder, fd)
 

@@ -9,11 +9,10 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
-from homelab.system import folders, private
+from homelab.system import private
 from homelab.verify.scratch import Slot
 
 
@@ -21,16 +20,12 @@ class Locked(Exception):
     """The secrets cannot be read here; its words say why."""
 
 
-def _base() -> Path:
-    return folders.cache() / "secrets"
-
-
 @contextlib.contextmanager
 def slot(repository: Repository, commit: str) -> Iterator[Slot]:
     """Yield a checkout of its own for one run. Raises `Locked` where this clone cannot read the commit's secrets."""
     settings = plaintext_settings(repository, commit)
-    private.sweep(_base())
-    with private.folder(_base()) as (folder, fd):
+    private.sweep()
+    with private.folder() as (folder, fd):
         yield Slot(folder, fd, repository, dict(os.environ), settings)
 
 
@@ -54,9 +49,3 @@ def plaintext_settings(repository: Repository, commit: str) -> tuple[str, ...]:
             settings += ["-c", f"filter.{name}.{way}={shlex.join(['git-crypt', way, *named, f'--key-file={key}'])}"]
         settings += ["-c", f"filter.{name}.required=true"]
     return tuple(settings)
-
-
-def sweep() -> None:
-    """Wipe the checkouts that a kill has left. Never fails."""
-    with contextlib.suppress(Exception):
-        private.sweep(_base())

@@ -58,7 +58,7 @@ def recorded(infra: World) -> list[str]:
 
 
 def plans(infra: World) -> list[Path]:
-    folder = Path(infra.env["XDG_CACHE_HOME"]) / "homelab/plans"
+    folder = Path(infra.env["XDG_CACHE_HOME"]) / "homelab/private"
     return list(folder.iterdir()) if folder.exists() else []
 
 

@@ -49,7 +49,7 @@ def unlocked(world: World) -> World:
 
 
 def leftovers(world: World) -> list[Path]:
-    return list((world.root / "home/.cache/homelab/secrets").glob("*"))
+    return list((world.root / "home/.cache/homelab/private").glob("*"))
 
 
 def test_a_suite_with_secrets_sees_them_alone_and_leaves_nothing(unlocked: World) -> None:
