@@ -247,6 +247,14 @@ def ago(moment: str) -> str:
     return f"{duration(abs(seconds))} {'ago' if seconds >= 0 else 'from now'}"
 
 
+def size(count: int) -> str:
+    """Return a number of bytes for people, in its largest fitting unit."""
+    for step, unit in ((1 << 30, "GB"), (1 << 20, "MB"), (1 << 10, "kB")):
+        if count >= step:
+            return f"{count / step:.1f} {unit}"
+    return f"{count} B"
+
+
 def duration(seconds: float) -> str:
     """Return a length of time for people, in its largest fitting unit."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):

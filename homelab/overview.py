@@ -100,12 +100,13 @@ def _ci(repository: Repository, commit: str) -> dict[str, Any] | None:
 
 
 def _verified(repository: Repository, target: str | None, commit: str) -> dict[str, Any]:
-    """Return what is remembered of a commit: green with since when, or what would have to be run.
+    """Return what is remembered of a commit: green or red with since when, or what would have to be run.
 
     `homelab.verify.verification` is not imported: with all that runs suites it takes a third of the whole answer's time.
     """
     from homelab.verify import suites
     from homelab.verify.receipts import Receipts
+    from homelab.verify.reds import Reds
 
     tree = repository.objects.commit(commit).tree
     demand = suites.demand(
@@ -118,6 +119,9 @@ def _verified(repository: Repository, target: str | None, commit: str) -> dict[s
         return {"verdict": "green", "since": whole.finished, "missing": []}
     found = {run.label: kept.load(run.key) for run in demand.runs}
     missing = [label for label, receipt in found.items() if receipt is None]
+    reds = {run.label: red for run in demand.runs if (red := Reds(repository.state).known(run.key))}
+    if reds:
+        return {"verdict": "red", "since": min(red.since for red in reds.values()), "missing": missing, "red": list(reds)}
     since = None if missing else max(receipt.finished for receipt in found.values() if receipt)
     return {"verdict": "unknown" if missing else "green", "since": since, "missing": missing}
 

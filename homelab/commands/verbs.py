@@ -43,6 +43,11 @@ VERBS: dict[str, Verb] = {
         "ci:watch", "read", "wait until what CI says of a commit stands", (1, 3, 7, 8, 9),
         examples=("homelab ci watch", "homelab ci watch HEAD --timeout 15m"),
     ),
+    "cache": Verb(
+        "cache:cache", "read", "show what scratch checkouts, logs and receipts take", (1,),
+        examples=("homelab cache", "homelab cache --prune"),
+    ),
+    "cache --prune": Verb("cache:cache", "write", "take back idle scratch checkouts and old logs", (1,)),
     "claim": Verb(
         "claim:claim", "write", "claim resources, for a time or for as long as a command runs", (1, 3, 4, 7),
         ends_like_child=True,

@@ -32,7 +32,7 @@ _HINT = "free or repair that folder, or set XDG_CACHE_HOME to another place, the
 def slot(repository: Repository, *, env: Mapping[str, str] | None = None) -> Iterator["Slot"]:
     """A slot is ours meanwhile. Raises `Failed` when the cache folder cannot be used."""
     variables = dict(os.environ if env is None else env)
-    home = _home(variables) / hashlib.sha256(os.fsencode(repository.common_dir)).hexdigest()[:16]
+    home = home_of(variables) / hashlib.sha256(os.fsencode(repository.common_dir)).hexdigest()[:16]
     with _speaking_of(home):
         _announce(home, repository)
         folder, fd = _take(home)
@@ -42,7 +42,8 @@ def slot(repository: Repository, *, env: Mapping[str, str] | None = None) -> Ite
         os.close(fd)
 
 
-def _home(env: Mapping[str, str]) -> Path:
+def home_of(env: Mapping[str, str]) -> Path:
+    """Return the folder of every clone's scratch checkouts."""
     cache = env.get("XDG_CACHE_HOME", "")
     # The specification: a relative path is to be ignored.
     base = Path(cache) if cache.startswith("/") else Path(env.get("HOME") or Path.home()) / ".cache"

@@ -13,6 +13,7 @@ from tests.support.world import BIN, World
 SUITES = """
 [verify]
 prepare = "sleep 0.3; true"
+prepare_inputs = ["README"]
 jobs = 2
 [[suite]]
 name = "cli"

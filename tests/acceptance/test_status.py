@@ -67,6 +67,17 @@ def test_it_says_that_this_is_no_repository(world: World, tmp_path: Path) -> Non
     assert found["ok"] is True and found["repository"] is None and found["claims"] == []
 
 
+def test_a_target_that_is_known_to_be_red_is_red_with_since_when(gated: World) -> None:
+    suite = '[[suite]]\nname = "lint"\nrun = "test ! -e bad"\ninputs = ["bad"]\n[[suite]]\nname = "other"\nrun = "true"\n'
+    gated.publish({"homelab.toml": suite, "bad": ""})
+    path = Path(gated.homelab("work", "start", "x").stdout.strip())
+    gated.commit({"new": "x"}, cwd=path)
+    assert gated.homelab("verify", cwd=path).returncode == 0, "what is red before does not block"
+    target = gated.json("status", cwd=path)["target"]
+    assert (target["verdict"], target["red"]) == ("red", ["lint"]) and target["since"]
+    assert "red: lint" in gated.homelab("status", cwd=path).stdout
+
+
 def test_claims_and_who_lands_are_in_it(gated: World) -> None:
     assert gated.homelab("claim", "host:nas", "--purpose", "new\x1bdisks").returncode == 0
     found = gated.json("status")
