@@ -278,8 +278,10 @@ def _next(found: Mapping[str, Any], plan: Layout) -> tuple[str | None, str | Non
         return None, "`git remote add origin URL` names where work lands"
     if here["operation"] or changes.get("conflicts"):
         return "git status", f"a {here['operation'] or 'merge'} is under way"
-    if target["verdict"] == "unverifiable":
-        return "homelab init", "nothing says yet how to verify this repository"
+    if target["verdict"] == "unverifiable" and not here["ahead"]:
+        if not (plan.root / "homelab.toml").exists():
+            return "homelab init", "nothing says yet how to verify this repository"
+        return None, "name a suite in homelab.toml, commit and push it"
     if found["gate"] == "none":
         return "homelab hooks install", "no push from this clone is judged"
     if here["branch"] == target["branch"] or here["main"]:

@@ -182,7 +182,8 @@ class Admission:
             return replace(case, verdict=Verdict.GREEN, lasting=not whole.notes and not suites.uses_environment(policies))
         demand = suites.demand(objects, tree, policies, filters)
         if not demand.verifiable:
-            return replace(case, verdict=Verdict.GRANTED if granted else Verdict.UNVERIFIABLE)
+            hint = "" if granted else demand.way_on[0]
+            return replace(case, verdict=Verdict.GRANTED if granted else Verdict.UNVERIFIABLE, hint=hint)
         return self._by_running(case, update.new, demand, base, run=run)
 
     def baseline(self, tip: str | None) -> "Baseline | None":

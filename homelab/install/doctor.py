@@ -221,13 +221,16 @@ def _suites(repository: Repository, rules: State) -> Iterator[Finding]:
     if tip is None:
         return
     try:
-        if policy.read(repository.objects, repository.objects.commit(tip).tree).suites:
+        read = policy.read(repository.objects, repository.objects.commit(tip).tree)
+        if read.suites:
             return
     except HomelabError as error:
         yield Finding("rules", FAILURE, error.message, error.hint)
         return
     message = f"no suite is configured or detected on {rules.remote}/{rules.target}: what brings none itself cannot be verified"
-    yield Finding("no-suite", WARNING, message, "homelab init")
+    # `init` changes no file that exists, so naming it there would send people back and forth.
+    repair = "homelab init" if read.blob is None else "name one in homelab.toml as [[suite]], commit and push it"
+    yield Finding("no-suite", WARNING, message, repair)
 
 
 # -- around it --------------------------------------------------------------------------------------------------------

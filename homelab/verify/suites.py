@@ -194,6 +194,18 @@ class Demand:
     uses_environment: bool
     #: What the rules say and the tree does not have, each a sentence to be told every time.
     notes: tuple[str, ...] = ()
+    #: Whether the rules have a file, in which a suite can be named; without one `homelab init` writes it.
+    has_file: bool = False
+
+    @property
+    def way_on(self) -> tuple[str, str | None]:
+        """What brings a suite where there is none, in words and as a command.
+
+        Only where there is no file is it `homelab init`: it changes none that exists, and would send people back and forth.
+        """
+        if self.has_file:
+            return "name one in homelab.toml as [[suite]] with `name` and `run`, and commit it", None
+        return "write one with `homelab init`", "homelab init"
 
     @property
     def is_lasting(self) -> bool:
@@ -235,4 +247,5 @@ def demand(objects: Objects, tree: str, policies: Sequence[Policy], filters: str
                     notes[f"{suite.name} names the input {path}, which is not there: all of the tree is its input"] = None
     whole = whole_key(tree, policies, filters)
     verifiable = all(policy.suites for policy in policies)
-    return Demand(tree, whole, tuple(runs.values()), verifiable, uses_environment(policies), tuple(notes))
+    has_file = policies[-1].blob is not None
+    return Demand(tree, whole, tuple(runs.values()), verifiable, uses_environment(policies), tuple(notes), has_file)

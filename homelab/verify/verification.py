@@ -150,7 +150,7 @@ def ensure(
         made = comparison.settle(made, abandoned)
     by_key = {result.run.key: result for result in (*known_now, *made)}
     results = tuple(by_key[run.key] for run in demand.runs if run.key in by_key)
-    _require_green(commit, results, baseline)
+    _require_green(commit, results, baseline, demand)
     tell(results)
     kept = _Memory(repository, commit).keep_whole(demand, results)
     reporter.verified(commit, results)
@@ -163,8 +163,8 @@ def _require_runs(demand: Demand) -> None:
     if not demand.verifiable:
         raise Unverifiable(
             "nothing can verify this: no suite is configured and none is detected",
-            hint=f"write one with `homelab init`; {once}",
-            next="homelab init",
+            hint=f"{(way := demand.way_on)[0]}; {once}",
+            next=way[1],
         )
     if not demand.runs:
         raise Unverifiable(
@@ -173,7 +173,7 @@ def _require_runs(demand: Demand) -> None:
         )
 
 
-def _require_green(commit: str, results: Sequence[Result], baseline: Baseline | None) -> None:
+def _require_green(commit: str, results: Sequence[Result], baseline: Baseline | None, demand: Demand) -> None:
     """Check that nothing blocks, and that one run at least ran a test. Raises `Red`, `Unable` or `Unverifiable`."""
     blocking = [result for result in results if result.result.blocks]
     unable = [result for result in blocking if result.result is State.UNABLE]
@@ -185,8 +185,8 @@ def _require_green(commit: str, results: Sequence[Result], baseline: Baseline | 
         first = f"{results[0].run.label} ran no test" if results else "no suite that binds this commit ran"
         raise Unverifiable(
             f"{first}, so nothing is verified",
-            hint="add a test, or name what verifies this in homelab.toml (`homelab init`)",
-            next="homelab init",
+            hint=f"add a test, or say what verifies this: {(way := demand.way_on)[0]}",
+            next=way[1],
             fields={"suites": documents(results)},
         )
 

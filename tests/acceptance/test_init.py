@@ -243,8 +243,9 @@ def test_the_file_it_writes_lands_by_the_command_that_it_names(world: World, lay
     assert (again.returncode, "next:" in again.stderr, "in force on origin/master" in again.stderr) == (0, False, True)
 
 
-def test_where_nothing_is_in_force_the_first_way_that_it_names_lands(world: World) -> None:
-    bare_of_policy(world, {"notes": ""})
+@pytest.mark.parametrize("files", [{"notes": ""}, {"Makefile": "test:\n\tfalse\n"}], ids=["nothing", "red"])
+def test_where_nothing_is_in_force_the_first_way_that_it_names_lands(world: World, files: dict[str, str | bytes]) -> None:
+    bare_of_policy(world, files)
     world.git("push", "--quiet", "--no-verify", "origin", "master")
     for _ in range(2):  # the second says what is missing, and leads on the same way
         done = world.homelab("init", "--yes")
@@ -292,6 +293,23 @@ def test_trying_writes_what_is_green_and_the_rest_with_its_reason(world: World) 
     assert head[:12] in text
 
 
+def test_a_hint_names_init_only_where_there_is_no_file(world: World) -> None:
+    bare_of_policy(world, {"notes": ""})
+    world.git("push", "--quiet", "--no-verify", "origin", "master")
+    for args in (["verify"], ["doctor"], []):
+        done = world.homelab(*args)
+        assert "homelab init" in done.stdout + done.stderr, args
+    world.homelab("init")
+    world.git("add", "homelab.toml")
+    world.git("commit", "-qm", "no suite in it")
+    pushed = world.run("git", "push", "origin", "master", check=False)
+    landed = world.git("push", "--quiet", "--no-verify", "origin", "master")
+    for args in (["verify"], ["doctor"], []):
+        done = world.homelab(*args)
+        assert "homelab init" not in landed + pushed.stderr + done.stdout + done.stderr, args
+        assert "homelab.toml" in done.stdout + done.stderr, args
+
+
 def test_folders_in_which_a_suite_is_red_are_counted(world: World) -> None:
     files: dict[str, str | bytes] = {f"charts/{name}/Chart.yaml": "" for name in "abcd"}
     bare_of_policy(world, files)
@@ -299,10 +317,13 @@ def test_folders_in_which_a_suite_is_red_are_counted(world: World) -> None:
     tools.mkdir()
     (tools / "helm").write_text("#!/bin/sh\ncase $PWD in */d) exit 1;; esac\n")
     (tools / "helm").chmod(0o755)
-    done = world.homelab("init", "--no-hooks", "--yes", env={"PATH": f"{tools}:{world.env['PATH']}"})
+    world.git("push", "--quiet", "--no-verify", "origin", "master")
+    world.env["PATH"] = f"{tools}:{world.env['PATH']}"
+    done = world.homelab("init", "--yes")
     assert [(suite.each, suite.run) for suite in written(world).suites] == [("charts/*", "helm lint .")]
     assert "Red in 1 of 4 folders" in (world.clone / "homelab.toml").read_text()
     assert "Red in 1 of 4 folders" in done.stderr
+    walked(world, done.stderr)
 
 
 def test_nothing_is_run_that_was_not_asked_for(world: World) -> None:
