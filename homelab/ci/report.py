@@ -1,6 +1,5 @@
 """What CI said, for people, for JSON and as an error with its exit code."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from homelab import output
@@ -30,18 +29,27 @@ class Progress:
             output.say(words)
 
 
+_SAID = {
+    Verdict.ASKS: "waits for somebody",
+    Verdict.GONE: "was ended",
+    Verdict.SKIPPED: "skipped all",
+    Verdict.UNKNOWN: "says something unknown",
+}
+
+
 def sentence(outcome: Outcome, where: str = "CI") -> str:
     """Return what an outcome says, in one line."""
     commit = (outcome.followed or outcome.commit)[:12]
     if outcome.reason:
-        return f"{outcome.reason}; asking again" if outcome.verdict is not Verdict.UNREACHABLE else outcome.reason
+        return f"{outcome.reason}; asking again"
     if outcome.verdict is Verdict.NONE:
         return f"{where} has nothing for {commit} yet"
     if outcome.verdict is Verdict.RUNNING:
         done = len([check for check in outcome.checks if check.verdict is not Verdict.RUNNING])
         left = output.names(names(outcome.checks, Verdict.RUNNING), 4)
         return f"{where} runs {left} for {commit} ({done} of {len(outcome.checks)} done)"
-    return f"{where} is {outcome.verdict} for {commit}: {output.names(names(outcome.checks, outcome.verdict), 4)}"
+    what = _SAID.get(outcome.verdict, f"is {outcome.verdict}")
+    return f"{where} {what} for {commit}: {output.names(names(outcome.checks, outcome.verdict), 4)}"
 
 
 def document(outcome: Outcome) -> dict[str, Any]:
@@ -63,11 +71,8 @@ def url(outcome: Outcome) -> str | None:
     return next((check.url for check in told if check.url), None)
 
 
-def problem(outcome: Outcome, tails: Sequence[tuple[str, str]] = ()) -> HomelabError | None:
-    """Return what is wrong with an outcome as an error with its exit code, None where it is green.
-
-    `tails` are the last lines of what is red.
-    """
+def problem(outcome: Outcome) -> HomelabError | None:
+    """Return what is wrong with an outcome as an error with its exit code, None where it is green."""
     commit = (outcome.followed or outcome.commit)[:12]
     which = output.names(names(outcome.checks, outcome.verdict), 6)
     link = url(outcome)
@@ -82,7 +87,7 @@ def problem(outcome: Outcome, tails: Sequence[tuple[str, str]] = ()) -> HomelabE
                 f"CI is red for {commit}: {which}",
                 hint=f"{where}, mend it, and land the repair",
                 fields=fields,
-                evidence=tails,
+                evidence=outcome.tails,
             )
         case Verdict.ASKS:
             return CiRed(

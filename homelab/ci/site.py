@@ -70,7 +70,7 @@ class Site:
         outcome = watch.once(self.look, commit, self.clock)
         if outcome.verdict is not Verdict.UNREACHABLE:
             self.remember(outcome)
-        return self._real(outcome)
+        return self._told(outcome)
 
     def remember(self, outcome: Outcome) -> None:
         """Keep an outcome in the clone, so that nobody has to ask for it again."""
@@ -101,7 +101,7 @@ class Site:
                 told=progress.tell,
                 since=time.time() - age,
             )
-        return self._real(outcome)
+        return self._told(outcome)
 
     def open_checks(self, tip: str) -> tuple[list[Check], bool]:
         """Return the checks of the branch that run, wait or are blocked, and whether the tip has any check at all.
@@ -137,8 +137,9 @@ class Site:
                 found.append((f"{check.label} ended with:", "\n".join(text.rstrip().splitlines()[-_TAIL_LINES:])))
         return found
 
-    def _real(self, outcome: Outcome) -> Outcome:
-        return replace(outcome, waited=outcome.waited * self.clock.pace)
+    def _told(self, outcome: Outcome) -> Outcome:
+        """Return an outcome in real seconds, with the last lines of what is red."""
+        return replace(outcome, waited=outcome.waited * self.clock.pace, tails=tuple(self.tails(outcome)))
 
     def _key(self, commit: str) -> str:
         return f"{commit}-{self.mark}"

@@ -52,11 +52,18 @@ def follow(repository: Repository, rules: State, commit: str, *, limit: float | 
     return found.follow(commit, limit=limit)
 
 
-def hold(repository: Repository, rules: State, *, seconds: float, said: Callable[[str], None] = output.say) -> None:
+def hold(
+    repository: Repository,
+    rules: State,
+    *,
+    seconds: float,
+    patience: float = AWAY,
+    said: Callable[[str], None] = output.say,
+) -> None:
     """Wait until no push pipeline of the target runs, waits or is blocked, so that a push of ours ends none.
 
-    `said` hears what is waited for whenever that changes: ``holding for CI #123``. A CI that cannot be asked is waited for a
-    minute, told, and holds no longer. Raises `Busy` after `seconds`. An interruption is passed on.
+    `said` hears what is waited for whenever that changes: ``holding for CI #123``. A CI that cannot be asked is waited for
+    `patience` seconds of its clock, told, and holds no longer. Raises `Busy` after `seconds`. An interruption is passed on.
     """
     remote, branch = require_target(rules)
     tip = fetch_branch(repository, remote, branch)
@@ -77,7 +84,7 @@ def hold(repository: Repository, rules: State, *, seconds: float, said: Callable
         now = clock.now()
         if trouble is None and not checks and (has_any or not _is_expected(found, tip, now - start)):
             return
-        if trouble is not None and now - heard >= AWAY:
+        if trouble is not None and now - heard >= patience:
             output.warn(f"note: landing without waiting for CI: {trouble.message}")
             return
         words = f"holding: {trouble.message}" if trouble else f"holding for CI {_label(checks, tip)}"

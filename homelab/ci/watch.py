@@ -65,6 +65,8 @@ class Outcome:
     hint: str = ""
     #: Whether it is the answer because time was up.
     is_cut: bool = False
+    #: The last lines of what is red, each with the check's name, where the system gives them.
+    tails: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)

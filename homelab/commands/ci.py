@@ -94,7 +94,7 @@ def _tip(repository: Repository, remote: str, target: str) -> str:
 
 
 def _answer(site: Site, outcome: Outcome, *, as_json: bool) -> None:
-    problem: HomelabError | None = report.problem(outcome, site.tails(outcome))
+    problem: HomelabError | None = report.problem(outcome)
     if problem is not None:
         raise problem
     if as_json:

@@ -148,14 +148,14 @@ class Leader:
                     raise proof.culprit
         return None
 
-    def _hold(self) -> None:
+    def _hold(self, patience: float = 60) -> None:
         """Wait until CI is idle on the target, where `[land] hold` asks for it: a push would end what it applies."""
         limits = self.rules.config.land
         if limits.hold and self.asked.hold:
             from homelab.ci import target
 
             left = limits.deadline - (time.monotonic() - self._began)
-            target.hold(self._repository, self.rules, seconds=max(0.0, left))
+            target.hold(self._repository, self.rules, seconds=max(0.0, left), patience=patience)
 
     def _base(self) -> str | None:
         base = fetch_branch(self._repository, self.target.remote, self.target.branch)
@@ -248,7 +248,7 @@ class Leader:
         ]
         if isinstance(landable, Verified):
             self._remember(landable, members[0].base)
-        self._hold()  # again: others may have pushed while this was verified
+        self._hold(patience=0)  # again: others may have pushed meanwhile; a CI that was away has had its minute
         own = members[0]
         grant = functools.partial(override.grant, self.target, self.asked, own.demand, own.commit)
         try:
