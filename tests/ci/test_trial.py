@@ -206,3 +206,39 @@ def test_the_branch_of_a_killed_trial_is_taken_away_by_the_next(forgejo: Forge, 
     assert [json.loads(path.read_bytes())["commit"] for path in records] == [commit]
     trial.sweep(discover(world.clone))
     assert tries(world) == [] and not list((world.clone / ".git/homelab/ci/try").glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("path", "bound", "loose"),
+    [
+        (
+            ".woodpecker/deploy.yml",
+            "when: [{event: push, branch: master}]\nsteps: [{name: d, image: x, commands: [terraform apply]}]\n",
+            "when: [{event: push, branch: homelab/try/*}]\nsteps: [{name: d, image: x, commands: [terraform apply]}]\n",
+        ),
+        (
+            ".github/workflows/deploy.yml",
+            "on: {push: {branches: [master]}}\njobs: {d: {steps: [{run: terraform apply}]}}\n",
+            "on: {push: {branches: [master, 'homelab/try/**']}}\njobs: {d: {steps: [{run: terraform apply}]}}\n",
+        ),
+        (
+            ".gitlab-ci.yml",
+            "d: {script: [terraform apply], rules: [{if: '$CI_COMMIT_BRANCH == \"master\"'}]}\n",
+            "d: {script: [terraform apply]}\n",
+        ),
+    ],
+)
+def test_the_lines_of_the_readme_keep_a_deploying_step_off_try_branches(
+    forgejo: Forge, world: World, path: str, bound: str, loose: str
+) -> None:
+    repository = discover(world.clone)
+    for text, refused in ((bound, False), (loose, True)):
+        world.publish({path: text})
+        world.git("fetch", "--quiet", "origin")
+        world.git("reset", "--quiet", "--hard", "origin/master")
+        commit = world.commit({"b": text})
+        if refused:
+            with pytest.raises(Refused, match="would deploy"):
+                trial.require_harmless(repository, read_rules(repository), commit)
+        else:
+            trial.require_harmless(repository, read_rules(repository), commit)
