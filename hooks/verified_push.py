@@ -47,10 +47,10 @@ def judge_received() -> None:
 def _renew_hook(*, received: bool) -> None:
     """Write the hook anew that started us by our former name; sh goes on reading the file that it opened."""
     from homelab.git.repository import discover
-    from homelab.install import install
+    from homelab.install import install, server
 
     with contextlib.suppress(HomelabError, OSError):  # judged all the same, and renewed by whoever may write there
-        (install.renew_server if received else install.renew)(discover(from_hook=True))
+        (server.renew_server if received else install.renew)(discover(from_hook=True))
 
 
 def judge_told(*, whole: bool) -> None:

@@ -9,6 +9,7 @@ from homelab import output
 from homelab.commands.app import json_option
 from homelab.git.repository import discover, require_version
 from homelab.install import install as installation
+from homelab.install import server as receiving
 from homelab.install.install import Status
 
 _SERVER = click.option(
@@ -42,7 +43,7 @@ def install(server: Path | None, as_json: bool) -> None:
     """Put the gate in front of every push of this clone, and keep what runs now."""
     require_version()
     if server is not None:
-        _tell_server(installation.install_server(server), "is judged on arrival", as_json)
+        _tell_server(receiving.install_server(server), "is judged on arrival", as_json)
         return
     status = installation.install(discover())
     if as_json:
@@ -59,7 +60,7 @@ def install(server: Path | None, as_json: bool) -> None:
 def uninstall(server: Path | None, as_json: bool) -> None:
     """Take the gate out and restore what was there."""
     if server is not None:
-        _tell_server(installation.uninstall_server(server), "is no longer judged on arrival", as_json)
+        _tell_server(receiving.uninstall_server(server), "is no longer judged on arrival", as_json)
         return
     status = installation.uninstall(discover())
     if as_json:

@@ -131,7 +131,7 @@ class Admission:
 
     def _case(self, update: RefUpdate, branch: str, *, run: bool) -> Case:
         """Return what is known of an update of a protected branch, having run what is missing where `run`."""
-        case = Case(update, branch, remote=output.line(self.remote or "origin"), received=self.received)
+        case = Case(update, branch, remote=output.line(_named(self.remote)), received=self.received)
         if isinstance(update, Delete):
             return case
         history = self._history(update)
@@ -231,6 +231,11 @@ class Admission:
         if answer and self.repository.objects.has(answer):
             return answer
         return self.repository.oid(f"refs/remotes/{rules.remote}/{rules.target}")
+
+
+def _named(remote: str) -> str:
+    """Return how messages call a remote: an address may hold a token (`https://ann:TOKEN@host/x`), so it is not repeated."""
+    return "REMOTE" if ":" in remote or "/" in remote else remote or "origin"
 
 
 def _refused(cases: Sequence[Case], refusals: Sequence[verdict.Refusal]) -> Refused:

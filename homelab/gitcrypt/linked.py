@@ -64,6 +64,12 @@ def withdraw(repository: Repository) -> bool:
     return True
 
 
+def uses_git_crypt(repository: Repository) -> bool:
+    """Tell whether the commit that is checked out gives anything to git-crypt."""
+    head = repository.oid("HEAD^{tree}")
+    return head is not None and bool(names(repository, head))
+
+
 def mend(repository: Repository) -> None:
     """The linked worktrees that are there, whoever made them, are fit where the commit here uses git-crypt."""
     head = repository.oid("HEAD^{tree}")

@@ -8,21 +8,19 @@ install goes on from it.
 """
 
 import os
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from homelab import output
-from homelab.errors import HomelabError, Refused, Usage
+from homelab.errors import HomelabError, Refused
 from homelab.gate import markers
-from homelab.gate import server as receiving
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
 from homelab.install import chain, hooks_path, shim
 from homelab.install.hooks_path import Place
 from homelab.policy.rules import read_rules
-from homelab.system import files, process
+from homelab.system import files
 
 #: Hooks that git runs on a client, but for those whose mere presence costs a process for every ref and index.
 _CLIENT = """
@@ -62,7 +60,7 @@ def was_installed(repository: Repository) -> bool:
 
 
 def install(repository: Repository) -> Status:
-    """The gate runs on every push of this clone, in front of what ran before. Raises `Refused`."""
+    """Put the gate in front of every push of this clone, and of what ran before. Raises `Refused`."""
     protect = _protected(repository)
     with files.locked(_lock(repository)):
         files.replace(_trace(repository), b"")
@@ -74,11 +72,15 @@ def install(repository: Repository) -> Status:
         elif found.value is not None or not _is_private(repository, found.folder) or _writes_its_own(found.folder):
             _take_hooks_path(repository, found, protect)
         else:
-            slot = _slot(found.folder)
-            content = shim.pre_push(protect, chain.word("pre-push"))
-            chain.put(repository.state, slot, chain.following(found.folder, "pre-push"), content)
+            _put(repository, found.folder, "pre-push", shim.pre_push(protect, chain.word("pre-push")))
+            if linked.uses_git_crypt(repository):
+                _put(repository, found.folder, "pre-commit", shim.pre_commit(chain.word("pre-commit")))
     linked.mend(repository)
     return status(repository)
+
+
+def _put(repository: Repository, folder: Path, hook: str, content: bytes) -> None:
+    chain.put(repository.state, _slot(folder, hook), chain.following(folder, hook), content)
 
 
 def renew(repository: Repository) -> bool:
@@ -91,7 +93,7 @@ def renew(repository: Repository) -> bool:
 
 
 def _protected(repository: Repository) -> tuple[str, ...] | None:
-    """Return the protected branches; the shim knows them from now on."""
+    """Return the protected branches, and write them down for the shim."""
     try:
         rules = read_rules(repository)
     except HomelabError as error:
@@ -125,9 +127,9 @@ def _slots(folder: Path, hook: str = "pre-push") -> tuple[Path, Path]:
     return folder / hook, folder / f"{hook}.legacy"
 
 
-def _slot(folder: Path) -> Path:
+def _slot(folder: Path, hook: str = "pre-push") -> Path:
     """Return where ours belongs: behind the hook of a framework, else at the front."""
-    front, legacy = _slots(folder)
+    front, legacy = _slots(folder, hook)
     return legacy if shim.owner(front) in shim.FRAMEWORKS else front
 
 
@@ -157,7 +159,9 @@ def _install_apart(repository: Repository, ours: Path, former: Path, protect: It
     present = {name for name in _RARE if (base / name).exists()}
     for name in (*_CLIENT, *present):
         if name != "pre-push" and shim.owner(ours / name) in (None, "homelab"):
-            files.replace(ours / name, shim.delegate(former), mode=0o755)
+            sealing = name == "pre-commit" and linked.uses_git_crypt(repository)
+            content = shim.pre_commit(shim.word(former / name)) if sealing else shim.delegate(former)
+            files.replace(ours / name, content, mode=0o755)
     slot = _slot(ours)
     kept = chain.following(ours, "pre-push")
     # A tool that took our folder for its own put its hook there: that one ran, so it goes on running.
@@ -179,12 +183,13 @@ def _remove_apart(repository: Repository) -> None:
 
 def _empty_slots(repository: Repository) -> None:
     folder = repository.common_dir / "hooks"
-    for slot in _slots(folder):
-        chain.take_out(slot, chain.following(folder, "pre-push"))
+    for hook in ("pre-push", "pre-commit"):
+        for slot in _slots(folder, hook):
+            chain.take_out(slot, chain.following(folder, hook))
 
 
 def uninstall(repository: Repository) -> Status:
-    """No hook of ours is left in this clone, and every other is what and where it was."""
+    """Take every hook of ours out of this clone, and put every other back."""
     with files.locked(_lock(repository)):
         hooks_path.give_back(repository)
         _remove_apart(repository)
@@ -237,65 +242,3 @@ def _configured(repository: Repository) -> bool:
         if path.is_file() and b"verified-push" in path.read_bytes():
             return True
     return False
-
-
-# -- the receiving side -----------------------------------------------------------------------------------------------
-
-
-def server(path: Path) -> Repository:
-    """Return the bare repository at `path`. Raises `Usage` when it is none."""
-    # The path is explicit, as `safe.bareRepository = explicit` wants it.
-    asked = ("rev-parse", "--path-format=absolute", "--git-common-dir", "--is-bare-repository")
-    done = process.run(["git", f"--git-dir={path}", *asked], cwd=path) if path.is_dir() else None
-    where, _, bare = os.fsdecode(done.stdout).rstrip("\n").rpartition("\n") if done and not done.returncode else ("", "", "")
-    if bare != "true" or Path(where).resolve() != path.resolve():
-        raise Usage(f"{path} is not a bare repository", hint="name the repository that pushes are received in")
-    repository = Repository(Path(where), Path(where), None)
-    if hooks_path.place(repository).value is not None:
-        raise Refused(
-            f"{path} has core.hooksPath set, which other repositories may share",
-            hint=f"`git -C {path} config --unset core.hooksPath`, then run it again",
-        )
-    return repository
-
-
-def install_server(path: Path) -> Path:
-    """Let the bare repository at `path` judge what it receives, in front of its own pre-receive. Raises `Usage`, `Refused`."""
-    repository = server(path)
-    _require_startable(path, repository)
-    receiving.share(repository)
-    hook = repository.common_dir / "hooks" / "pre-receive"
-    with files.locked(_lock(repository)):
-        content = shim.pre_receive(chain.word("pre-receive"))
-        chain.put(repository.state, hook, chain.following(hook.parent, "pre-receive"), content)
-    return hook
-
-
-def _require_startable(path: Path, repository: Repository) -> None:
-    """Refuse a program that those who push cannot start: pushes arrive as the repository's owner, and all would be refused."""
-    owner = repository.git_dir.stat()
-    for place in (Path(sys.executable), *Path(sys.executable).parents):
-        found = place.stat()
-        shift = 6 if found.st_uid == owner.st_uid else 3 if found.st_gid == owner.st_gid else 0
-        if owner.st_uid and not found.st_mode >> shift & 1:
-            who = f"the user {owner.st_uid}, who owns {path},"
-            raise Refused(
-                f"{who} cannot start {sys.executable}: {place} is closed to others",
-                hint="install homelab-hooks as that user, or with `pipx install --global`, and run this with that one",
-            )
-
-
-def renew_server(repository: Repository) -> None:
-    """Write the pre-receive of a server anew where another version wrote it and whoever pushes may write there."""
-    hook = repository.common_dir / "hooks" / "pre-receive"
-    if shim.owner(hook) == "homelab" and not shim.is_current(hook) and os.access(hook.parent, os.W_OK):
-        install_server(repository.git_dir)
-
-
-def uninstall_server(path: Path) -> Path:
-    """The bare repository at `path` has the pre-receive that it had before. Raises `Usage`, `Refused`."""
-    repository = server(path)
-    hook = repository.common_dir / "hooks" / "pre-receive"
-    with files.locked(_lock(repository)):
-        chain.take_out(hook, chain.following(hook.parent, "pre-receive"))
-    return hook

@@ -42,6 +42,11 @@ def pre_receive(following: bytes, *, python: str = sys.executable) -> bytes:
     return _render("pre-receive.sh", (), following, python)
 
 
+def pre_commit(following: bytes, *, python: str = sys.executable) -> bytes:
+    """Return the shim that looks for plaintext secrets in a commit; `following` is a word of sh that names the next hook."""
+    return _render("pre-commit.sh", (), following, python)
+
+
 def delegate(former: Path) -> bytes:
     """Return a script that runs the hook of its own name in the folder `former`, as git would have."""
     return DELEGATE.replace(b"@FORMER@", word(former))

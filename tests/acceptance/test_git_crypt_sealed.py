@@ -376,3 +376,43 @@ def test_ten_thousand_secrets_cost_no_process_each(locked: World, tmp_path: Path
     assert done.returncode == 0
     assert len(count.read_text()) < 40
     assert locked.tip("refs/heads/many")
+
+
+# -- at the commit, with the gate alone -------------------------------------------------------------------------------
+
+#: What people put into their commands where git-crypt's filter is in the way.
+OPTIONS = ("-c", "filter.git-crypt.smudge=cat", "-c", "filter.git-crypt.clean=cat", "-c", "filter.git-crypt.required=false")
+
+
+@pytest.mark.parametrize("where", ["plain", "beside a hook", "hooks path", "behind pre-commit"])
+def test_a_commit_of_plaintext_is_refused_whatever_the_filters_are_told(world: World, where: str) -> None:
+    world.commit({".gitattributes": "*.key filter=git-crypt diff=git-crypt\n", "note": "1"})
+    own = world.clone / (".hooks/pre-commit" if where == "hooks path" else ".git/hooks/pre-commit")
+    if where in ("beside a hook", "hooks path"):
+        own.parent.mkdir(exist_ok=True)
+        own.write_text('#!/bin/sh\necho "$(basename "$0")" >>"$(git rev-parse --git-common-dir)/ran"\n')
+        own.chmod(0o755)
+    if where == "hooks path":
+        world.git("config", "core.hooksPath", ".hooks")
+    if where == "behind pre-commit":
+        world.commit({".pre-commit-config.yaml": "repos: []\n"})
+        world.run("pre-commit", "install")
+    before = own.read_bytes() if own.exists() else None
+    assert world.homelab("hooks", "install").returncode == 0
+    head = world.git("rev-parse", "HEAD")
+    world.write({"a.key": "hunter2\n"})
+    world.git(*OPTIONS, "add", "a.key")
+    done = world.run("git", *OPTIONS, "commit", "-m", "leak", check=False)
+    assert done.returncode == 1 and world.git("rev-parse", "HEAD") == head and "a.key is staged as plaintext" in done.stderr
+    world.git("rm", "-q", "--cached", "a.key")
+    (world.clone / "a.key").unlink()
+    world.commit({"note": "2"})
+    assert (world.clone / ".git/ran").exists() is (where in ("beside a hook", "hooks path"))
+    assert world.homelab("hooks", "uninstall").returncode == 0
+    assert (own.read_bytes() if own.exists() else None) == before
+    assert not (world.clone / ".git/hooks/pre-commit").exists() or before is not None
+
+
+def test_where_git_crypt_is_not_used_no_commit_is_looked_at(world: World) -> None:
+    assert world.homelab("hooks", "install").returncode == 0
+    assert not (world.clone / ".git/hooks/pre-commit").exists()

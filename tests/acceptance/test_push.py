@@ -311,3 +311,11 @@ def test_the_limit_of_the_target_counts_and_not_the_changes(gated: World) -> Non
     world.git("rm", "-q", *[f"f{n:02}" for n in range(10)])
     world.commit({"homelab.toml": "[gate]\nmax_deleted = 100\n" + SUITE})
     refused(world, "origin", "HEAD:master")
+
+
+def test_a_token_in_the_address_that_is_pushed_to_is_in_no_word(gated: World) -> None:
+    world = gated
+    world.publish({"theirs": "1"})
+    world.commit({"x": "1"})
+    said = refused(world, f"file://ann:s3cr3t@localhost{world.remote}", "+HEAD:master")
+    assert "s3cr3t" not in "".join(row for row in said.splitlines() if row.startswith("homelab:"))
