@@ -107,6 +107,13 @@ def require_target(rules: State) -> tuple[str, str]:
             raise Refused("there is no remote to land on", hint="`git remote add origin URL`")
 
 
+def require_settings(rules: State) -> Config:
+    """Return the settings that the rules state. Raises `Usage` where the file that states them cannot be read."""
+    if isinstance(rules, Unknown) and rules.target is not None:
+        raise Usage(rules.reason, hint=f"mend it on a branch (`git switch -c repair`) and land that: `{rules.repair}`")
+    return rules.config
+
+
 def default_remote(names: Sequence[str]) -> str | None:
     """Return ``forgejo``, else ``origin``, else the only remote."""
     for name in ("forgejo", "origin"):

@@ -12,7 +12,7 @@ from homelab.errors import Failed, Refused, Unreachable, Usage
 from homelab.git.remotes import ask_remote, ask_remote_head, fetch_branch
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
-from homelab.policy.rules import State, read_rules, require_target
+from homelab.policy.rules import State, read_rules, require_settings, require_target
 from homelab.worktrees import create, names, registry
 from homelab.worktrees.create import Started
 from homelab.worktrees.registry import Layout, Worktree
@@ -25,7 +25,7 @@ def start(repository: Repository, name: str, *, revision: str | None = None) -> 
     """
     names.check(name)
     rules = read_rules(repository)
-    plan = registry.layout(repository, rules.config.work)
+    plan = registry.layout(repository, require_settings(rules).work)
     with create.alone(plan, name) as fd:
         if (record := create.interrupted(plan, name)) and (finished := create.finish(plan, name, record, rules, fd)):
             return finished
@@ -39,7 +39,7 @@ def start(repository: Repository, name: str, *, revision: str | None = None) -> 
         tips = _ask(repository, rules, plan.branch(name), optional=wanted is not None)
         _fetch(repository, rules, tips, plan.branch(name), target=wanted is None)
         rules = read_rules(repository, ask=False)
-        plan = registry.layout(repository, rules.config.work)
+        plan = registry.layout(repository, require_settings(rules).work)
         return _make(plan, name, rules, tips, wanted, fd)
 
 

@@ -222,3 +222,16 @@ def test_a_backup_that_has_no_default_branch_yet_takes_what_is_green_and_is_know
     assert push(f"{bad}:refs/heads/master") == 1
     assert push(f"{good}:refs/heads/master") == 0
     assert push(f"{bad}:refs/heads/another") == 0
+
+
+def test_rules_that_cannot_be_read_stop_a_start_and_are_mended_by_the_words(world: World) -> None:
+    world.publish({"homelab.toml": '[work]\nbranch = "{topic}"\n[gaet]\n' + SUITE})
+    world.git("fetch", "--quiet")
+    done = world.homelab("work", "start", "x")
+    assert done.returncode == 2 and "did you mean `gate`" not in done.stdout and "unknown key 'gaet'" in done.stderr
+    assert not world.git("branch", "--list", "*x") and not (world.clone / ".worktrees").exists()
+    world.git("switch", "--quiet", "-c", "repair", "origin/master")
+    world.commit({"homelab.toml": '[work]\nbranch = "{topic}"\n' + SUITE})
+    landed = world.json("work", "land", "--no-verify")
+    assert landed["status"] == "landed", landed
+    assert world.homelab("work", "start", "x").returncode == 0 and world.git("branch", "--list", "x")
