@@ -2,7 +2,7 @@
 
 Invariant: from the first instruction of the command until its end, normal or not, the claims are held, whoever is killed;
 after a signal or a kill until its last descendant is gone. `homelab.claims.keeper` does the keeping, and it is there before
-the claims are: whoever is killed in between, it frees what was granted (91 random kills left claims behind otherwise).
+the claims are: whoever is killed in between, it frees what was granted. See docs/adr/0022.
 """
 
 import contextlib

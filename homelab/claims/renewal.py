@@ -7,6 +7,7 @@ no store. A note may be lost or out of date: then a lease ends in its time, or t
 import contextlib
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -37,10 +38,29 @@ def note(url: str, claims: Iterable["Claim"]) -> None:
     for claim in claims:
         holder = claim.holder
         who = {"user": holder.user, "session": holder.session, "key": holder.key}
-        document = {"url": url, "label": claim.label, "id": claim.id, **who}
+        document = {"url": _without_secret(url), "label": claim.label, "id": claim.id, **who}
         name = f"{claim.id}={claim.label.replace('/', '+')}"
         with contextlib.suppress(OSError, HomelabError):
             files.replace(_folder() / name, json.dumps(document).encode())
+
+
+def _without_secret(url: str) -> str:
+    """Return the URL, or its digest where it may hold a password: then only a command that is given the URL renews."""
+    if not re.search(r"://[^/?#]*:.*@|password", url):
+        return url
+    import hashlib  # only where there is a password
+
+    return f"sha256:{hashlib.sha256(url.encode(errors='surrogateescape')).hexdigest()}"
+
+
+def _named(url: str) -> str | None:
+    """Return the URL that a note names, None where another store is named here now."""
+    from homelab.claims import locate
+
+    if not url.startswith("sha256:"):
+        return url
+    here = locate.url() or ""
+    return here if _without_secret(here) == url else None
 
 
 def renew_own_leases(argv: Sequence[str], *, every: float = 0) -> None:
@@ -62,7 +82,8 @@ def renew_own_leases(argv: Sequence[str], *, every: float = 0) -> None:
     with contextlib.suppress(OSError):
         for url, notes in _own([path for path in entries if path.stat().st_mtime <= time.time() - every]).items():
             try:
-                _renew(locate.open(url), notes)
+                if (named := _named(url)) is not None:
+                    _renew(locate.open(named), notes)
             except HomelabError:
                 _leave_alone(notes)
 
@@ -70,7 +91,7 @@ def renew_own_leases(argv: Sequence[str], *, every: float = 0) -> None:
 def renew_in(store: "Store") -> None:
     """Renew this session's leases in one store. Never fails."""
     with contextlib.suppress(OSError, HomelabError):
-        notes = _own([Path(entry.path) for entry in os.scandir(_folder())]).get(store.url)
+        notes = _own([Path(entry.path) for entry in os.scandir(_folder())]).get(_without_secret(store.url))
         if notes:
             _renew(store, notes)
 

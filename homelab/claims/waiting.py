@@ -23,7 +23,8 @@ def shown(seconds: float) -> Iterator[Callable[[Blocked, int], None]]:
             return
         if look.is_live:
             times = f"{_minutes(time.monotonic() - begun)} of {_minutes(seconds)}"
-            terminal.draw([look.cut(f"waiting  {render.in_front(found)} \u00b7 {_place(position)} \u00b7 {times}")])
+            # What changes comes first: the end of the line is cut where the terminal is narrow.
+            terminal.draw([look.cut(f"waiting  {times}  {_place(position)}: {render.in_front(found)}")])
         elif (now := (found, position)) != said:
             said = now
             output.say(f"waiting: {render.in_front(found)}; {_place(position)}, {output.duration(seconds)} at the most")

@@ -1,7 +1,8 @@
 """The secrets of stacks in linked worktrees: whether they are ciphertext there, and a checkout of HEAD where they are not.
 
 git-crypt keeps its key in the main worktree's git directory, so a linked worktree has ciphertext, and a runner would take it
-for values. A plan gets a checkout of its own, readable by its user alone, gone when it ends; the key is never copied.
+for values. A plan gets a checkout of its own, readable by its user alone, gone when it ends; the key is never copied. See
+docs/adr/0023.
 """
 
 import contextlib

@@ -130,6 +130,18 @@ def test_no_spelling_of_a_password_is_repeated(password: str, form: str, capsys:
 
 
 @pytest.mark.slow
+def test_a_note_of_a_lease_keeps_no_password_and_still_renews(on_server: Claimants) -> None:
+    env = {"HOMELAB_CLAIMS": on_server.url.replace("postgres@", "postgres:hunter2@")}
+    on_server.ok("claim", "stack:vault", "--purpose", "one", env=env)
+    (before,) = on_server.board()
+    (note,) = (on_server.root / "home/.local/state/homelab/leases").iterdir()
+    assert "hunter2" not in note.read_text()
+    time.sleep(1.1)
+    on_server.ok("manifest", env=env)
+    assert on_server.board()[0]["expires_at"] > before["expires_at"]
+
+
+@pytest.mark.slow
 def test_what_the_database_says_is_unreachable_only_where_it_is(server: Server, on_server: Claimants) -> None:
     assert on_server.run("claims", "init-store", "--grant", "nosuchrole").returncode == 2
     name = on_server.url.rpartition("/")[2]
