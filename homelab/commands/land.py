@@ -149,14 +149,15 @@ def _waiting(queue: Queue) -> tuple[list[dict[str, object]], str]:
         {
             "position": n, "branch": ticket.branch, "worktree": ticket.worktree, "user": ticket.user, "host": ticket.host,
             "session": ticket.session, "pid": ticket.pid, "since": ticket.since, "verifying": ticket.number in batch,
+            "holding": queue.holding(ticket) or None,
         } for n, ticket in enumerate(found)
     ]  # fmt: skip
     if not found:
         return rows, "nobody waits to land"
-    cells = [_queued(n, ticket, ticket.number in batch) for n, ticket in enumerate(found)]
+    cells = [_queued(n, ticket, ticket.number in batch, queue.holding(ticket)) for n, ticket in enumerate(found)]
     return rows, output.columns([("BRANCH", "STATE", "SINCE", "USER", "PID"), *cells])
 
 
-def _queued(ahead: int, ticket: Ticket, verifying: bool) -> tuple[str, ...]:
-    state = "landing" if not ahead else "verified with it" if verifying else f"{ahead} ahead"
+def _queued(ahead: int, ticket: Ticket, verifying: bool, holding: str) -> tuple[str, ...]:
+    state = holding or "landing" if not ahead else "verified with it" if verifying else f"{ahead} ahead"
     return ticket.branch or "(starting)", state, output.ago(ticket.since), ticket.user, str(ticket.pid)

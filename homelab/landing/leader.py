@@ -67,12 +67,21 @@ def lead(repository: Repository, rules: State, report: Report, place: Place, ask
     leader = Leader(target, rules, asked, report, place)
     with _mutex(target, rules.config.land, report.branch):
         recovery.settle_earlier(repository)
+        _sweep_tries(repository)
         leader.sweep()
         attempt: Attempt | None = Attempt(may_batch=not (rules.config.land.each_commit or asked.alone))
         while attempt is not None:
             attempt = leader.round(attempt)
         if report.pushed is not None:
             forward.bring(target, report.pushed)
+
+
+def _sweep_tries(repository: Repository) -> None:
+    """Take away the try branches that a killed process left on the remote."""
+    if any(repository.state.joinpath("ci", "try").glob("*.json")):
+        from homelab.ci import trial
+
+        trial.sweep(repository)
 
 
 def _mutex(target: Target, limits: Land, branch: str) -> contextlib.AbstractContextManager[object]:
@@ -151,11 +160,19 @@ class Leader:
     def _hold(self, patience: float = 60) -> None:
         """Wait until CI is idle on the target, where `[land] hold` asks for it: a push would end what it applies."""
         limits = self.rules.config.land
-        if limits.hold and self.asked.hold:
-            from homelab.ci import target
+        if not (limits.hold and self.asked.hold):
+            return
+        from homelab.ci import target
 
-            left = limits.deadline - (time.monotonic() - self._began)
-            target.hold(self._repository, self.rules, seconds=max(0.0, left), patience=patience)
+        left = limits.deadline - (time.monotonic() - self._began)
+        try:
+            target.hold(self._repository, self.rules, seconds=max(0.0, left), patience=patience, said=self._holding)
+        finally:
+            self.place.queue.hold(self.place.ticket, "")
+
+    def _holding(self, words: str) -> None:
+        output.say(words)
+        self.place.queue.hold(self.place.ticket, words)
 
     def _base(self) -> str | None:
         base = fetch_branch(self._repository, self.target.remote, self.target.branch)

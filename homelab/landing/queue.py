@@ -126,6 +126,18 @@ class Queue:
             return []
         return [number for number in found if isinstance(number, int)] if isinstance(found, list) else []
 
+    def hold(self, ticket: Ticket, words: str) -> None:
+        """Say what the leader waits for before it pushes; nothing any more without words."""
+        files.replace(self._folder / "holding", json.dumps([ticket.number, words]).encode(), passing=True)
+
+    def holding(self, ticket: Ticket) -> str:
+        """Return what a ticket's leader waits for before it pushes, or nothing."""
+        try:
+            number, words = json.loads((self._folder / "holding").read_bytes())
+        except (OSError, ValueError, TypeError, RecursionError):
+            return ""
+        return str(words) if number == ticket.number else ""
+
     @contextlib.contextmanager
     def drawn(self, worktree: Path, session: str) -> Iterator["Place"]:
         """Yield a place at the queue's end, gone afterwards, also after a kill."""

@@ -1,0 +1,53 @@
+"""`[land] hold`: a landing waits for CI of the target, says so in the queue, and ends nothing that runs."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+
+from tests.support.forge import Run, serving
+from tests.support.world import BIN, SUITE, World
+
+ENV = {"HOMELAB_CI_PACE": "0.02", "HOMELAB_CI_TOKEN": "s3cret"}
+
+
+def test_a_landing_holds_is_seen_in_the_queue_and_lands_when_ci_is_idle(world: World) -> None:
+    with serving("woodpecker") as forge:
+        world.publish({"homelab.toml": f"{forge.config()}{SUITE}[land]\nhold = true\nwatch = false\n"})
+        world.git("fetch", "--quiet", "origin")
+        world.git("switch", "--quiet", "-c", "t", "origin/master")
+        world.commit({"a": "1"})
+        before = world.tip()
+        forge.now(before, Run("running:x", "running", number=123))
+        env = {**world.env, **ENV}
+        child = subprocess.Popen([BIN / "homelab", "work", "land"], cwd=world.clone, env=env, stderr=subprocess.PIPE)
+        end = time.monotonic() + 30
+        while not any(row["holding"] for row in world.json("work", "queue")) and time.monotonic() < end:
+            time.sleep(0.1)
+        assert [row["holding"] for row in world.json("work", "queue")] == ["holding for CI #123"]
+        assert "holding for CI #123" in world.homelab("work", "queue").stdout
+        assert world.tip() == before
+        forge.now(before, Run("success:x", "success", number=123))
+        assert child.wait(60) == 0 and world.tip() != before
+        assert b"holding for CI #123" in child.communicate()[1]
+
+
+def test_ctrl_c_leaves_off_holding_and_no_hold_lands_all_the_same(world: World) -> None:
+    with serving("woodpecker") as forge:
+        world.publish({"homelab.toml": f"{forge.config()}{SUITE}[land]\nhold = true\nwatch = false\n"})
+        world.git("fetch", "--quiet", "origin")
+        world.git("switch", "--quiet", "-c", "t", "origin/master")
+        world.commit({"a": "1"})
+        before = world.tip()
+        forge.now(before, Run("pending:x", "blocked", number=9))
+        env = {**world.env, **ENV}
+        child = subprocess.Popen([BIN / "homelab", "work", "land"], cwd=world.clone, env=env, stderr=subprocess.PIPE)
+        end = time.monotonic() + 30
+        while not forge.requests and time.monotonic() < end:
+            time.sleep(0.05)
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=30)
+        assert child.returncode == 130 and world.tip() == before
+        assert world.homelab("work", "land", "--no-hold", env=ENV).returncode == 0
+        assert world.tip() != before
