@@ -7,7 +7,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,13 +99,24 @@ class Repository:
             pass_fds=pass_fds,
         )
 
-    def ask(self, *args: str | Path, patience: float) -> process.Completed:
-        """Return how a git command ended that talks to a remote. Raises `Silent` after `patience` seconds without a word."""
+    def ask(
+        self,
+        *args: str | Path,
+        patience: float,
+        pass_fds: Sequence[int] = (),
+        alive: Callable[[], bool] = lambda: False,
+    ) -> process.Completed:
+        """Return how a git command ended that talks to a remote.
+
+        Raises `Silent` after `patience` seconds without a word, unless `alive` says that the remote is still at it.
+        """
         from homelab.system import conversation  # most of what we do asks no remote
 
         where = self.worktree or self.git_dir
         env = _environment({**self._named, **dict(self.quarantine)})
-        return conversation.converse(["git", *args], cwd=where, env=env, patience=patience, each=output.quote)
+        return conversation.converse(
+            ["git", *args], cwd=where, env=env, patience=patience, each=output.quote, pass_fds=pass_fds, alive=alive
+        )
 
     def out(self, *args: str | Path, input: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """Return what a git command printed, without the last newline. Raises `Failed` with git's words."""

@@ -27,8 +27,6 @@ _BACK_OFF = (0.1, 0.3, 1.0, 2.0, 4.0)
 #: Seconds between questions, while a server that gave no reply may still be at it.
 _POLLS = (0.1, 0.4, 1.0)
 _LAST_POLLS = (2.0, 4.0)
-#: Seconds that a push may take; git itself waits for ever when the hook's interpreter is missing.
-_LONGEST = 3600
 _WORDS = 20
 
 
@@ -88,12 +86,7 @@ def push(target: Target, commit: str, base: str | None, fds: Sequence[int] = ())
 
     The push inherits `fds`, and so holds their locks as long as it runs.
     """
-    done = target.repository.run(
-        "push", "--porcelain", *target.push_options(commit), f"--force-with-lease={target.ref}:{base or ''}",
-        "--", target.remote, f"{commit}:{target.ref}", pass_fds=fds,
-        timeout=_LONGEST,
-    )  # fmt: skip
-    return Pushed(done.returncode, os.fsdecode(done.stdout), done.stderr.decode(errors="replace"))
+    return target.push(commit, target.ref, f"--force-with-lease={target.ref}:{base or ''}", pass_fds=fds)
 
 
 def _settle(target: Target, pushed: Pushed, commit: str, base: str | None, pauses: tuple[float, ...]) -> Outcome:

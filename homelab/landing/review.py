@@ -1,6 +1,5 @@
 """Review: the branch goes to the remote where a rule of the server protects the target."""
 
-import os
 import shlex
 from dataclasses import replace
 
@@ -21,14 +20,13 @@ def offer(target: Target, landing: Landing, reason: str) -> HomelabError:
             f"{protected}, and {landing.branch} itself takes verified commits only",
             hint="git switch -c TOPIC, then `homelab work land` again",
         )
-    ref, options = f"refs/heads/{landing.branch}", target.push_options(landing.head)
-    done = target.repository.run("push", "--porcelain", *options, "--", target.remote, f"{landing.head}:{ref}")
-    words = done.stderr.decode(errors="replace")
+    ref = f"refs/heads/{landing.branch}"
+    pushed = target.push(landing.head, ref)
     if ask_remote(target.repository, target.remote, ref).get(ref) != landing.head:
         target.journal.close(replace(landing, status="refused"))
-        return _no_review(target, landing, protected, Pushed(done.returncode, os.fsdecode(done.stdout), words))
+        return _no_review(target, landing, protected, pushed)
     target.journal.close(landing)
-    url = push_result.review_url(words)
+    url = push_result.review_url(pushed.stderr)
     return Review(
         f"not landed: {protected}; {landing.branch} was pushed for review",
         hint=f"open the review: {url}" if url else f"open a review of {landing.branch} on {target.remote}",

@@ -24,14 +24,21 @@ class Silent(Exception):
 
 
 def converse(
-    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], patience: float, each: Callable[[str], None]
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    patience: float,
+    each: Callable[[str], None],
+    pass_fds: Sequence[int] = (),
+    alive: Callable[[], bool] = lambda: False,
 ) -> Completed:
     """Return how a child ended; each line of stderr that it waits upon is handed on, once.
 
-    Raises `Silent` when it wrote nothing for `patience` seconds. It stays in our process group and on our terminal, where ssh
-    reads a passphrase.
+    Raises `Silent` when it wrote nothing for `patience` seconds, and `alive` does not say that it may. It stays in our process
+    group and on our terminal, where ssh reads a passphrase.
     """
-    child = process.start(argv, cwd=cwd, env=env, stdout=process.PIPE, stderr=process.PIPE)
+    child = process.start(argv, cwd=cwd, env=env, stdout=process.PIPE, stderr=process.PIPE, pass_fds=pass_fds)
     assert child.stdout is not None and child.stderr is not None
     written = {child.stdout.fileno(): bytearray(), child.stderr.fileno(): bytearray()}
     said = written[child.stderr.fileno()]
@@ -53,7 +60,9 @@ def converse(
                 elif child.poll() is not None:  # what it left behind may keep the pipes
                     break
                 elif now - last > patience:
-                    raise Silent
+                    if not alive():
+                        raise Silent
+                    last = time.monotonic()
                 elif now - last > _WAITS and len(said) > told:
                     _tell(bytes(said[told:]), each)
                     told = len(said)

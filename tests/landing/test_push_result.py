@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from homelab.git.repository import discover
-from homelab.landing import publish
+from homelab.landing import publish, target
 from homelab.landing.push_result import Outcome, Pushed, Seen, classify, review_url, words
 from homelab.landing.target import Target
 from tests.support.smart_http import Faults, serving
@@ -668,3 +668,25 @@ def test_the_review_address_is_the_one_for_opening_a_review() -> None:
     )
     assert review_url(said) == "https://github.com/a/b/pull/new/ada/x"
     assert review_url("https://not.said.by/the/server/pull\n") is None
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_push_is_given_up_only_where_the_remote_answers_nobody(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, answers: bool
+) -> None:
+    monkeypatch.setattr(target, "_SILENCE", 0.6)
+    script = scene.world.root / "ssh"
+    silent = "sleep 3" if answers else "sleep 60"
+    others = "eval" if answers else "sleep 60; eval"
+    script.write_text(
+        f'#!/bin/sh\nfor last; do :; done\ncase $last in *receive*) {silent}; eval "$last";; *) {others} "$last";; esac\n'
+    )
+    script.chmod(0o755)
+    scene.world.git("config", "core.sshCommand", str(script))
+    scene.world.git("remote", "set-url", "origin", f"host:{scene.world.remote}")
+    began = time.monotonic()
+    pushed = scene.push()
+    assert (pushed.code == 0) is answers and time.monotonic() - began < 40
+    if not answers:
+        assert classify(pushed, "refs/heads/master", Seen(False)) is Outcome.UNREACHABLE
+        assert "said nothing more" in words(pushed.stderr)
