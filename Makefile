@@ -36,5 +36,6 @@ bench: .venv/ready ## what a push, a landing and a claim cost, beside the peers
 docs: .venv/ready ## write docs/reference.md and the README's transcripts again
 	$(BIN)/python docs/reference.py
 	$(BIN)/python -m tests.support.transcript README.md
+	$(BIN)/python -m tests.support.transcript docs/getting-started.md
 
 .PHONY: help setup demo check test test-slow bench docs

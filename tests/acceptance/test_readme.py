@@ -1,23 +1,26 @@
 """What the README shows is what happens."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support.transcript import Step, agrees, filled, furnish, play, steps
+from tests.support.transcript import Step, agrees, filled, furnish, furnish_kinds, play, steps
 from tests.support.world import World
 
-README = (Path(__file__).parent.parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent.parent
+DOCUMENTS: dict[str, Callable[[World], None]] = {"README.md": furnish, "docs/getting-started.md": furnish_kinds}
 
 
-@pytest.mark.skipif(not steps(README), reason="the README has no transcript")
-def test_every_transcript_of_the_readme_is_true(world: World) -> None:
-    furnish(world)
-    told = steps(README)
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_transcript_of_a_document_is_true(world: World, name: str) -> None:
+    DOCUMENTS[name](world)
+    told = steps((ROOT / name).read_text())
+    assert told
     printed = play(world, [step.command for step in told])
     assert len(printed) == len(told)
     for step, output in zip(told, printed, strict=True):
-        assert agrees(step.output, output), f"$ {step.command}\n{output}\n--- the README says:\n{step.output}"
+        assert agrees(step.output, output), f"$ {step.command}\n{output}\n--- the document says:\n{step.output}"
 
 
 def test_a_transcript_is_read_command_by_command() -> None:

@@ -54,6 +54,42 @@ def furnish(world: World) -> None:
     world.git("push", "--quiet", "--no-verify", "origin", "master")
 
 
+#: Stands for a program that a reader has and a test may not: it looks at the format, and that is all.
+_TERRAFORM = """\
+#!/bin/sh
+[ "$1" != fmt ] || ! grep -rl '^value' --include='*.tf' .
+"""
+_OUTPUT = 'output "a" {\n  value = 1\n}\n'
+_KINDS: dict[str, dict[str, str | bytes]] = {
+    "stacks": {
+        **{f"stacks/{name}/main.tf": _OUTPUT for name in ("dns", "mail", "vault")},
+        "stacks/redis/main.tf": _OUTPUT.replace("  ", ""),
+    },
+    "gitops": {
+        ".forgejo/workflows/main.yaml": "on: push\njobs:\n  main:\n    steps:\n"
+        "    - {name: build, run: kustomize build overlays/home}\n    - {name: apply, run: kubectl apply -k overlays/home}\n",
+        "overlays/home/kustomization.yaml": "resources: []\n",
+    },
+    "app": {"Makefile": "check:\n\t@test -s app.py\ndeploy:\n\tkubectl apply -f .\n", "app.py": "print()\n"},
+}
+
+
+def furnish_kinds(world: World) -> None:
+    """Put three repositories beside the clone, each with a remote, and stand-ins for the programs that they need."""
+    tools = world.root / "tools"
+    world.write({"terraform": _TERRAFORM, "kustomize": "#!/bin/sh\n"}, tools)
+    for tool in tools.iterdir():
+        tool.chmod(0o755)
+    world.env["PATH"] = f"{tools}:{world.env['PATH']}"
+    for name, files in _KINDS.items():
+        remote, clone = world.root / f"{name}.git", world.root / name
+        world.git("init", "--quiet", "--bare", remote, cwd=world.root)
+        world.git("clone", "--quiet", remote, clone, cwd=world.root)
+        world.commit(files, "Begin", clone)
+        world.git("push", "--quiet", "origin", "master", cwd=clone)
+        world.git("remote", "set-head", "origin", "master", cwd=clone)
+
+
 @dataclass(frozen=True)
 class Step:
     """One command of a document and what it is said to print."""
@@ -133,7 +169,7 @@ def main() -> None:
     document = Path(sys.argv[1])
     with tempfile.TemporaryDirectory() as folder:
         world = build(Path(folder).resolve() / "w")
-        furnish(world)
+        (furnish_kinds if document.name == "getting-started.md" else furnish)(world)
         markdown = document.read_text(encoding="utf-8")
         outputs = play(world, [step.command for step in steps(markdown)])
         document.write_text(filled(markdown, outputs), encoding="utf-8")
