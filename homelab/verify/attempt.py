@@ -71,14 +71,19 @@ class Attempt:
     def _prepare(self) -> Result | None:
         """Run ``[verify] prepare`` if its inputs changed. Return the failed result, or None.
 
-        What it leaves outside the caches is taken away by the next clean checkout, so then it is run each time.
+        What it leaves outside the caches is taken away by the next clean checkout, so then it is run each time. The caches are
+        as it left them, or empty where nothing prepares: what another commit's suite wrote there is gone.
         """
         run, slot = self.run, self.slot
+        caches = run.verify.caches
         if run.verify.prepare is None or run.prepare is None:
+            slot.clear(caches)
             return None
-        if slot.noted("prepared") == run.prepare and slot.noted("prepared-outside") != "yes":
+        is_prepared = slot.noted("prepared") == run.prepare and slot.noted("prepared-outside") != "yes"
+        if is_prepared and slot.restore(caches):
             return None
         slot.note("prepared", "")
+        slot.clear(caches)
         self.reporter.preparing(run)
         log = self._log("prepare")
         self.reporter.logging(run, log)
@@ -87,7 +92,8 @@ class Attempt:
             return self._red(done, log, f"[verify] prepare failed: {reason}")
         if changed := slot.changed():
             return Result(run, State.FAILED, done.seconds, log, f"[verify] prepare changed tracked files: {_names(changed)}")
-        slot.note("prepared-outside", "yes" if slot.leftovers(run.verify.caches) else "no")
+        slot.note("prepared-outside", "yes" if slot.leftovers(caches) else "no")
+        slot.keep(caches)
         slot.note("prepared", run.prepare)
         self.reporter.prepared(run, done.seconds)
         return None

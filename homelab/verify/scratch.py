@@ -21,7 +21,7 @@ from homelab.errors import Failed
 from homelab.git import attributes
 from homelab.git.repository import Repository
 from homelab.system import files, process
-from homelab.verify import borrowed_git, strays
+from homelab.verify import borrowed_git, pristine, strays
 
 #: Bytes; a disk with less than this is full.
 _FULL = 1 << 20
@@ -141,6 +141,47 @@ class Slot:
         with _speaking_of(self._folder):
             self._prepare()
             return tuple(sorted(strays.strays(self.path, self._tracked(), caches)))
+
+    def clear(self, caches: Sequence[str]) -> None:
+        """Remove what is not tracked from the caches."""
+        with _speaking_of(self._folder):
+            for path in self._in(caches):
+                files.remove(self.path / path)
+
+    def keep(self, caches: Sequence[str]) -> None:
+        """Keep a copy of what is in the caches now."""
+        with _speaking_of(self._folder):
+            paths = self._in(caches)
+            pristine.keep(self.path, paths, self._folder / "pristine")
+            self.note("pristine", json.dumps([paths, pristine.fingerprint(self.path, paths)]))
+
+    def restore(self, caches: Sequence[str]) -> bool:
+        """Put the caches back as they were kept, where anything in them was changed. Return whether that could be done."""
+        with _speaking_of(self._folder):
+            try:
+                paths, seen = json.loads(self.noted("pristine") or "")
+            except ValueError:
+                return False
+            now = self._in(caches)
+            if now == paths and pristine.fingerprint(self.path, paths) == seen:
+                return True
+            if not all(os.path.lexists(self._folder / "pristine" / path) for path in paths):
+                return False
+            for path in now:
+                files.remove(self.path / path)
+            pristine.put_back(self.path, paths, self._folder / "pristine")
+            self.note("pristine", json.dumps([paths, pristine.fingerprint(self.path, paths)]))
+            return True
+
+    def _in(self, caches: Sequence[str]) -> list[str]:
+        """Return the topmost paths that are not tracked, and at, in or around a cache."""
+        self._prepare()
+        found = strays.strays(self.path, self._tracked()) if caches else []
+        return sorted(
+            path
+            for path in found
+            if any(f"{path}/".startswith(f"{cache}/") or cache.startswith(f"{path}/") for cache in caches)
+        )
 
     def note(self, key: str, value: str) -> None:
         """The slot remembers the value until its checkout is thrown away."""

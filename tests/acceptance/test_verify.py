@@ -187,3 +187,19 @@ def test_a_damaged_receipt_is_none(fresh: World, content: bytes) -> None:
         path.write_bytes(content)
     assert results(fresh) == [("s0", "passed")]
     assert results(fresh) == [("s0", "cached")]
+
+
+@pytest.mark.parametrize(
+    "prepare", ['prepare = "mkdir -p made/deep && echo 1 > made/deep/it"\nprepare_inputs = ["lock"]\n', ""]
+)
+def test_what_a_suite_writes_into_a_cache_is_gone_for_the_next_one(fresh: World, prepare: str) -> None:
+    rules(
+        fresh,
+        'run = "mkdir -p made/deep; echo red > made/deep/it; touch -d @0 made/deep/it; touch made/new; chmod 500 made/deep"',
+        'run = "test ! -e made/new && { test ! -e made/deep || grep -q 1 made/deep/it; }"',
+        verify=f'{prepare}caches = ["made"]\njobs = 1',
+        files={"lock": "1", ".gitignore": "made/deep\nmade/new\n", "made/tracked": "t"},
+    )
+    for n in range(3):
+        fresh.commit({"f": str(n), "made/tracked": str(n)})
+        assert results(fresh) == [("s0", "passed"), ("s1", "passed")]
