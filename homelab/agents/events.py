@@ -50,6 +50,8 @@ def _remove_worktree(event: dict[str, Any]) -> None:
 
     path = Path(_text(event, "worktree_path")).resolve()
     plan = _layout(_repository(event))
+    if not os.path.lexists(path) and not any(entry.path == path for entry in registry.registered(plan.repository)):
+        return  # told twice: it is gone already
     os.chdir(plan.root)  # the agent stands in the worktree, which would be a reason to keep it
     clean.clean(plan.repository, [str(path)])
     remove.empty_trash(plan.repository)

@@ -212,6 +212,15 @@ def _content(stream: IO[bytes], header: bytes, first: int | None) -> tuple[str, 
 _ABSOLUTE = ("git", "rev-parse", "--path-format=absolute")
 
 
+def _left_behind(where: Path) -> tuple[Path, Path] | None:
+    """Return the linked worktree around a folder and where its clone was, where that has been moved or deleted."""
+    for folder in (where, *where.parents):
+        target = _leads_to(folder)
+        if target is not None:
+            return (folder, target.parent.parent) if target.parent.name == "worktrees" and not target.exists() else None
+    return None
+
+
 def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
     """Return the repository at `cwd`, or in a hook the one that git named in the environment. Raises `Usage`."""
     env = {**os.environ, **_ENVIRONMENT} if from_hook else _environment()
@@ -221,6 +230,12 @@ def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
         words = done.words
         if "not a git repository" in words:
             where = cwd or Path.cwd()
+            if (left := _left_behind(where)) is not None:
+                worktree, clone = left
+                raise Usage(
+                    f"the clone of the worktree {worktree} is no longer at {clone}",
+                    hint=f"`git -C CLONE worktree repair {worktree}`, with the place where the clone is now",
+                )
             raise Usage(f"{where} is not in a git repository", hint="change into a clone, or make one with `git clone`")
         raise Usage(f"git cannot open the repository here: {words}", hint="`git status` says more")
     lines = done.stdout.removesuffix(b"\n").split(b"\n")

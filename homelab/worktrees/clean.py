@@ -104,6 +104,8 @@ def _named(plan: Layout, entries: Iterable[Worktree], name: str) -> Work:
         if matches:
             return _of(plan, matches[0])
     known = [plan.topic(entry) or str(entry.path) for entry in linked]
+    if name.startswith("/"):
+        raise Usage(f"there is no worktree at {output.line(name)}", hint="`homelab work list` names them")
     if name not in known:
         topic.check(name)
     branch = plan.branch(name)
@@ -210,6 +212,10 @@ def _refusal(plan: Layout, staying: Sequence[Judged], *, force: bool) -> Refused
     if any(_HERE in one.firm for one in staying):
         command = f"cd {shlex.quote(str(plan.root))}"
         hint = f"`{command}`, then run it again"
+    elif not force and any(one.work.worktree and one.work.worktree.lock is not None for one in staying):
+        locked = next(one.work.path for one in staying if one.work.worktree and one.work.worktree.lock is not None)
+        command = f"git worktree unlock {shlex.quote(str(locked))}"
+        hint = f"ask who locked it whether they are done; `{command}`, then run it again"
     elif force:
         hint = "name the inner worktree as well, or clean it first"
     return Refused("\n".join(rows), hint=hint, next=command, fields={"removed": [], "kept": [as_json(one) for one in staying]})

@@ -22,6 +22,8 @@ _HALF = ".homelab-copy"
 def bring(main: Repository, path: Path, without: Path) -> int:
     """Return how many files the worktree at `path` has got from the main one; none comes from below `without`."""
     root = main.worktree
+    if root is None and (path / NAME).is_file():
+        output.say(f"{NAME} names files to copy, but there is no main worktree to copy them from")
     if root is None or not (root / NAME).is_file() or (root / NAME).is_symlink():
         return 0
     count = 0

@@ -456,3 +456,23 @@ def test_killed_anywhere_the_same_command_ends_the_job(world: World, pause: floa
     world.homelab("work", "clean", "--landed")
     gone(world, path)
     assert json.loads(world.homelab("work", "list", "--json").stdout)[0]["main"]
+
+
+def test_a_lock_is_named_with_the_command_that_opens_it_and_a_path_that_is_gone_is_no_topic(world: World) -> None:
+    path = started(world)
+    world.git("worktree", "lock", "--reason", "agent", path)
+    done = world.homelab("work", "clean", "x")
+    kept(world, path, done, "locked: agent", f"git worktree unlock {path}")
+    assert "--force" not in done.stderr
+    gone_path = world.homelab("work", "clean", f"{world.clone}/.worktrees/gone")
+    assert gone_path.returncode == 2 and "there is no worktree at" in gone_path.stderr
+
+
+def test_a_worktree_whose_clone_was_moved_says_so(world: World) -> None:
+    path = world.root / "outside"
+    world.git("worktree", "add", "--quiet", "-b", "ada/x", path)
+    world.clone.rename(world.root / "moved")
+    for words in (["verify"], ["work", "list"], ["work", "land"], ["doctor"]):
+        done = world.homelab(*words, cwd=path)
+        assert done.returncode == 2, done.stderr
+        assert f"is no longer at {world.clone}/.git" in done.stderr and "worktree repair" in done.stderr
