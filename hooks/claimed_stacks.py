@@ -17,10 +17,11 @@ def judge_change() -> None:
     repository = discover(from_hook=True)
     told = updates.from_framework(os.environ)
     if told is None:
-        stacks.require_free(stacks.staged(repository), "the commit")
+        stacks.require_free(repository, stacks.staged(repository), "the commit")
         return
     new = require_pushed(repository, told.source, "^{commit}")
-    stacks.require_free(stacks.pushed(repository, new, os.environ.get("PRE_COMMIT_FROM_REF")), "the push")
+    changed = stacks.pushed(repository, new, os.environ.get("PRE_COMMIT_FROM_REF"))
+    stacks.require_free(repository, changed, "the push")
 
 
 def main() -> None:

@@ -3,27 +3,47 @@
 import contextlib
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from homelab.claims.stores import folder as place
 from homelab.claims.stores.base import HeartbeatStore, Store
 from homelab.errors import HomelabError, Unreachable, Usage
 
+if TYPE_CHECKING:
+    from homelab.git.repository import Repository
+
 _FORMS = "write it as file:///PATH or postgresql://HOST/DATABASE"
 _ELSE = "name the store with HOMELAB_CLAIMS"
 
 
-def url() -> str | None:
-    """Return the URL that names the store, or None for files on this machine. Raises `Unreachable` when it is not known."""
-    named = os.environ.get("HOMELAB_CLAIMS", "").strip()
-    return named or _configured()
+def url(repository: "Repository | None" = None) -> str | None:
+    """Return the URL that names the store, or None for files on this machine. Raises `Unreachable` when it is not known.
 
-
-def _configured() -> str | None:
-    """Return what the rules of the clone around us name; of a submodule those of its superproject.
-
-    A store that is configured is the store, or nothing is claimed. Files would exclude nobody on another machine.
+    The rules are those of `repository`, by default of the clone around us, and of a submodule its superproject's. A store
+    that is configured is the store, or nothing is claimed: files would exclude nobody on another machine.
     """
+    if named := os.environ.get("HOMELAB_CLAIMS", "").strip():
+        return named
+    try:
+        repository = repository or _around()
+    except Usage as error:
+        raise Unreachable(f"which claim store this clone has is not known: {error.message}", hint=error.hint or _ELSE) from None
+    if repository is None:
+        return None
+    from homelab.policy.rules import Rules, Unknown, read_rules
+
+    match read_rules(repository):
+        case Unknown(reason=reason, repair=repair):
+            words = f"which claim store this clone has is not known: {reason}"
+            raise Unreachable(words, hint=f"`{repair}`, or {_ELSE}", next=repair)
+        case Rules(config=config):
+            return config.claims.store
+    return None
+
+
+def _around() -> "Repository | None":
+    """Return the repository around us, of a submodule its superproject; None outside. Raises `Usage` for a broken one."""
     try:
         here = Path.cwd()
     except OSError:
@@ -32,22 +52,12 @@ def _configured() -> str | None:
     clone = next((folder / ".git" for folder in (here, *here.parents) if (folder / ".git").exists()), None)
     if clone is None or (clone.is_dir() and not (clone / "HEAD").exists()):
         return None
-    from homelab.git.repository import Repository, discover
-    from homelab.policy.rules import Rules, Unknown, read_rules
+    from homelab.git.repository import discover
 
-    try:
-        repository: Repository = discover()
-        while above := repository.line("rev-parse", "--show-superproject-working-tree"):
-            repository = discover(Path(above))
-    except Usage as error:
-        raise Unreachable(f"which claim store this clone has is not known: {error.message}", hint=error.hint or _ELSE) from None
-    match read_rules(repository):
-        case Unknown(reason=reason, repair=repair):
-            words = f"which claim store this clone has is not known: {reason}"
-            raise Unreachable(words, hint=f"`{repair}`, or {_ELSE}", next=repair)
-        case Rules(config=config):
-            return config.claims.store
-    return None
+    repository = discover()
+    while above := repository.line("rev-parse", "--show-superproject-working-tree"):
+        repository = discover(Path(above))
+    return repository
 
 
 def open(url: str | None) -> Store:

@@ -47,12 +47,12 @@ def _names(repository: Repository, command: str, *args: str) -> set[str]:
     return {name.lstrip("\n") for name in listed.split("\0") if name.strip("\n")}
 
 
-def holders(paths: Iterable[str]) -> list[Claim]:
+def _holders(repository: Repository, paths: Iterable[str]) -> list[Claim]:
     """Return the claims of others on the stacks that these paths touch. No stack is touched: no store is asked."""
     wanted = labels(paths)
     if not wanted:
         return []
-    store = locate.open(locate.url())
+    store = locate.open(locate.url(repository))
     asker = identity.holder(one_machine=store.one_machine)
     own = store.inside(identity.claim_id())
     return [
@@ -64,9 +64,9 @@ def holders(paths: Iterable[str]) -> list[Claim]:
     ]
 
 
-def require_free(paths: Iterable[str], what: str) -> None:
+def require_free(repository: Repository, paths: Iterable[str], what: str) -> None:
     """Check that nobody else holds a stack that these paths touch. Raises `Refused` saying who and why, `Unreachable`."""
-    found = holders(paths)
+    found = _holders(repository, paths)
     if found:
         raise Refused(
             f"{what} changes what others hold:\n" + "\n".join(render.held(claim) for claim in found),

@@ -112,7 +112,8 @@ class Admission:
             from homelab.claims import stacks
 
             for update in coming:
-                stacks.require_free(stacks.pushed(self.repository, update.new, updates.old(update)), "the push")
+                changed = stacks.pushed(self.repository, update.new, updates.old(update))
+                stacks.require_free(self.repository, changed, "the push")
 
     def told(self, framework: Framework) -> RefUpdate:
         """Return the one update that pre-commit or prek tells of; what the remote has is asked, else as it was fetched."""

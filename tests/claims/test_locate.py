@@ -81,5 +81,20 @@ def test_outside_of_a_clone_and_without_a_remote_claims_are_files(world: World) 
     assert len(list((Path(world.env["XDG_STATE_HOME"]) / "homelab/claims/held").iterdir())) == 1
 
 
+def test_a_push_asks_the_store_of_the_repository_that_pushes(team: World) -> None:
+    rules = f'[gate]\nclaims = true\n\n[claims]\nstore = "file://{store(team)}"\n\n[[suite]]\nname = "ok"\nrun = "true"\n'
+    team.publish({"homelab.toml": rules})
+    team.git("pull", "-q", "origin", "master")
+    assert team.homelab("hooks", "install").returncode == 0
+    other = {"HOMELAB_SESSION": "other"}
+    assert team.homelab("claim", "stack:dns", "--purpose", "x", env=other).returncode == 0
+    team.commit({"stacks/dns/main.tf": ""})
+    elsewhere = team.root / "www"
+    team.git("init", "-q", elsewhere, cwd=team.root)
+    for env in ({}, {"GIT_WORK_TREE": str(elsewhere)}):
+        done = team.run("git", "push", "-q", "origin", "HEAD:refs/heads/topic", env=env, check=False)
+        assert done.returncode != 0 and "stack:dns" in done.stderr, env
+
+
 def test_doctor_names_the_store(team: World) -> None:
     assert any(str(store(team)) in finding["message"] for finding in team.json("doctor")["findings"])

@@ -52,6 +52,12 @@ def create_schema(url: str, grant: str | None) -> str:
         if encoding != "UTF8":  # only there does a purpose or a path in any script fit
             hint = "create one with `createdb --template=template0 --encoding=UTF8 NAME` and name it"
             raise Refused(f"the database {connection.info.dbname} has the encoding {encoding}, claims need UTF8", hint=hint)
+        owner = connection.execute(
+            "SELECT pg_get_userbyid(nspowner), current_user FROM pg_namespace WHERE nspname = 'homelab'"
+        ).fetchone()
+        if owner and owner[0] != owner[1]:  # its functions and triggers would run with the rights of whoever comes now
+            words = f"the schema homelab of {connection.info.dbname} belongs to {owner[0]}"
+            raise Refused(words, hint=f"run it as {owner[0]}, or drop the schema if it is not the claim store")
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended('homelab.schema', 0))")
         connection.execute(schema.encode())
         if grant is not None:

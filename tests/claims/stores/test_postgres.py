@@ -142,6 +142,17 @@ def test_a_note_of_a_lease_keeps_no_password_and_still_renews(on_server: Claiman
 
 
 @pytest.mark.slow
+def test_a_schema_that_somebody_else_made_is_not_taken_over(server: Server, on_files: Claimants) -> None:
+    url = database(server)
+    name = url.rpartition("/")[2]
+    server.execute(name, f"CREATE ROLE o{name}")
+    server.execute(name, f"CREATE SCHEMA homelab AUTHORIZATION o{name}")
+    done = on_files.run("claims", "init-store", env={"HOMELAB_CLAIMS": url})
+    assert done.returncode == 3 and f"o{name}" in done.stderr
+    assert not server.execute(name, "SELECT 1 FROM pg_proc WHERE pronamespace = 'homelab'::regnamespace")
+
+
+@pytest.mark.slow
 def test_what_the_database_says_is_unreachable_only_where_it_is(server: Server, on_server: Claimants) -> None:
     assert on_server.run("claims", "init-store", "--grant", "nosuchrole").returncode == 2
     name = on_server.url.rpartition("/")[2]
