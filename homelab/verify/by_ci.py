@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 from homelab.ci import trial
+from homelab.errors import CiSilent, Failed, Refused
 from homelab.git.repository import Repository
 from homelab.system import files
 from homelab.verify.attempt import Abandoned
@@ -20,13 +21,16 @@ _STATES = {
 
 
 def make(repository: Repository, commit: str, run: Run, ended: Abandoned) -> Result:
-    """Return what CI says of the commit. Raises `Refused` where its files forbid a try branch, `Unreachable`."""
+    """Return what CI says of the commit; that it may not or cannot be asked is no red. Raises `Unreachable`."""
     assert run.suite.ci is not None
     start = time.monotonic()
     try:
         found = trial.attempt(repository, commit, run.key, run.suite.ci, timeout=run.suite.timeout, abandoned=ended)
     except trial.Abandoned:
         return Result(run, State.FAILED, time.monotonic() - start, reason="it was abandoned")
+    except (Refused, Failed, CiSilent) as error:  # of a batch, the others land without this one
+        reason = f"{error.message}; {error.hint}" if error.hint else error.message
+        return Result(run, State.UNABLE, time.monotonic() - start, reason=reason)
     log = _log(repository, run, found)
     return Result(run, _STATES[found.result], time.monotonic() - start, log, found.reason, url=found.url)
 

@@ -119,3 +119,18 @@ def test_a_secret_in_plaintext_is_on_no_try_branch(forge: Forge, gated: World) -
     done = gated.homelab("verify", env=ENV)
     assert done.returncode == 3 and "secrets/key" in done.stderr
     assert forge.requests == [] and tries(gated) == []
+
+
+def test_where_nothing_tells_which_ci_it_is_there_is_no_verdict(forge: Forge, gated: World) -> None:
+    gated.publish({"homelab.toml": SUITE})
+    gated.git("fetch", "--quiet", "origin")
+    topic(gated, "t", {"src/a": "6\n"})
+    document = gated.json("verify", env=ENV)
+    assert document["error"]["kind"] == "refused" and "nothing known follows CI" in document["error"]["message"]
+
+
+def test_a_server_that_takes_no_try_branch_gives_no_verdict(forge: Forge, gated: World) -> None:
+    gated.server_hook("update", 'case "$1" in refs/heads/homelab/*) echo "no such branches here" >&2; exit 1;; esac')
+    topic(gated, "t", {"src/a": "7\n"})
+    document = gated.json("verify", env=ENV)
+    assert document["error"]["kind"] == "refused" and "cannot be pushed" in document["error"]["message"]
