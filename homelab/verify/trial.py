@@ -36,6 +36,8 @@ class Trial:
     #: Whether it was not even begun, since a program of its own line is not installed.
     is_absent: bool = False
     seconds: float = 0.0
+    #: Whether somebody pressed ctrl-c meanwhile.
+    was_stopped: bool = False
 
     @property
     def total(self) -> int:
@@ -52,7 +54,9 @@ def try_out(
     """
     assert proposal.commit is not None
     until = time.monotonic() + seconds
-    trials = _attempt(repository, proposal.commit, proposal, until, reporter)
+    # Many folders that wait for a network use up all the time there is, and what is left of them needs some too.
+    reserved = seconds / 3 if any(entry.finding.fallback for entry in proposal.entries if not entry.off) else 0
+    trials = _attempt(repository, proposal.commit, proposal, until - reserved, reporter)
     if proposal.verify.prepare and not any(trial.green for trial in trials.values()):
         # What prepares the checkout may be all that fails, and most need none of it.
         unprepared = proposal.of([entry for entry in proposal.entries if not entry.finding.prepare])
@@ -65,8 +69,9 @@ def try_out(
             again.append(Entry(replace(entry.finding, run=entry.finding.fallback, fallback="", caches=())))
             seen = replace(seen, finding=replace(entry.finding, tool=f"{entry.finding.tool}-whole"))
         entries.append(seen)
-    if again and time.monotonic() < until:
-        rest = _attempt(repository, proposal.commit, proposal.of(again), until, reporter)
+    if again:  # each is unreached where the time is up or somebody has had enough
+        was_stopped = any(trial.was_stopped for trial in trials.values())
+        rest = _attempt(repository, proposal.commit, proposal.of(again), 0 if was_stopped else until, reporter)
         entries += [_judged(entry, rest[entry.finding.tool], proposal.commit) for entry in again]
         trials |= rest
     return proposal.of(entries), trials
@@ -79,17 +84,19 @@ def _attempt(repository: Repository, commit: str, proposal: Proposal, until: flo
     usable = sorted((suite for suite in proposal.suites if suite.name not in lacking), key=lambda suite: suite.each is not None)
     policy = Policy(Config(suites=tuple(usable), verify=proposal.verify), "a trial", None)
     demand = verification.demanded(repository, repository.objects.commit(commit).tree, (policy,))
-    notes = _Notes(reporter)
+    notes, was_stopped = _Notes(reporter), False
     try:
         if demand.runs:
             verification.ensure(repository, commit, demand, reporter=notes, abandoned=lambda: time.monotonic() > until)
     except KeyboardInterrupt:
+        was_stopped = True
         output.say("stopped trying; what is known is kept")
     except HomelabError as error:
         if not notes.results:
             output.warn(f"the trial ended: {error.message}")
     known, _ = verification.lookup(repository, demand)
-    tried = {suite.name: _trial(suite.name, demand.runs, [*known, *notes.results]) for suite in usable}
+    results = [*known, *notes.results]
+    tried = {suite.name: replace(_trial(suite.name, demand.runs, results), was_stopped=was_stopped) for suite in usable}
     return {**tried, **{name: Trial(missing=missing, is_absent=True) for name, missing in lacking.items()}}
 
 

@@ -368,6 +368,19 @@ def test_what_fails_to_prepare_takes_nothing_else_with_it(world: World) -> None:
     assert ([suite.name for suite in read.suites], read.verify.prepare) == (["web"], None)
 
 
+def test_without_a_network_what_is_left_of_a_stack_is_written(world: World) -> None:
+    bare_of_policy(world, {f"stacks/{name}/main.tf": OUTPUT for name in "ab"})
+    tools = world.root / "tools"
+    tools.mkdir()
+    (tools / "terraform").write_text(
+        '#!/bin/sh\n[ "$1" != init ] || { echo "lookup registry.terraform.io: no such host"; exit 1; }\n'
+    )
+    (tools / "terraform").chmod(0o755)
+    world.homelab("init", "--no-hooks", "--yes", env={"PATH": f"{tools}:{world.env['PATH']}"})
+    assert [(suite.name, suite.run) for suite in written(world).suites] == [("stack", "terraform fmt -check -recursive .")]
+    assert '# name = "stack-whole"' in (world.clone / "homelab.toml").read_text()
+
+
 def on_a_terminal(world: World, answers: str, *args: str) -> str:
     """Run `init` with a terminal for all three streams, type the answers, and return what the terminal showed."""
     parent, child = pty.openpty()
