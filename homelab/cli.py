@@ -6,7 +6,7 @@ from homelab import __version__
 
 
 def main() -> None:
-    """The program ``homelab``."""
+    """Run the program ``homelab``."""
     if sys.stdout is None or sys.stderr is None:  # closed by the caller: what is said goes nowhere
         import os
         from pathlib import Path

@@ -24,7 +24,7 @@ _json = False
 
 
 def configure(*, quiet: bool = False, as_json: bool = False) -> None:
-    """Narration is left out when `quiet`; a failure is one JSON document on stdout when `as_json`."""
+    """Set whether narration is left out, and whether a failure is one JSON document on stdout."""
     global _quiet, _json
     _quiet, _json = quiet, as_json
 
@@ -169,7 +169,7 @@ def show(error: HomelabError) -> None:
 
 
 def report(entry: Callable[[], None]) -> int:
-    """Run `entry` and return its exit code; every failure has been told in a sentence and a hint, never a traceback."""
+    """Run `entry` and return its exit code. Print a failure as a sentence and a hint, never as a traceback."""
     try:
         entry()
         sys.stdout.flush()

@@ -93,7 +93,7 @@ _BY_NAME: dict[str, Callable[[], Iterable[str]]] = {
 
 
 def offer(command: click.Command) -> None:
-    """The command's parameters complete by what they are called."""
+    """Let each parameter of a command complete by its name."""
     for parameter in command.params:
         if words := _BY_NAME.get(parameter.name or ""):
             parameter.type = Words(words)

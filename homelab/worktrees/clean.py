@@ -29,7 +29,7 @@ _HERE = "in use: you are in it"
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Why work stays; it may go when there is no reason. `fresh` work has no commit yet and goes only when named."""
+    """Why a piece of work stays: without a reason it may go. `fresh` work has no commit yet and goes only by name."""
 
     work: Work
     reasons: tuple[str, ...]
@@ -49,7 +49,7 @@ class Outcome:
 
 
 def clean(repository: Repository, names: Sequence[str], *, sweep: bool = False, force: bool = False) -> Outcome:
-    """The named work is gone, all of it or none; with `sweep` whatever has landed is gone (among the named, if any).
+    """Remove the named work, all of it or none; with `sweep` whatever has landed (among the named, if any).
 
     Raises `Usage` for an unknown name, `Refused` with every reason, `Unreachable` when what has landed cannot be told.
     """

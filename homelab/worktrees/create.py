@@ -49,7 +49,7 @@ class Record:
 
 @contextlib.contextmanager
 def alone(plan: Layout, name: str) -> Iterator[int]:
-    """No other start of this topic runs meanwhile: its path is not given away before the folder is whole."""
+    """Keep other starts of this topic out for the block: its path is not given away before the folder is whole."""
     path = plan.repository.state / "locks" / f"start-{_digest(name)}"
     fd = files.hold(path)
     if fd is None:
@@ -71,7 +71,7 @@ def _place(plan: Layout, name: str) -> Path:
 
 
 def write(plan: Layout, name: str, record: Record) -> None:
-    """The record says what is made, whatever kills us."""
+    """Write down what is being made, for the next run should this one be killed."""
     files.replace(_place(plan, name), json.dumps(asdict(record)).encode())
 
 
@@ -90,7 +90,7 @@ def missing_folders(path: Path) -> tuple[str, ...]:
 
 
 def ignore(plan: Layout, name: str) -> None:
-    """Git ignores the worktrees' folder in every worktree, by a line that belongs to this clone alone."""
+    """Let git ignore the worktrees' folder in every worktree, by a line of this clone alone."""
     pattern = f"{plan.name}/" if plan.name != "." else f"/{name.split('/')[0]}/"
     if (plan.root / plan.name).is_symlink():
         pattern = pattern.rstrip("/")
@@ -105,7 +105,7 @@ def ignore(plan: Layout, name: str) -> None:
 
 
 def register(repository: Repository, record: Record) -> None:
-    """Git has the worktree, empty, and the branch, without an upstream: `git push` shall not suggest the target."""
+    """Register the worktree, empty, and make its branch. It has no upstream: `git push` must not suggest the target."""
     how = ["--", record.path, record.branch]
     if record.base:
         how = ["--no-track", "-b", record.branch, "--", record.path, record.base]
@@ -117,7 +117,7 @@ def register(repository: Repository, record: Record) -> None:
 
 
 def fill(record: Record, fd: int) -> None:
-    """The worktree's files stand there and the clone's post-checkout hook has agreed, as after `git worktree add`."""
+    """Check out the worktree's files and run the post-checkout hook, as `git worktree add` does. Raises `Failed`."""
     made = discover(Path(record.path))
     workers = () if made.config("checkout.workers") else ("-c", "checkout.workers=0")
     # The lock goes along, so that nobody fills the folder twice while git outlives us; a daemon would keep it for ever.
@@ -147,7 +147,7 @@ def _failed(what: str, done: process.Completed) -> Failed:
 
 @contextlib.contextmanager
 def _unsignalled() -> Iterator[None]:
-    """No signal ends the undoing: a second Ctrl-C would leave half of it."""
+    """Hold signals back for the block: a second Ctrl-C would leave half of the undoing."""
     signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
@@ -157,7 +157,7 @@ def _unsignalled() -> Iterator[None]:
 
 
 def undo(plan: Layout, name: str, record: Record) -> None:
-    """Nothing is left of what this start has made, and what was there before still is."""
+    """Remove all that this start has made; keep what was there before."""
     repository, path = plan.repository, Path(record.path)
     with _unsignalled(), registry.exclusive(repository):
         if any(entry.path == path for entry in registry.registered(repository)):

@@ -1,4 +1,4 @@
-"""What a piece of work is called: the topic that a person gives, and the branch that it gets.
+"""Names of work: the topic that a person gives, and the branch that it gets.
 
 A topic is at once a path below the worktrees' folder and the end of a branch's name, so it has to be fit for both, on
 every file system and every command line. Whether it is already in use is `homelab.worktrees.registry`'s.

@@ -63,7 +63,7 @@ def _worktree(fields: dict[str, str], *, is_main: bool) -> Worktree:
 
 
 def exclusive(repository: Repository) -> AbstractContextManager[None]:
-    """Nobody else registers or removes worktrees meanwhile; of 24 unguarded `git worktree add` 11 to 24 succeed."""
+    """Keep others from registering or removing worktrees for the block: of 24 unguarded `git worktree add` 11 to 24 succeed."""
     return files.locked(repository.state / "locks" / "worktrees")
 
 
@@ -160,7 +160,7 @@ def _root(repository: Repository) -> Path:
 
 
 def remember(plan: Layout) -> None:
-    """The main worktree is known from the linked ones too, where git alone would not tell it there."""
+    """Write down where the main worktree is, where git does not tell it from linked ones."""
     file = plan.repository.state / _ROOT
     if (plan.root / ".git").is_file() and not file.exists():
         files.replace(file, os.fsencode(plan.root))
@@ -182,7 +182,7 @@ def nested(worktrees: tuple[Worktree, ...], path: Path) -> list[Worktree]:
 
 
 def require_room(worktrees: tuple[Worktree, ...], layout: Layout, path: Path) -> None:
-    """A new worktree at this path neither holds another nor stands in one. Raises `Refused`."""
+    """Refuse a new worktree that would hold another one, or be inside one. Raises `Refused`."""
     inner = nested(worktrees, path)
     outer = [other for other in worktrees if not other.is_main and path != other.path and path.is_relative_to(other.path)]
     if other := next(iter([*inner, *outer]), None):

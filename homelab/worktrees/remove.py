@@ -1,4 +1,4 @@
-"""How work goes: the folder is renamed away first and deleted last, and the branch by compare and swap with what was judged.
+"""Removing work: the folder is renamed away first and deleted last, the branch by compare and swap with what was judged.
 
 Killed anywhere, the same command run again ends the job. Whether work may go is `homelab.worktrees.clean`'s.
 """
@@ -24,7 +24,7 @@ _BESIDE = ".homelab-trash-"
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is to go: a worktree with its branch, or a branch alone that has lost its worktree."""
+    """A piece of work to remove: a worktree with its branch, or a branch that has lost its worktree."""
 
     name: str
     worktree: Worktree | None
@@ -33,7 +33,7 @@ class Work:
 
     @property
     def path(self) -> Path | None:
-        """Where its folder stands, or stood."""
+        """Where its folder is, or was."""
         return self.worktree.path if self.worktree else None
 
 
@@ -78,7 +78,7 @@ def _trash(repository: Repository) -> Path:
 
 
 def _move_away(repository: Repository, path: Path) -> None:
-    """The folder is out of the way, whole, in a place that `empty_trash` knows."""
+    """Rename the whole folder to a place that `empty_trash` knows. Raises `Failed`."""
     trash = _trash(repository)
     trash.mkdir(parents=True, exist_ok=True)
     name = secrets.token_hex(8)
@@ -97,7 +97,7 @@ def _move_away(repository: Repository, path: Path) -> None:
 
 
 def empty_trash(repository: Repository) -> None:
-    """What was moved away is deleted, also what a killed run had left; what cannot be deleted is named."""
+    """Delete what was moved away, by this run or by a killed one. Warn about what cannot be deleted."""
     trash = _trash(repository)
     if not trash.is_dir():
         return

@@ -19,7 +19,7 @@ from homelab.worktrees.registry import Layout, Worktree
 
 
 def start(repository: Repository, name: str, *, revision: str | None = None) -> Started:
-    """The topic has a worktree and a branch; both were there, or were made off `revision`, else off the fetched target.
+    """Return the topic's worktree, which is made with its branch, off `revision` or the fetched target, if it is not there.
 
     Raises `Usage` for a bad topic or revision, `Refused` where something stands in the way, `Unreachable`, `Failed`.
     """
@@ -68,7 +68,7 @@ def _make(plan: Layout, name: str, rules: State, tips: dict[str, str], wanted: s
 
 
 def _keep_sealed(plan: Layout, revision: str | None) -> None:
-    """Where git-crypt is used, plain git works in the worktree and its secrets stay ciphertext, which is said."""
+    """Configure the filter for the worktree where git-crypt is used, and tell the user that secrets stay encrypted in it."""
     if revision and linked.protect(plan.repository, revision):
         linked.say(plan.repository.worktree)
 
@@ -93,7 +93,7 @@ def _started(plan: Layout, name: str, branch: str) -> Started | None:
 
 
 def _forget(plan: Layout, entry: Worktree, path: Path) -> None:
-    """Git no longer has the worktree, whose folder is gone. Raises `Refused` when it is locked, or was only moved."""
+    """Unregister a worktree whose folder is gone. Raises `Refused` when it is locked, or was only moved."""
     if entry.path != path and os.path.lexists(path / ".git"):
         raise Refused(
             f"{path} is no worktree that git knows: it seems to have stood at {entry.path}",

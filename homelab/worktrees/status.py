@@ -1,4 +1,4 @@
-"""The worktrees of a clone as they stand, without asking anybody: a read that changes nothing.
+"""The worktrees of a clone and their state, read without asking anybody and without changing anything.
 
 What is not known is None, never a guess.
 """
@@ -21,7 +21,7 @@ from homelab.worktrees.registry import Layout, Worktree
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One worktree as it stands; None is unknown."""
+    """One worktree and its state; None is unknown."""
 
     topic: str | None
     branch: str | None
@@ -46,7 +46,7 @@ class Row:
 
 
 def rows(repository: Repository) -> tuple[Row, ...]:
-    """Return every worktree as it stands against the target as last fetched."""
+    """Return every worktree and its state against the target as last fetched."""
     rules = read_rules(repository, ask=False)
     plan = registry.layout(repository, rules.config.work)
     target = repository.oid(f"refs/remotes/{rules.remote}/{rules.target}") if rules.target else None

@@ -1,4 +1,4 @@
-"""What stands in a worktree and nowhere else: what would be lost with its folder.
+"""What exists in a worktree and nowhere else: it would be lost with the folder.
 
 Git's own removal looks at tracked and untracked files only. Ignored files (``.env``, plans, local state), files that git
 was told not to look at, and what a submodule alone has are as lost. When in doubt something is there.
