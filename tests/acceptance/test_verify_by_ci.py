@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.forge import Answer, Forge, Run, serving
-from tests.support.world import World
+from tests.support.world import BIN, World
 
 WORKFLOW = "on: {push: {branches: [master, 'homelab/try/**']}}\njobs: {test: {steps: [{run: make test}]}}\n"
 SUITE = '[[suite]]\nname = "elsewhere"\nci = "ci/*"\ninputs = ["src"]\n'
@@ -134,3 +136,18 @@ def test_a_server_that_takes_no_try_branch_gives_no_verdict(forge: Forge, gated:
     topic(gated, "t", {"src/a": "7\n"})
     document = gated.json("verify", env=ENV)
     assert document["error"]["kind"] == "refused" and "cannot be pushed" in document["error"]["message"]
+
+
+@pytest.mark.slow
+def test_of_many_that_land_by_ci_the_red_one_alone_stays_behind(forge: Forge, gated: World) -> None:
+    children = {}
+    for name in ("a", "bad", "c"):
+        path = gated.homelab("work", "start", name).stdout.strip()
+        gated.commit({f"src/{name}": "1\n"}, name, cwd=Path(path))
+        children[name] = subprocess.Popen(
+            [BIN / "homelab", "work", "land", "--no-watch"], cwd=path, env={**gated.env, **ENV}, stderr=subprocess.DEVNULL
+        )
+    assert {name: child.wait(120) for name, child in children.items()} == {"a": 0, "bad": 1, "c": 0}
+    there = gated.git("ls-tree", "--name-only", "master", "src/", cwd=gated.remote).split()
+    assert set(there) == {"src/a", "src/c"}
+    assert tries(gated) == []
