@@ -1,5 +1,7 @@
 """``homelab doctor``."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -12,7 +14,7 @@ from homelab.git.repository import discover
 from homelab.install import attack
 from homelab.install import doctor as diagnosis
 from homelab.install.attack import Outcome
-from homelab.install.doctor import Diagnosis
+from homelab.install.doctor import Diagnosis, Finding, Severity
 
 #: A repair that begins like this is a command, not advice.
 _PROGRAMS = ("homelab ", "git ", "chmod ", "unset ")
@@ -25,6 +27,7 @@ def doctor(attacking: bool, as_json: bool) -> None:
     """Say whether the gate holds here, and how to repair it."""
     repository = discover()
     found = diagnosis.diagnose(repository)
+    found = replace(found, findings=(*found.findings, *_target()))
     outcomes = attack.run(repository) if attacking else None
     holds = found.holds and all(outcome.result == attack.HELD for outcome in outcomes or ())
     document = _document(found, outcomes, holds)
@@ -40,6 +43,22 @@ def doctor(attacking: bool, as_json: bool) -> None:
         )
     if as_json:
         output.answer_json({"ok": True, **document})
+
+
+def _target() -> Iterator[Finding]:
+    """Yield what is known of the target itself: a red one is told with every landing until somebody mends it."""
+    from homelab import overview
+
+    target = overview.document()["target"]
+    if not target or target["verdict"] not in ("red", "green"):
+        return
+    since = f" since {target['since']}" if target["since"] else ""
+    name = f"{target['remote']}/{target['branch']}"
+    if target["verdict"] == "green":
+        yield Finding("target", Severity.NOTE, f"{name} is green{since}")
+    else:
+        red = output.names(target.get("red", ()), 3)
+        yield Finding("target", Severity.WARNING, f"{name} itself is red{since}: {red}", "homelab log")
 
 
 def _reason(found: Diagnosis, outcomes: tuple[Outcome, ...] | None) -> str:

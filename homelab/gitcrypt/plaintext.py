@@ -52,10 +52,17 @@ def require_pushed(
     found = pushed(repository, tips, remote=remote, known=known, received=received)
     if found:
         raise _refusal(
-            found, "is plaintext",
-            f"nothing was pushed; unlock the main worktree, then `git rebase -i {(found[0].commit or '')[:12]}^`, mark the "
-            "commit `edit`, `git add --renormalize PATH`, `git commit --amend`; a secret that was pushed before is known",
+            found, "is plaintext", f"nothing was pushed; {way_back(found[0])}; a secret that was pushed before is known"
         )  # fmt: skip
+
+
+def way_back(found: Exposed) -> str:
+    """Return what takes a plaintext out of the history that nobody else has yet."""
+    path = output.line(found.path)
+    return (
+        f"unlock the main worktree, then `git rebase -i {(found.commit or '')[:12]}^`, mark the commit `edit`, "
+        f"`git add --renormalize {path}`, `git commit --amend`, `git rebase --continue`"
+    )
 
 
 def _refusal(found: Sequence[Exposed], what: str, hint: str) -> Refused:

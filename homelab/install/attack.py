@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from homelab.errors import Failed, Refused
@@ -18,7 +19,16 @@ from homelab.git.repository import Repository
 from homelab.policy.rules import State, read_rules
 from homelab.system import process
 
-HELD, LEAKED, BLOCKED = "held", "leaked", "blocked"
+
+class Fate(StrEnum):
+    """What became of an attack; `BLOCKED` is for the push that has to pass."""
+
+    HELD = "held"
+    LEAKED = "leaked"
+    BLOCKED = "blocked"
+
+
+HELD, LEAKED, BLOCKED = Fate
 #: As the new rules of a commit this refuses at once, before any suite of the old rules would run for minutes.
 _UNREADABLE = b"no rules: made by `homelab doctor --attack`\n"
 _BRANCH = "homelab-doctor"
@@ -36,7 +46,7 @@ class Outcome:
     """What became of one attack: `held`, `leaked`, or, for the push that has to pass, `blocked`."""
 
     name: str
-    result: str
+    result: Fate
     #: The last line that the push said.
     words: str
 

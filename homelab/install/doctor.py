@@ -5,9 +5,12 @@ Only looks: nothing in the clone, on the remote or in a worktree is changed. Wha
 """
 
 import os
+import re
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from homelab.claims import locate
@@ -19,11 +22,22 @@ from homelab.gitcrypt import linked
 from homelab.install import hooks_path, install, shim
 from homelab.install.install import Status
 from homelab.policy import policy
+from homelab.policy.config import Suite
 from homelab.policy.rules import NoTarget, Rules, State, Unknown, read_rules
 from homelab.system import file_systems, files, process
 
-FAILURE, WARNING, NOTE = "failure", "warning", "note"
 _INSTALL = "homelab hooks install"
+
+
+class Severity(StrEnum):
+    """How much a finding matters: a failure means that the gate does not hold."""
+
+    FAILURE = "failure"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+FAILURE, WARNING, NOTE = Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +45,7 @@ class Finding:
     """One thing to know about the gate here; `repair` is the command, or what to do, that mends it."""
 
     id: str
-    severity: str
+    severity: Severity
     message: str
     repair: str | None = None
 
@@ -203,11 +217,11 @@ def _renamed(repository: Repository, rules: Rules) -> Iterator[Finding]:
         yield Finding("head-moved", FAILURE, words, f"git fetch {rules.remote} && git remote set-head {rules.remote} --auto")
 
 
-def _stale(repository: Repository, rules: State, hook: Path) -> Iterator[Finding]:
-    target = f"refs/remotes/{rules.remote}/{rules.target}"
+def _stale(repository: Repository, rules: Rules, hook: Path) -> Iterator[Finding]:
+    target = f"refs/remotes/{rules.remote}/{rules.default}"  # where the file is; `[gate] target` may name another branch
     names = shim.word("\n".join(markers.needles(rules.protect)))
     if repository.oid(target) and repository.line("symbolic-ref", "--quiet", markers.TARGET) != target:
-        message = f"the hook asks another branch than {rules.remote}/{rules.target} for the rules"
+        message = f"the hook asks another branch than {rules.remote}/{rules.default} for the rules"
         yield Finding("target-moved", FAILURE, message, _INSTALL)
     elif names not in hook.read_bytes():
         message = (
@@ -223,6 +237,7 @@ def _suites(repository: Repository, rules: State) -> Iterator[Finding]:
     try:
         read = policy.read(repository.objects, repository.objects.commit(tip).tree)
         if read.suites:
+            yield from _programs(read.suites)
             return
     except HomelabError as error:
         yield Finding("rules", FAILURE, error.message, error.hint)
@@ -231,6 +246,24 @@ def _suites(repository: Repository, rules: State) -> Iterator[Finding]:
     # `init` changes no file that exists, so naming it there would send people back and forth.
     repair = "homelab init" if read.blob is None else "name one in homelab.toml as [[suite]], commit and push it"
     yield Finding("no-suite", WARNING, message, repair)
+
+
+#: What a shell does itself, so that no program of the name has to be there.
+_BUILTIN = frozenset(
+    """
+    . : [ ! ( { test cd echo printf export set unset if for while until case eval exec source true false exit command
+    """.split()
+)
+
+
+def _programs(suites: Sequence[Suite]) -> Iterator[Finding]:
+    """Yield the suites that cannot run here, since the program that they begin with is not on PATH."""
+    for suite in suites:
+        word = (suite.run or "").split(maxsplit=1)[0] if (suite.run or "").split() else ""
+        plain = re.fullmatch(r"[A-Za-z0-9._+-]+", word)
+        if plain and word not in _BUILTIN and shutil.which(word) is None:
+            message = f"the suite {suite.name} cannot run here: {word} is not on PATH"
+            yield Finding("suite-program", WARNING, message, f"install {word}")
 
 
 # -- around it --------------------------------------------------------------------------------------------------------
@@ -267,6 +300,26 @@ def _remote(repository: Repository) -> Iterator[Finding]:
 def _secrets(repository: Repository) -> Iterator[Finding]:
     if problem := linked.problem(repository):
         yield Finding("git-crypt-worktrees", WARNING, problem, _INSTALL)
+    if not linked.uses_git_crypt(repository):
+        return
+    if install.was_installed(repository) and not install.looks_at_commits(repository):
+        yield Finding("commits-unsealed", WARNING, "nobody looks for plaintext secrets in a commit, only in a push", _INSTALL)
+    yield from _exposed(repository)
+
+
+def _exposed(repository: Repository) -> Iterator[Finding]:
+    """Yield the secrets that stand as plaintext in commits that the remote does not have yet."""
+    from homelab.gitcrypt import plaintext
+
+    head, remote = repository.oid("HEAD"), read_rules(repository, ask=False).remote
+    try:
+        found = plaintext.pushed(repository, [head], remote=remote or "") if head else []
+    except HomelabError as error:
+        yield Finding("plaintext", WARNING, f"commits cannot be looked through for plaintext: {error.message}", error.hint)
+        return
+    for one in found[:10]:
+        message = f"{one.path} is plaintext in {(one.commit or '')[:12]}, and no push of it passes"
+        yield Finding("plaintext", WARNING, message, plaintext.way_back(one))
 
 
 def _ci(repository: Repository) -> Iterator[Finding]:

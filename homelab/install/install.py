@@ -222,6 +222,11 @@ def status(repository: Repository) -> Status:
     return Status("whole" if ours else "framework" if framework else "none", front, ours, tuple(chained))
 
 
+def looks_at_commits(repository: Repository) -> bool:
+    """Tell whether a commit meets our pre-commit, in front or behind a framework's."""
+    return any(shim.owner(slot) == "homelab" for slot in _reached(*_slots(hooks_path.place(repository).folder, "pre-commit")))
+
+
 def _reached(front: Path, legacy: Path) -> tuple[Path, ...]:
     """Return the slots that a push reaches: a file that is not executable is passed over without a word."""
     if not os.access(front, os.X_OK):

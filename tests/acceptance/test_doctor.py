@@ -12,7 +12,7 @@ import pytest
 
 from homelab.install import doctor, shim
 from tests.acceptance.test_install import CONFIG, hook
-from tests.support.world import World
+from tests.support.world import SUITE, World
 
 #: A judge that refuses every update of master, and one that knows only the first ref of a push.
 STRICT = "sys.exit(any(line.split()[-2] == 'refs/heads/master' for line in lines))"
@@ -319,3 +319,41 @@ def test_a_repository_without_a_commit_cannot_be_attacked(world: World) -> None:
     done = world.homelab("doctor", "--attack", cwd=world.root / "empty")
     assert done.returncode == 3
     assert "commit something first" in done.stderr
+
+
+def finding(world: World, name: str) -> list[dict[str, str]]:
+    return [row for row in world.json("doctor")["findings"] if row["id"] == name]
+
+
+def test_a_plaintext_that_was_committed_is_named_with_the_way_back(judged: World) -> None:
+    world = judged
+    world.commit({".gitattributes": "*.key filter=git-crypt diff=git-crypt\n"})
+    assert [row["repair"] for row in finding(world, "commits-unsealed")] == ["homelab hooks install"]
+    assert world.homelab("hooks", "install").returncode == 0
+    assert not finding(world, "commits-unsealed") and not finding(world, "plaintext")
+    open_filter = ("-c", "filter.git-crypt.clean=cat", "-c", "filter.git-crypt.required=false")
+    world.write({"a.key": "hunter2\n"})
+    world.git(*open_filter, "add", "a.key")
+    world.git(*open_filter, "commit", "--quiet", "--no-verify", "-m", "leak")
+    short = world.git("rev-parse", "HEAD")[:12]
+    (row,) = finding(world, "plaintext")
+    assert f"a.key is plaintext in {short}" in row["message"] and f"git rebase -i {short}^" in row["repair"]
+
+
+def test_a_suite_whose_program_is_missing_is_named(judged: World) -> None:
+    world = judged
+    suites = '[[suite]]\nname = "go"\nrun = "no-such-program test ./..."\n[[suite]]\nname = "sh"\nrun = "test ! -e bad"\n'
+    world.commit({"homelab.toml": suites})
+    world.git("push", "--quiet", "--no-verify", "origin", "HEAD:master")
+    assert [row["message"] for row in finding(world, "suite-program")] == [
+        "the suite go cannot run here: no-such-program is not on PATH"
+    ]
+
+
+def test_a_target_that_is_not_the_default_branch_is_no_fault_of_the_hook(judged: World) -> None:
+    world = judged
+    world.commit({"homelab.toml": '[gate]\ntarget = "develop"\n' + SUITE})
+    world.git("push", "--quiet", "--no-verify", "origin", "HEAD:master", "HEAD:develop")
+    assert world.homelab("hooks", "install").returncode == 0
+    assert not finding(world, "target-moved")
+    assert world.homelab("doctor").returncode == 0
