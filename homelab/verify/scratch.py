@@ -263,7 +263,25 @@ class Slot:
         return done.stdout
 
     def _read_tree(self, commit: str) -> None:
-        self._require_git("read-tree", "--reset", "-u", commit)
+        question = ("read-tree", "--reset", "-u", commit)
+        if self._git(*question).returncode:
+            self._fetch_missing(commit)
+            self._require_git(*question)
+
+    def _fetch_missing(self, commit: str) -> None:
+        """Let a partial clone itself fetch what it lacks of the commit: how it reaches its remote may be its own setting."""
+        settings = self._clone.settings if self._clone else ()
+        promised = [name for name, _ in settings if name.startswith("remote.") and name.endswith(".promisor")]
+        if not promised:
+            return
+        remote = promised[0].removeprefix("remote.").removesuffix(".promisor")
+        listing = self._repository.run("rev-list", "--objects", "--missing=print", "--no-walk", commit).stdout
+        missing = b"".join(row[1:] + b"\n" for row in listing.splitlines() if row.startswith(b"?"))
+        # As git itself does it where an object is missing, but all of them at once.
+        self._repository.run(
+            "-c", "fetch.negotiationAlgorithm=noop", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head",
+            "--recurse-submodules=no", "--filter=blob:none", remote, "--stdin", input=missing,
+        )  # fmt: skip
 
     def _tracked(self) -> strays.Tracked:
         if not self._index.exists():

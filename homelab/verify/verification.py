@@ -16,6 +16,7 @@ from homelab.system import clock, identity
 from homelab.verify import last, runner, suites
 from homelab.verify.attempt import Abandoned
 from homelab.verify.baseline import Baseline, Comparison, tell
+from homelab.verify.pointers import pointer
 from homelab.verify.receipts import TREE, Receipt, Receipts
 from homelab.verify.reds import Reds
 from homelab.verify.reporter import Reporter
@@ -150,7 +151,7 @@ def ensure(
         made = comparison.settle(made, abandoned)
     by_key = {result.run.key: result for result in (*known_now, *made)}
     results = tuple(by_key[run.key] for run in demand.runs if run.key in by_key)
-    _require_green(commit, results, baseline, demand)
+    _require_green(repository, commit, results, baseline, demand)
     tell(results)
     kept = _Memory(repository, commit).keep_whole(demand, results)
     reporter.verified(commit, results)
@@ -173,12 +174,14 @@ def _require_runs(demand: Demand) -> None:
         )
 
 
-def _require_green(commit: str, results: Sequence[Result], baseline: Baseline | None, demand: Demand) -> None:
+def _require_green(
+    repository: Repository, commit: str, results: Sequence[Result], baseline: Baseline | None, demand: Demand
+) -> None:
     """Check that nothing blocks, and that one run at least ran a test. Raises `Red`, `Unable` or `Unverifiable`."""
     blocking = [result for result in results if result.result.blocks]
     unable = [result for result in blocking if result.result is State.UNABLE]
     if len(unable) < len(blocking):
-        raise _red(commit, results, [result for result in blocking if result.result is not State.UNABLE])
+        raise _red(repository, commit, results, [result for result in blocking if result.result is not State.UNABLE])
     if unable:
         raise _unable(commit, results, unable, compared=baseline is not None)
     if all(result.vacuous for result in results):
@@ -196,13 +199,14 @@ def waive(commit: str, tree: str) -> Waived:
     return Waived(commit, tree, _MAKER)
 
 
-def _red(commit: str, results: Sequence[Result], red: Sequence[Result]) -> Red:
+def _red(repository: Repository, commit: str, results: Sequence[Result], red: Sequence[Result]) -> Red:
     first = next((result for result in red if result.result != State.SKIPPED), red[0])
     more = f" and {len(red) - 1} more" if len(red) > 1 else ""
     what = {State.FAILED: "is red", State.TIMEOUT: "timed out", State.SKIPPED: "was not run"}[first.result]
     shown = f"{first.run.suite.name}:{first.run.dir}" if first.run.suite.each else first.run.suite.name
     whole = f"; `homelab log {shlex.quote(shown)}` shows all of it" if first.log else ""
-    hint = f"mend it, commit, and run it again{whole}"
+    other = next((words for result in red if (words := pointer(repository, result))), None)
+    hint = f"{other or 'mend it, commit, and run it again'}{whole}"
     return Red(f"{first.run.label}{more} {what} on {commit[:12]}", results, hint=hint)
 
 

@@ -203,3 +203,20 @@ def test_what_a_suite_writes_into_a_cache_is_gone_for_the_next_one(fresh: World,
     for n in range(3):
         fresh.commit({"f": str(n), "made/tracked": str(n)})
         assert results(fresh) == [("s0", "passed"), ("s1", "passed")]
+
+
+@pytest.mark.parametrize(
+    ("suite", "pointed"),
+    [
+        ('run = "cat local.auto.tfvars"', "local.auto.tfvars is here and git ignores it"),
+        ('run = "python3 -c \'open(\\"local.auto.tfvars\\")\'"', "local.auto.tfvars is here and git ignores it"),
+        ("run = \"sh -c 'set -u; echo $VAULT_TOKEN'\"", "VAULT_TOKEN is set here"),
+        ('run = "python3 -c \'import os; os.environ[\\"VAULT_TOKEN\\"]\'"', "VAULT_TOKEN is set here"),
+        ('run = "cat README nowhere"', "mend it"),
+    ],
+)
+def test_a_red_points_at_what_it_is_not(fresh: World, suite: str, pointed: str) -> None:
+    rules(fresh, suite, files={".gitignore": "*.tfvars\n"})
+    fresh.write({"local.auto.tfvars": "x"})
+    done = fresh.homelab("verify", env={"VAULT_TOKEN": "secret"})
+    assert done.returncode == 1 and pointed in done.stderr and "secret" not in done.stderr

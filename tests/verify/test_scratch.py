@@ -694,3 +694,17 @@ def test_the_folder_of_a_checkout_is_named_after_clone_and_slot(world: World) ->
     with slot(world) as one, slot(world) as two:
         names = {one.path.name, two.path.name}
     assert len(names) == 2 and all(name.startswith(f"{world.clone.name}-") for name in names)
+
+
+def test_a_partial_clone_whose_own_settings_lead_to_its_remote_fetches_by_them(world: World) -> None:
+    world.git("config", "uploadpack.allowFilter", "true", cwd=world.remote)
+    world.git("config", "uploadpack.allowAnySHA1InWant", "true", cwd=world.remote)
+    commit = world.commit({f"d/f{n}": f"{n}\n" for n in range(20)})
+    world.git("push", "--quiet", "--no-verify", "origin", "master")
+    partial = world.root / "partial"
+    setting = f"url.file://{world.remote}.insteadOf=forge:infra"
+    options = ("--quiet", "--config", setting, "--filter=blob:none", "--no-checkout")
+    world.git("clone", *options, "forge:infra", partial, cwd=world.root)
+    with slot(world, partial) as made:
+        made.checkout(commit)
+        assert (made.path / "d/f7").read_text() == "7\n" and made.changed() == ()
