@@ -62,8 +62,13 @@ def try_out(
         unprepared = proposal.of([entry for entry in proposal.entries if not entry.finding.prepare])
         trials |= _attempt(repository, proposal.commit, unprepared, until, reporter)
     entries, again = [], []
+    # Those of a kind need the same network: what the time did not reach could not run either.
+    kind = [trials[entry.finding.tool] for entry in proposal.entries if entry.finding.fallback and not entry.off]
+    offline = next((trial.missing for trial in kind if trial.missing and not trial.is_absent), "")
     for entry in proposal.entries:
         trial = trials.get(entry.finding.tool)
+        if trial and entry.finding.fallback and offline and not (trial.green or trial.red or trial.is_absent):
+            trial = replace(trial, missing=offline)
         seen = _judged(entry, trial, proposal.commit) if trial else entry
         if trial and trial.missing and not trial.is_absent and entry.finding.fallback:
             again.append(Entry(replace(entry.finding, run=entry.finding.fallback, fallback="", caches=())))
