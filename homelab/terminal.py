@@ -6,12 +6,14 @@ region; NO_COLOR and a locale without UTF-8 are honoured. Only `homelab.output` 
 
 import contextlib
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 _CODES = {"green": "32", "red": "31", "yellow": "33", "dim": "2", "bold": "1"}
+_COLOURS = re.compile(r"(\x1b\[[0-9;]*m)")
 _SPINNER, _PLAIN_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 
 #: The lines of the region that are on the screen now, and who may draw.
@@ -44,21 +46,30 @@ class Look:
         return pictures[frame % len(pictures)]
 
     def cut(self, text: str, columns: int | None = None) -> str:
-        """Return the text, cut to the columns of the stream (or so many), with a sign that something is missing."""
+        """Return the text, cut to the columns of the stream (or so many), with a sign that something is missing.
+
+        Colours take no column, and end with the text.
+        """
         width = self.width if columns is None else columns
         if width is None or columns_of(text) <= width:
             return text
-        more = self.sign("…", "~")
-        kept = ""
-        for char in text:
-            if columns_of(kept + char) > width - 1:
-                break
-            kept += char
-        return kept + more if width > 0 else ""
+        kept, left = "", width - 1
+        for part in _COLOURS.split(text):
+            if part.startswith("\x1b"):
+                kept += part
+                continue
+            for char in part:
+                left -= columns_of(char)
+                if left < 0:
+                    return kept + self.sign("…", "~") + ("\x1b[0m" if "\x1b" in kept else "") if width > 0 else ""
+                kept += char
+        return kept
 
 
 def columns_of(text: str) -> int:
-    """Return how many columns a printable text takes: two for wide characters, none for those that combine."""
+    """Return how many columns a text takes: two for wide characters, none for those that combine and for colours."""
+    if "\x1b" in text:
+        text = _COLOURS.sub("", text)
     if text.isascii():
         return len(text)
     import unicodedata

@@ -29,7 +29,8 @@ def status(as_json: bool) -> None:
     else:
         look = terminal.look(output.answers())
         for line in lines(found, look):
-            output.answer(look.cut(line) if not look.has_colour else line)
+            # A command that is cut cannot be copied.
+            output.answer(line if line.startswith("next: ") else look.cut(line))
 
 
 def lines(found: Mapping[str, Any], look: Look) -> Iterator[str]:
