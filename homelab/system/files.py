@@ -52,7 +52,7 @@ def _write_temporary(
 def replace(
     path: Path, content: bytes, *, mode: int | None = None, by_way_of: Path | None = None, passing: bool = False
 ) -> None:
-    """The file holds `content` and nothing else, and `mode` or 0600; a reader never sees a part of it.
+    """Replace a file by one that holds `content`, with `mode` or 0600; a reader never sees a part of it.
 
     `by_way_of` is a folder on the same file system where a kill may leave a temporary file, if not beside the file. What is
     `passing` means nothing after a loss of power, and does not wait for a disk that is busy with somebody's checkout.
@@ -95,7 +95,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def append(path: Path, record: dict[str, Any]) -> None:
-    """The file ends with `record` as one line of JSON; lines of several writers never mix."""
+    """Append `record` as one line of JSON; lines of several writers never mix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
@@ -143,7 +143,7 @@ def lock(fd: int, *, blocking: bool) -> bool:
 
 
 def free(fd: int) -> None:
-    """Nobody holds the lock of this descriptor any more, not even children that inherited it; it is closed."""
+    """Free the lock of this descriptor, for children that inherited it too, and close it."""
     import filelock
 
     try:
@@ -175,7 +175,7 @@ def is_locked(fd: int) -> bool:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Nobody else is inside this lock meanwhile; it is free at once when the process dies."""
+    """Hold a lock for the block; it is free at once when the process dies."""
     fd = hold(path, blocking=True)
     assert fd is not None
     try:

@@ -71,5 +71,5 @@ class Sentinel:
                 os.write(reports, b"%d %d\n" % next_signal(PASSED))
 
     def end(self) -> None:
-        """It leaves; nobody asks any more."""
+        """Let it leave: nobody asks any more."""
         os.close(self._life)

@@ -41,7 +41,7 @@ class _Report:
         self.said: dict[str, list[int]] = {}
 
     def read(self, seconds: float | None) -> None:
-        """All that was told within `seconds` is known; `over` when the warden has gone."""
+        """Read what is told within `seconds`; it is `over` when the warden has gone."""
         poll = select.poll()
         poll.register(self._fd, select.POLLIN)
         if not poll.poll(None if seconds is None else max(0, seconds * 1000)):
@@ -54,7 +54,7 @@ class _Report:
             self.said[word] = [int(number) for number in numbers]
 
     def finish(self) -> None:
-        """The warden has gone."""
+        """Read until the warden has gone."""
         while not self.over:
             self.read(None)
 
@@ -69,7 +69,7 @@ def run(
     keep_fds: Sequence[int] = (),
     abandoned: Callable[[], bool] | None = None,
 ) -> Ended:
-    """The command has run in `cwd`, its output is in `log`, and nothing of its process tree lives.
+    """Run a command in `cwd` with its output in `log`; afterwards nothing of its process tree lives.
 
     It is ended after `timeout` seconds, when `abandoned` turns true, and when we are interrupted or killed. Raises `Failed`
     when it cannot be started, its output cannot be written, or a part of its tree cannot be ended.
@@ -101,7 +101,7 @@ class _End:
         self.fd = fd
 
     def close(self) -> None:
-        """It is closed."""
+        """Close it."""
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
@@ -128,7 +128,7 @@ def _opened(log: Path) -> Iterator[int]:
 
 
 def _probe(fd: int, log: Path) -> None:
-    """The file takes more output. Raises `Failed`."""
+    """Check that the file takes more output. Raises `Failed`."""
     size = os.fstat(fd).st_size
     try:
         os.write(fd, b"\n" * 4096)

@@ -183,7 +183,7 @@ class _Tree:
         return reaped is None and (self._adopting or not _lives(self.command))
 
     def end(self, grace: float, bell: _Bell) -> list[int]:
-        """Nothing of it lives. Returns what could not be ended."""
+        """End all of it. Return what could not be ended."""
         if self.is_gone():
             return []
         _send(_descendants(), signal.SIGTERM, signal.SIGCONT)
@@ -209,7 +209,7 @@ def _tell(*words: object) -> None:
 
 
 def main(grace: float, locale: str, command: str) -> None:
-    """The command has run and nothing of its tree lives."""
+    """Run the command; afterwards nothing of its tree lives."""
     bell = _Bell()
     adopting = _adopt_orphans()
     tree = _Tree(_start(command, locale), adopting)

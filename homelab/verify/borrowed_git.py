@@ -148,7 +148,7 @@ def alternates(*folders: Path) -> bytes:
 
 
 def make(git_dir: Path, clone: Clone, env: Mapping[str, str]) -> None:
-    """A new git directory is here, its `base` what git found out about the file system. Raises `Failed`."""
+    """Make a new git directory, with what git found out about the file system in its `base`. Raises `Failed`."""
     new = git_dir.with_name("new")
     shutil.rmtree(new, ignore_errors=True)
     done = process.run(
@@ -189,7 +189,7 @@ def write(git_dir: Path, clone: Clone, *, base: bytes, extra_objects: tuple[Path
 
 
 def show(git_dir: Path, clone: Clone, commit: str) -> None:
-    """The git directory has the clone's refs, and HEAD is detached at `commit`."""
+    """Show the clone's refs in the git directory, with HEAD detached at `commit`."""
     (git_dir / "HEAD").write_text(f"{commit}\n")
     (git_dir / "packed-refs").write_bytes(clone.packed_refs)
     for name in ("refs/heads", "refs/tags", "info"):

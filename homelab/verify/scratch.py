@@ -30,7 +30,7 @@ _HINT = "free or repair that folder, or set XDG_CACHE_HOME to another place, the
 
 @contextlib.contextmanager
 def slot(repository: Repository, *, env: Mapping[str, str] | None = None) -> Iterator["Slot"]:
-    """A slot is ours meanwhile. Raises `Failed` when the cache folder cannot be used."""
+    """Lock a free scratch checkout for the block. Raises `Failed` when the cache folder cannot be used."""
     variables = dict(os.environ if env is None else env)
     home = home_of(variables) / hashlib.sha256(os.fsencode(repository.common_dir)).hexdigest()[:16]
     with _speaking_of(home):
@@ -51,7 +51,7 @@ def home_of(env: Mapping[str, str]) -> Path:
 
 
 def _announce(home: Path, repository: Repository) -> None:
-    """The cache knows whose slots these are, and has no slots of clones that are gone."""
+    """Write down whose slots these are, and remove those of clones that are gone."""
     whose = home / "clone"
     if whose.exists():
         return
@@ -65,7 +65,7 @@ def _announce(home: Path, repository: Repository) -> None:
 
 
 def _forget(home: Path) -> None:
-    """The slots are gone, unless an orphaned suite still has one."""
+    """Remove the slots of a clone, unless an orphaned suite still has one."""
     with contextlib.ExitStack() as stack:
         for lock in home.glob("*/lock"):
             fd = files.hold(lock)
@@ -115,7 +115,7 @@ class Slot:
         self._clone: borrowed_git.Clone | None = None
 
     def checkout(self, commit: str, caches: Sequence[str] = ()) -> None:
-        """The folder is exactly the commit's tracked files and the `caches`; HEAD is detached at it. Raises `Failed`."""
+        """Make the folder the commit's tracked files and the `caches`, no more, with HEAD detached at it. Raises `Failed`."""
         with _speaking_of(self._folder):
             self._clone = borrowed_git.look(self._repository, self._env)
             try:
@@ -184,7 +184,7 @@ class Slot:
         )
 
     def note(self, key: str, value: str) -> None:
-        """The slot remembers the value until its checkout is thrown away."""
+        """Remember a value until the checkout is thrown away."""
         with _speaking_of(self._folder):
             files.replace(self._folder / "notes", json.dumps({**self._notes(), key: value}).encode())
 
@@ -223,7 +223,7 @@ class Slot:
             files.replace(state, json.dumps(wanted).encode())
 
     def _prepare(self) -> borrowed_git.Clone:
-        """The checkout's folder and our git directory are here, the latter with our configuration."""
+        """Make the checkout's folder and our git directory where they are missing, and write our configuration."""
         clone = self._clone = self._clone or borrowed_git.look(self._repository, self._env)
         made = self._git_dir / "made"
         if not made.exists() or made.read_text() != clone.object_format:
@@ -310,7 +310,7 @@ class Slot:
             files.remove(compare)
 
     def _give_git(self, commit: str, clone: borrowed_git.Clone) -> None:
-        """The checkout has a repository of its own, which a suite may do with as it likes."""
+        """Give the checkout a repository of its own, with which a suite may do as it likes."""
         inside = self.path / ".git"
         inside.mkdir()
         objects = (self._git_dir / "objects",)  # what a partial clone's checkout has fetched
@@ -320,13 +320,13 @@ class Slot:
         shutil.copy2(self._index, inside / "index")
 
     def _require(self, commit: str) -> None:
-        """The clone has the commit. Raises `Failed`."""
+        """Check that the clone has the commit. Raises `Failed`."""
         question = ("cat-file", "-e", f"{commit}^{{commit}}")
         if self._repository.run(*question).returncode and self._git(*question).returncode:
             raise Failed(f"the commit {commit[:12]} is not in this clone", hint="`git fetch`, then run it again")
 
     def _throw_away(self) -> None:
-        """Nothing is in the slot; what cannot be removed (another user's files) is out of the way."""
+        """Empty the slot; move out of the way what cannot be removed (another user's files)."""
         for name in ("state", "notes"):
             (self._folder / name).unlink(missing_ok=True)
         for path in (self.path, self._git_dir):
