@@ -15,12 +15,6 @@ class Progress:
         self._where = where
         self._said = ""
 
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
     def tell(self, outcome: Outcome) -> None:
         """Say it where it is not what was said before."""
         words = sentence(outcome, self._where)

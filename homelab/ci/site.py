@@ -89,18 +89,15 @@ class Site:
         """
         virtual = watch.LIMIT if limit is None else limit / self.clock.pace
         progress = Progress(self.words)
-        with progress:
-            outcome = shared.together(
-                self.repository,
-                self._key(commit),
-                self.clock,
-                lambda told: watch.watch(
-                    self.look, commit, self.clock, limit=virtual, successor=lambda old: self._successor(old), told=told
-                ),
-                limit=virtual,
-                told=progress.tell,
-                since=time.time() - age,
-            )
+        outcome = shared.together(
+            self.repository,
+            self._key(commit),
+            self.clock,
+            lambda told: watch.watch(self.look, commit, self.clock, limit=virtual, successor=self._successor, told=told),
+            limit=virtual,
+            told=progress.tell,
+            since=time.time() - age,
+        )
         return self._told(outcome)
 
     def open_checks(self, tip: str) -> tuple[list[Check], bool]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from homelab import output
 from homelab.ci import shared, trigger, watch
-from homelab.ci.report import sentence, url
+from homelab.ci.report import url
 from homelab.ci.site import Site, find
 from homelab.ci.verdict import OPEN, Check, Verdict, judge, names
 from homelab.ci.watch import GRACE, Outcome, Paced
@@ -70,7 +70,6 @@ def attempt(
     *,
     timeout: float,
     abandoned: Callable[[], bool] = lambda: False,
-    said: Callable[[str], None] = lambda words: None,
 ) -> Trial:
     """Return what the checks that match `pattern` say of a candidate, pushed as ``homelab/try/KEY-COMMIT`` for as long.
 
@@ -92,8 +91,7 @@ def attempt(
     with _pushed(repository, remote, branch, commit, site) as earlier:
         clock = _Impatient(site.clock.pace, abandoned)
         look = _Expecting(site, expected, earlier, clock)
-        heard = _Heard(said, site.words)
-        outcome = watch.watch(look, commit, clock, limit=timeout / clock.pace, told=heard)
+        outcome = watch.watch(look, commit, clock, limit=timeout / clock.pace)
         shared.discount(repository, commit, (check.id for check in outcome.checks))
         return _trial(site, outcome, timeout)
 
@@ -174,19 +172,6 @@ class _Expecting:
         self.done_since = self.done_since or now
         verdict = Verdict.RUNNING if now - self.done_since < GRACE else Verdict.GONE
         return [*found, *(Check(name, "missing", verdict) for name in missing)]
-
-
-@dataclass(slots=True)
-class _Heard:
-    said: Callable[[str], None]
-    where: str
-    last: str = ""
-
-    def __call__(self, outcome: Outcome) -> None:
-        words = sentence(outcome, self.where)
-        if words != self.last:
-            self.last = words
-            self.said(words)
 
 
 def _trial(site: Site, outcome: Outcome, timeout: float) -> Trial:

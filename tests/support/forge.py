@@ -71,7 +71,6 @@ class Forge:
     requests: list[Request] = field(default_factory=list)
     #: Paths that are answered otherwise: by their end.
     instead: dict[str, Callable[[Request], Answer]] = field(default_factory=dict)
-    #: The newest push runs of the branch, for questions that name no commit.
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def now(self, commit: str, *runs: Run) -> None:
@@ -423,8 +422,3 @@ def serving(kind: str, repository: str = "ada/infra") -> Iterator[Forge]:
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def also(run: Run, **changed: Any) -> Run:
-    """Return a run that differs in some things."""
-    return replace(run, **changed)
