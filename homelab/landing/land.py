@@ -58,7 +58,7 @@ def _ready(repository: Repository, report: Report, place: Place, asked: Override
     rules = read_rules(repository)
     report.remote = rules.remote
     report.remote, report.target = require_target(rules)
-    preconditions.check(repository, report.branch, report.target)
+    preconditions.check(repository, report.branch, report.remote, report.target)
     place.ready(report.branch, head, alone=asked.alone)
     return rules
 

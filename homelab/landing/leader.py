@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from homelab import output
-from homelab.errors import Busy, Conflict, HomelabError, Unreachable
+from homelab.errors import Busy, Conflict, HomelabError, Refused, Unreachable
 from homelab.gate import markers, updates
 from homelab.gate.admission import Admission
 from homelab.git.remotes import fetch_branch
@@ -211,7 +211,10 @@ class Leader:
 
     def _guard(self, base: str | None, commit: str) -> None:
         """Refuse what no landing may bring, such as a secret as plaintext."""
-        Admission(self._repository, self.rules, self.target.remote).guard([updates.moved(self.target.ref, base, commit)])
+        try:
+            Admission(self._repository, self.rules, self.target.remote).guard([updates.moved(self.target.ref, base, commit)])
+        except Refused as error:
+            raise preconditions.name_way_back(self._repository, error) from None
 
     @contextlib.contextmanager
     def _kept(self, members: Sequence[Member]) -> Iterator[None]:

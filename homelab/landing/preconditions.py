@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from homelab import output
-from homelab.errors import Refused
+from homelab.errors import Failed, Refused
 from homelab.git.remotes import ask_remote_head
 from homelab.git.repository import Repository, require_worktree
+from homelab.gitcrypt import plaintext
 from homelab.landing import conflict
+from homelab.system.process import Completed
 
 _UNDERWAY = {
     "rebase-merge": ("a rebase", "git rebase --continue"),
@@ -48,7 +50,7 @@ def _is_there(repository: Repository, name: str) -> bool:
     return name.endswith("_HEAD") and (repository.common_dir / "reftable").exists() and repository.oid(name) is not None
 
 
-def check(repository: Repository, name: str, target: str) -> None:
+def check(repository: Repository, name: str, remote: str, target: str) -> None:
     """The worktree has nothing half done. Raises `Conflict` in an unresolved merge, `Refused` otherwise."""
     conflict.check_finished(repository)
     if name == target:
@@ -57,14 +59,49 @@ def check(repository: Repository, name: str, target: str) -> None:
             hint="`homelab work start TOPIC` makes one; to push what is here, use git push",
             next="homelab work start TOPIC",
         )
-    rows = repository.out("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none", "--no-renames")
-    if rows:
-        names = [row[3:] for row in rows.split("\0") if row]
+    done = repository.run("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none", "--no-renames")
+    if done.returncode:
+        raise _unreadable(repository, f"refs/remotes/{remote}/{target}", done)
+    if done.stdout:
+        names = [row[3:] for row in os.fsdecode(done.stdout).split("\0") if row]
         raise Refused(
             f"uncommitted changes would not land: {output.names(names)}",
             hint="git commit them, or git stash",
             fields={"uncommitted": names},
         )
+
+
+def _unreadable(repository: Repository, tracked: str, done: Completed) -> Failed | Refused:
+    """Return why git cannot tell what changed: a secret that was committed as plaintext past the filter, or something else."""
+    known = [tip for tip in (repository.oid(tracked),) if tip]
+    head = repository.oid("HEAD^{commit}")
+    # Such a commit was made by `-c filter.…` options; from then on the filter refuses its own file, and with it all of git.
+    found = plaintext.pushed(repository, [head], known=known) if head else []
+    if not found:
+        return Failed(f"git status failed: {done.words}", hint="`homelab doctor` looks for the usual reasons")
+    exposed = [{"path": one.path, "commit": one.commit} for one in found]
+    names = output.names(dict.fromkeys(one.path for one in found))
+    error = Refused(f"{names} is plaintext, and .gitattributes gives it to git-crypt", fields={"exposed": exposed})
+    return name_way_back(repository, error)
+
+
+def name_way_back(repository: Repository, error: Refused) -> Refused:
+    """Let the refusal of a secret in plaintext name commands that take it out, in a worktree without the key too."""
+    exposed = [(row["path"], row["commit"]) for row in error.fields.get("exposed", ()) if row["commit"]]
+    if not exposed:
+        return error
+    before = f"{exposed[-1][1][:12]}^"  # of the oldest: what was built on it has the secret in its history
+    paths = sorted({path for path, _ in exposed})
+    old = [path for path in paths if repository.oid(f"{before}:{path}")]
+    steps = [f"git reset --soft {before}"]
+    if new := [path for path in paths if path not in old]:
+        # They stay in the folder, tracked no more; first, since a checkout looks at all that is in the index.
+        steps.append(f"git update-index --force-remove -- {shlex.join(new)}")
+    if old:
+        steps.append(f"git checkout {before} -- {shlex.join(old)}")
+    error.next = " && ".join(steps)
+    error.hint = f"{error.next}, then `git commit` the rest again; change the secret in the main worktree, where the key is"
+    return error
 
 
 def check_hook(repository: Repository) -> None:

@@ -312,3 +312,23 @@ def test_suites_see_ciphertext_whatever_the_clone_is_unlocked_for(unlocked: Worl
     assert unlocked.homelab("verify", "--fresh").returncode == 0
     unlock(unlocked, keys)
     assert unlocked.homelab("verify", "--fresh", cwd=started(unlocked)).returncode == 0
+
+
+def test_plaintext_committed_past_the_filter_is_named_by_landing_with_the_way_back(unlocked: World) -> None:
+    place = Path(unlocked.homelab("work", "start", "t").stdout.strip())
+    past = [part for name in ("git-crypt", "git-crypt-team") for kind in ("smudge", "clean")
+            for part in ("-c", f"filter.{name}.{kind}=cat", "-c", f"filter.{name}.required=false")]  # fmt: skip
+    unlocked.write({"secrets/db.env": "password=new\n", "secrets/more.env": "x=1\n", "work": "1\n"}, cwd=place)
+    unlocked.git(*past, "add", "--all", cwd=place)
+    unlocked.git(*past, "commit", "--quiet", "--no-verify", "-m", "plain", cwd=place)
+    plain = unlocked.git("rev-parse", "HEAD", cwd=place)
+    unlocked.git(*past, "commit", "--quiet", "--no-verify", "--allow-empty", "-m", "more", cwd=place)
+    before = unlocked.refs()
+    answer = unlocked.json("work", "land", "--verify-cmd", "true", cwd=place)
+    assert answer["status"] == "refused" and plain[:12] in answer["error"]["next"] and unlocked.refs() == before
+    assert {row["path"] for row in answer["exposed"]} == {"secrets/db.env", "secrets/more.env"}
+    unlocked.run("sh", "-c", answer["error"]["next"], cwd=place)
+    unlocked.git("commit", "--quiet", "-m", "work", cwd=place)
+    assert unlocked.json("work", "land", cwd=place)["status"] == "landed"
+    assert sealed(unlocked, unlocked.tip()) and (place / "secrets/more.env").read_text() == "x=1\n"
+    assert unlocked.git("ls-tree", "-r", "--name-only", unlocked.tip(), "work", "secrets/more.env") == "work"
