@@ -14,34 +14,14 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from homelab import __version__
+from homelab.ci.trouble import Away, Denied, Missing, Throttled
 from homelab.ci.where import is_loopback
-from homelab.errors import Unreachable
 
 _TIMEOUT = urllib3.Timeout(connect=8, read=20)
 _SECRET = ("Authorization", "Private-Token", "Cookie", "Proxy-Authorization")
 #: Larger answers are no answers: a page of a hundred checks takes half a megabyte.
 _MOST = 16 << 20
 _PAGES = 20
-
-
-class Away(Unreachable):
-    """CI does not answer, or answers with something else; asking again may help."""
-
-
-class Denied(Unreachable):
-    """CI does not let this token, or nobody without one, see it. Asking again does not help."""
-
-
-class Missing(Unreachable):
-    """What was asked for is not there, or hidden from this token."""
-
-
-class Throttled(Away):
-    """CI wants to be left alone for so many seconds."""
-
-    def __init__(self, message: str, seconds: float, *, hint: str) -> None:
-        super().__init__(message, hint=hint)
-        self.seconds = seconds
 
 
 class Client:

@@ -2,8 +2,9 @@
 
 from urllib.parse import quote
 
-from homelab.ci.client import Client, Missing
+from homelab.ci.client import Client
 from homelab.ci.system import newest, of_push, of_status
+from homelab.ci.trouble import Missing
 from homelab.ci.verdict import Check
 
 

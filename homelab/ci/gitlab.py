@@ -3,8 +3,9 @@
 from typing import Any
 from urllib.parse import quote
 
-from homelab.ci.client import Client, Denied, Missing
+from homelab.ci.client import Client
 from homelab.ci.system import integer, link, newest
+from homelab.ci.trouble import Denied, Missing
 from homelab.ci.verdict import OPEN, Check, Verdict
 from homelab.ci.words import GITLAB
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from homelab import output
 from homelab.ci import shared, watch
-from homelab.ci.client import Away
 from homelab.ci.report import Progress
 from homelab.ci.system import Names, System
+from homelab.ci.trouble import Away
 from homelab.ci.verdict import OPEN, Check, Verdict
 from homelab.ci.watch import Outcome, Paced
 from homelab.ci.where import Place, place, with_kind
@@ -202,7 +202,8 @@ def system(found: Place, client: Any) -> System:
 
 def _kind(repository: Repository, address: str) -> str | None:
     """Return which system a host is, asked once in a clone: an answer is kept, no answer is not."""
-    from homelab.ci.client import Client, Denied
+    from homelab.ci.client import Client
+    from homelab.ci.trouble import Denied
 
     kept = repository.state / "ci" / "kinds.json"
     try:

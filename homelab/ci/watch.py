@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from homelab.ci.client import Away, Throttled
+from homelab.ci.trouble import Away, Throttled
 from homelab.ci.verdict import AT_ONCE, Check, Verdict, judge, names
 from homelab.errors import Unreachable
 

@@ -3,8 +3,9 @@
 from typing import Any
 from urllib.parse import quote
 
-from homelab.ci.client import Client, Missing
+from homelab.ci.client import Client
 from homelab.ci.system import integer, link
+from homelab.ci.trouble import Missing
 from homelab.ci.verdict import OPEN, Check, Verdict, judge
 from homelab.ci.words import WOODPECKER
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from homelab.ci.client import Away, Client, Denied, Missing, Throttled
+from homelab.ci.client import Client
+from homelab.ci.trouble import Away, Denied, Missing, Throttled
 from tests.support.forge import Answer, Request, serving
 
 
