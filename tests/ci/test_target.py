@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -116,3 +118,8 @@ def test_without_ci_files_nobody_is_asked(world: World, monkeypatch: pytest.Monk
         world.git("remote", "set-url", "origin", str(world.remote))
         target.hold(repository, rules, seconds=5)
         assert forge.requests == []
+
+
+def test_a_landing_that_asks_nobody_imports_no_http_client() -> None:
+    program = "import sys, homelab.ci.target, homelab.ci.report\nsys.exit('urllib3' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
