@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from homelab import output
-from homelab.ci import shared, watch
+from homelab.ci import shared, trigger, watch
 from homelab.ci.report import Progress
 from homelab.ci.system import Names, System
 from homelab.ci.trouble import Away
@@ -87,6 +87,8 @@ class Site:
         A tip that supersedes it is followed. Of many processes of a clone that follow one commit, one asks; what it was told
         up to `age` seconds ago counts, for a caller that wanted to know so long ago.
         """
+        if trigger.is_skipped(self.repository.objects.message(commit)) and (now := self.status(commit)).verdict is Verdict.NONE:
+            return replace(now, verdict=Verdict.SKIPPED)  # it will not come, so nobody waits for it
         virtual = watch.LIMIT if limit is None else limit / self.clock.pace
         progress = Progress(self.words)
         outcome = shared.together(

@@ -99,6 +99,12 @@ def test_no_pipeline_is_none_and_a_silent_server_too(forgejo: Forge, world: Worl
     assert [asked(world, "watch")[0], asked(world, "status")[1]["verdict"]] == [9, "none"]
 
 
+def test_what_its_message_skips_is_not_waited_for(forgejo: Forge, world: World) -> None:
+    world.publish({"a": "1"}, "change [skip ci]")
+    code, document = asked(world, "watch")
+    assert (code, document["verdict"]) == (9, "skipped") and len(forgejo.requests) < 4
+
+
 def test_a_later_push_is_followed_and_said_once(forgejo: Forge, world: World) -> None:
     old = world.tip()
     tip = world.publish({"later": "1"})
