@@ -5,7 +5,6 @@ Only looks: nothing in the clone, on the remote or in a worktree is changed. Wha
 """
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -237,7 +236,7 @@ def _suites(repository: Repository, rules: State) -> Iterator[Finding]:
     try:
         read = policy.read(repository.objects, repository.objects.commit(tip).tree)
         if read.suites:
-            yield from _programs(read.suites)
+            yield from _programs(repository, tip, read.suites)
             return
     except HomelabError as error:
         yield Finding("rules", FAILURE, error.message, error.hint)
@@ -248,21 +247,18 @@ def _suites(repository: Repository, rules: State) -> Iterator[Finding]:
     yield Finding("no-suite", WARNING, message, repair)
 
 
-#: What a shell does itself, so that no program of the name has to be there.
-_BUILTIN = frozenset(
-    """
-    . : [ ! ( { test cd echo printf export set unset if for while until case eval exec source true false exit command
-    """.split()
-)
+def _programs(repository: Repository, tip: str, suites: Sequence[Suite]) -> Iterator[Finding]:
+    """Yield the suites that cannot run here, since a program that they start, inside make and npm too, is not on PATH."""
+    from homelab.policy import effects  # only doctor follows what a suite runs
+    from homelab.policy.targets import Targets
+    from homelab.policy.tree import Tree
 
-
-def _programs(suites: Sequence[Suite]) -> Iterator[Finding]:
-    """Yield the suites that cannot run here, since the program that they begin with is not on PATH."""
+    bodies = Targets(Tree(repository.objects, repository.objects.commit(tip).tree))
     for suite in suites:
-        word = (suite.run or "").split(maxsplit=1)[0] if (suite.run or "").split() else ""
-        plain = re.fullmatch(r"[A-Za-z0-9._+-]+", word)
-        if plain and word not in _BUILTIN and shutil.which(word) is None:
-            message = f"the suite {suite.name} cannot run here: {word} is not on PATH"
+        missing = sorted(name for name in effects.needed(suite.run or "", bodies, suite.dir) if shutil.which(name) is None)
+        if missing:
+            word = " and ".join(missing)
+            message = f"the suite {suite.name} cannot run here: {word} {'is' if len(missing) == 1 else 'are'} not on PATH"
             yield Finding("suite-program", WARNING, message, f"install {word}")
 
 

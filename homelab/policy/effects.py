@@ -56,6 +56,7 @@ _BUILTINS = frozenset(
     "[ [[ . : alias bg break cd command continue echo eval exit export false fg getopts hash jobs kill local printf pwd read "
     "readonly return set shift source test times trap true type ulimit umask unalias unset wait function declare".split()
 )
+_NOT_PACKAGED = frozenset("node npm npx pnpm yarn bun make just docker go cargo python python3 terraform tofu bash".split())
 _TRANSPARENT = frozenset("exec command env timeout time nice nohup xargs sudo".split())
 _DEEPEST = 6
 
@@ -236,7 +237,10 @@ def _need(text: str, bodies: Bodies, dir: str, depth: int, found: set[str]) -> N
         if not invocation.is_script(words[0]) and words[0] not in _BUILTINS:
             found.add(words[0])
         if depth < _DEEPEST and (body := bodies(folder, words)):
-            _need(body[1], bodies, body[0], depth + 1, found)
+            inner: set[str] = set()
+            _need(body[1], bodies, body[0], depth + 1, inner)
+            # A script of a package finds what was installed beside it, so only what no package brings has to be there.
+            found |= inner & _NOT_PACKAGED if words[0] in ("npm", "pnpm", "yarn", "bun") else inner
 
 
 def _behind(words: tuple[str, ...]) -> tuple[str, ...]:
