@@ -125,7 +125,7 @@ def _linger(drawn: Collection[float]) -> float:
 
 
 def _join(target: Target, members: list[Member], ticket: Ticket, gone: Sequence[str], guard: Guard) -> bool:
-    """Return whether more may join, the ticket having joined where it can: else it leads later, and is told then."""
+    """Let a ticket join where it can; else it leads later, and hears why then. Return whether more may join."""
     assert ticket.head is not None
     base = members[-1].commit
     try:

@@ -20,6 +20,7 @@ from homelab.gate.admission import Admission
 from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository, require_version
 from homelab.landing import batch, bisect, conflict, forward, override, preconditions, publish, recovery
+from homelab.landing.attempt import Attempt
 from homelab.landing.batch import Member
 from homelab.landing.override import Override
 from homelab.landing.queue import Place
@@ -38,24 +39,6 @@ _CANDIDATES = "refs/homelab/landing/"
 
 class _GivenUp(Exception):
     """The run has become pointless; all begins anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What a round begins with."""
-
-    #: Whether others may come along; not any more once a push of several was refused.
-    may_batch: bool
-    #: Whether a run was given up once already because the queue had grown.
-    grown: bool = False
-    #: How often a candidate was built in vain since others moved the target.
-    overtaken: int = 0
-    count: int = 1
-
-    def given_up(self, why: Reason | None) -> "Attempt":
-        """Return what the round after this one begins with, a run having been given up."""
-        again = replace(self, count=self.count + 1)
-        return replace(again, grown=True) if why is Reason.GROWN else replace(again, overtaken=self.overtaken + 1)
 
 
 def lead(repository: Repository, rules: State, report: Report, place: Place, asked: Override) -> None:

@@ -1,4 +1,4 @@
-"""Whether a worktree is in a state to land from: on a branch, nothing half done, nothing uncommitted.
+"""Preconditions of a landing: on a branch, nothing half done, nothing uncommitted, nothing brought back.
 
 Refusals name everything that is in the way and the command that clears it.
 """
@@ -51,7 +51,7 @@ def _is_there(repository: Repository, name: str) -> bool:
 
 
 def check(repository: Repository, name: str, remote: str, target: str) -> None:
-    """The worktree has nothing half done. Raises `Conflict` in an unresolved merge, `Refused` otherwise."""
+    """Check that nothing in the worktree is half done or uncommitted. Raises `Conflict` in a merge, `Refused` otherwise."""
     conflict.check_finished(repository)
     if name == target:
         raise Refused(
@@ -105,7 +105,7 @@ def name_way_back(repository: Repository, error: Refused) -> Refused:
 
 
 def check_hook(repository: Repository) -> None:
-    """The push hook can be started. Raises `Refused`: where its interpreter is missing, git 2.39 waits for ever."""
+    """Check that the push hook can be started. Raises `Refused`: without its interpreter git 2.39 waits for ever."""
     hook = Path(repository.out("rev-parse", "--path-format=absolute", "--git-path", "hooks/pre-push"))
     try:
         first = hook.read_bytes().split(b"\n", 1)[0] if os.access(hook, os.X_OK) else b""
@@ -121,7 +121,7 @@ def check_hook(repository: Repository) -> None:
 
 
 def check_gone(repository: Repository, remote: str, target: str) -> None:
-    """The remote without the target never had it. Raises `Refused` where landing would bring a removed branch back."""
+    """Refuse to make a target branch again that was deleted from the remote. Raises `Refused`."""
     default = ask_remote_head(repository, remote)
     if default not in (None, target):
         name = shlex.quote(remote)
@@ -145,7 +145,7 @@ def removed(repository: Repository) -> list[str]:
 
 
 def check_rewound(repository: Repository, head: str, base: str | None, target: str, gone: Sequence[str]) -> None:
-    """The branch carries nothing of what is `gone` from the target. Raises `Refused`.
+    """Refuse a branch that would bring back commits that are `gone` from the target. Raises `Refused`.
 
     Landing it would bring back what somebody took away: to git that is a plain fast-forward.
     """

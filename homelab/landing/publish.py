@@ -90,7 +90,7 @@ def push(target: Target, commit: str, base: str | None, fds: Sequence[int] = ())
 
 
 def _settle(target: Target, pushed: Pushed, commit: str, base: str | None, pauses: tuple[float, ...]) -> Outcome:
-    """Return what became of a push, asking the remote again after each pause while it cannot be told."""
+    """Return what became of a push, asking the remote again after each pause while that is unknown."""
     found = push_result.classify(pushed, target.ref, ask(target, commit, base))
     for pause in pauses:
         if found is not Outcome.OPEN:

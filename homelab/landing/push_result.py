@@ -13,7 +13,7 @@ class Outcome(Enum):
     """What became of a push to one branch."""
 
     LANDED = auto()
-    #: Others moved the branch: build anew on what stands there.
+    #: Others moved the branch: build anew on what is there now.
     MOVED = auto()
     #: The server could not take it at this moment: push the same again.
     BUSY = auto()
@@ -44,7 +44,7 @@ class Seen:
     """What the remote answered afterwards. Without an answer nothing is known of the branch."""
 
     answered: bool
-    #: The branch stands where it stood when the push was built.
+    #: The branch is where it was when the push was built.
     unmoved: bool = False
     #: The branch has the pushed commit.
     contains: bool = False

@@ -48,7 +48,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """What one who waits is told: the tickets before it, and the batch that is being verified, its own branch in it or not."""
+    """What one who waits sees: the tickets before it, and the other branches of its batch while that is verified."""
 
     tickets: tuple[Ticket, ...]
     batch: tuple[str, ...]
