@@ -33,7 +33,7 @@ def names(repository: Repository, tree: str) -> frozenset[str]:
 
 
 def protect(repository: Repository, tree: str) -> bool:
-    """Linked worktrees can check the commit out and keep its secrets sealed; False where it does not use git-crypt."""
+    """Make linked worktrees fit to check the commit out, its secrets sealed. Return False where it does not use git-crypt."""
     wanted = names(repository, tree)
     if not wanted:
         return False
@@ -47,7 +47,7 @@ def protect(repository: Repository, tree: str) -> bool:
 
 
 def say(root: Path | None) -> None:
-    """The person knows that secrets are ciphertext in the worktree, and where they are not: in the main one, if any."""
+    """Tell the user that secrets stay encrypted here and can be edited in the main worktree."""
     where = f"the main worktree {root}" if root else "a worktree that `git-crypt unlock` was run in"
     output.say(f"secrets stay encrypted in it (git-crypt); change them, and run `homelab tf`, in {where}")
 
@@ -71,7 +71,7 @@ def uses_git_crypt(repository: Repository) -> bool:
 
 
 def mend(repository: Repository) -> None:
-    """The linked worktrees that are there, whoever made them, are fit where the commit here uses git-crypt."""
+    """Configure the filter for existing linked worktrees if HEAD uses git-crypt."""
     head = repository.oid("HEAD^{tree}")
     if head and _has_linked(repository):
         protect(repository, head)
@@ -165,7 +165,7 @@ def _include(repository: Repository) -> None:
 
 
 def _write(repository: Repository, values: Iterable[str]) -> None:
-    """The condition includes these files, and stands at the end of the clone's configuration. Raises `Failed`."""
+    """Let the condition include these files, at the end of the clone's configuration. Raises `Failed`."""
     file, wanted = (repository.common_dir / "config").resolve(), tuple(values)
     for _ in range(_TRIES):
         before = file.read_bytes()

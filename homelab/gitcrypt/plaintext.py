@@ -35,7 +35,7 @@ Pairs = frozenset[tuple[str, str]]
 
 
 def require_staged(repository: Repository, index: str | None = None) -> None:
-    """No secret is staged as plaintext; `index` is the file that git commits from. Raises `Refused`."""
+    """Refuse a commit of plaintext; `index` is the file that git commits from. Raises `Refused`."""
     found = staged(repository, index)
     if found:
         raise _refusal(
@@ -48,7 +48,7 @@ def require_staged(repository: Repository, index: str | None = None) -> None:
 def require_pushed(
     repository: Repository, tips: Collection[str], *, remote: str = "", known: Sequence[str] = (), received: bool = False
 ) -> None:
-    """No secret is plaintext in what `tips` would bring to a remote that has `known`. Raises `Refused`."""
+    """Refuse plaintext in what `tips` would bring to a remote that has `known`. Raises `Refused`."""
     found = pushed(repository, tips, remote=remote, known=known, received=received)
     if found:
         raise _refusal(

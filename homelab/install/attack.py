@@ -68,7 +68,7 @@ class _Range:
         return self.repository.line(f"--git-dir={self.remote}", *args) or ""
 
     def put(self, ref: str, oid: str) -> None:
-        """The remote's branch stands at `oid`, or is gone when it is empty."""
+        """Move the remote's branch to `oid`, or delete it where that is empty."""
         name = f"refs/heads/{ref}"
         done = self.repository.run(f"--git-dir={self.remote}", "update-ref", *(["-d", name] if not oid else [name, oid]))
         if done.returncode:
