@@ -117,9 +117,7 @@ class Attempt:
 
     def _log(self, name: str) -> Path:
         plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:40]
-        return (
-            self.repository.state / "logs" / f"{plain}-{self.run.key[:12]}-{os.getpid()}-{threading.get_ident() % 10_000}.log"
-        )
+        return self.slot.logs() / f"{plain}-{self.run.key[:12]}-{os.getpid()}-{threading.get_ident() % 10_000}.log"
 
 
 def _names(paths: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from homelab.errors import Failed
@@ -313,11 +314,36 @@ class Slot:
         """Give the checkout a repository of its own, with which a suite may do as it likes."""
         inside = self.path / ".git"
         inside.mkdir()
+        if self.is_apart:
+            self._give_copies(commit, inside)
+            return
         objects = (self._git_dir / "objects",)  # what a partial clone's checkout has fetched
         base = (self._git_dir / "base").read_bytes()
         borrowed_git.write(inside, clone, base=base, extra_objects=objects, hooks=inside / "hooks")
         borrowed_git.show(inside, clone, commit)
         shutil.copy2(self._index, inside / "index")
+
+    def _give_copies(self, commit: str, inside: Path) -> None:
+        """Give the checkout copies of the commit's objects: nothing in it leads to a server's repository."""
+        assert self._clone is not None
+        alone = replace(self._clone, settings=(), alternates=b"", shallow=f"{commit}\n".encode(), packed_refs=b"", symbolic={})
+        base = (self._git_dir / "base").read_bytes()
+        borrowed_git.write(inside, alone, base=base, hooks=inside / "hooks")
+        borrowed_git.show(inside, alone, commit)
+        listing = self._require_git("rev-list", "--objects", "--no-object-names", "--no-walk", commit)
+        (inside / "objects" / "pack").mkdir()
+        self._require_git("pack-objects", "-q", inside / "objects" / "pack" / "pack", input=listing)
+        shutil.copy2(self._index, inside / "index")
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether a server runs what was pushed to it, which must not find its repository."""
+        # git makes no quarantine for a push without new objects.
+        return "GIT_QUARANTINE_PATH" in self._env or self._repository.worktree is None
+
+    def logs(self) -> Path:
+        """Return the folder for what suites say: on a server beside the checkout, since a descriptor has a path too."""
+        return (self._folder if self.is_apart else self._repository.state) / "logs"
 
     def _require(self, commit: str) -> None:
         """Check that the clone has the commit. Raises `Failed`."""

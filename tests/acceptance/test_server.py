@@ -161,3 +161,21 @@ def test_a_program_that_the_owner_of_the_repository_cannot_start_is_refused_at_o
     python = closed / "venv/bin/python"
     done = world.run(python, "-m", "homelab", "hooks", "install", "--server", world.remote, check=False)
     assert done.returncode == 3 and str(closed) in done.stderr and not (world.remote / "hooks/pre-receive").exists()
+
+
+def test_a_suite_on_a_server_has_copies_and_no_path_variable_or_descriptor_that_leads_to_the_repository(server: World) -> None:
+    """The suite looks wherever a program could find the repository, and writes down what it found."""
+    found = server.root / "found"
+    look = (
+        f"name={server.remote.name}; {{ env; cat .git/config .git/objects/info/alternates .git/packed-refs; "
+        "readlink /proc/self/fd/*; git remote -v; } 2>/dev/null | grep -F "
+        f"{server.remote} > {found}; git log -1 --format=%H > {found}.log && git fsck && test ! -s {found}"
+    )
+    server.commit({"homelab.toml": f"[[suite]]\nname = 's'\nrun = '''{look}'''\n"})
+    shutil.rmtree(server.clone / ".git/hooks")
+    assert push(server, "HEAD:other").returncode == 0
+    done = push(server, "HEAD:master")  # its objects are there already, the second time without a quarantine
+    assert done.returncode == 0, done.stderr
+    assert found.read_text() == "" and Path(f"{found}.log").read_text().strip() == server.git("rev-parse", "HEAD")
+    commit = server.commit({"f": "new objects"})
+    assert push(server, "HEAD:master").returncode == 0 and server.tip() == commit and found.read_text() == ""
