@@ -80,8 +80,7 @@ def test_a_lease_fixed_by_for_is_neither_renewed_by_the_way_nor_shortened(claima
 
 
 def test_an_expired_lease_is_not_listed_and_the_next_has_a_higher_fence(claimants: Claimants) -> None:
-    claimants.ok("claim", "node:n1", "--purpose", "one", "--for", "1s")
-    (before,) = claimants.board()
+    before = json.loads(claimants.ok("claim", "node:n1", "--purpose", "one", "--for", "1s", "--json"))
     time.sleep(1.1)
     assert claimants.board() == []
     claimants.ok("claim", "node:n1", "--purpose", "two", session="b")
