@@ -1,7 +1,7 @@
 """The target's tip as the measure of a change: what is red there under the very same key is not this change's doing.
 
 Neither is what cannot run there either. A run is made on the tip itself where that is not known, never on trust. What the
-target already contains has nobody else to answer for it, so it is not measured by the target.
+target already contains has nobody else to answer for it, so it is not measured by the target (docs/adr/0024).
 """
 
 from collections.abc import Sequence
