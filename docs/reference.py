@@ -47,7 +47,7 @@ _VARIABLES = {
 
 
 def main() -> None:
-    """The file says what the program says, or with ``--check`` the exit code tells whether it does."""
+    """Write the file from what the program says; with ``--check`` tell by the exit code whether it is current."""
     made = text()
     if "--check" not in sys.argv[1:]:
         PLACE.write_text(made, encoding="utf-8")
