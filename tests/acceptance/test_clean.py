@@ -426,7 +426,7 @@ def test_the_list_tells_how_each_stands(world: World) -> None:
     )
     assert (rows["feat/y"]["missing"], rows["feat/y"]["locked"], rows["feat/y"]["dirty"]) == (True, "stick", None)
     land_less = world.homelab("work", "list").stdout
-    assert "ada/x" in land_less and "(main)" in land_less
+    assert "\n   x  " in land_less and "(main)" in land_less
 
 
 def test_the_list_works_without_remote_commit_or_network(world: World) -> None:
