@@ -81,6 +81,7 @@ def test_outside_of_a_clone_and_without_a_remote_claims_are_files(world: World) 
     assert len(list((Path(world.env["XDG_STATE_HOME"]) / "homelab/claims/held").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_push_asks_the_store_of_the_repository_that_pushes(team: World) -> None:
     rules = f'[gate]\nclaims = true\n\n[claims]\nstore = "file://{store(team)}"\n\n[[suite]]\nname = "ok"\nrun = "true"\n'
     team.publish({"homelab.toml": rules})

@@ -94,6 +94,7 @@ def test_no_field_of_a_record_stops_more_than_its_own_entry(
         claimants.ok(*args)
 
 
+@pytest.mark.slow
 def test_a_number_of_thousands_of_digits_is_one_damaged_entry(
     claimants: Claimants, altered: Callable[[dict[str, Any] | str], None]
 ) -> None:
@@ -109,6 +110,7 @@ def test_a_number_of_thousands_of_digits_is_one_damaged_entry(
     claimants.ok("claims", "steal", "stack:a", "--reason", "damaged")
 
 
+@pytest.mark.slow
 def test_a_lease_past_the_calendar_is_damaged_and_one_of_more_than_a_year_is_never_taken(on_files: Claimants) -> None:
     for duration in ("366d", "9999999d", "999999999s", "٣d"):
         for args in (["claim", "stack:a", "--purpose", "x", "--for", duration], ["claims", "history", "--since", duration]):
@@ -145,6 +147,7 @@ def test_a_damaged_ticket_holds_up_nobody(on_files: Claimants, content: str) -> 
 PLANTED = ["history/MONTH.jsonl", "labels/stack:a.lock", "labels/stack:a.number", "labels/.swept", "VERSION", "held", "history"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["link", "hard link", "fifo", "dangling link"])
 @pytest.mark.parametrize("name", PLANTED)
 def test_nothing_planted_in_a_shared_folder_reaches_a_file_of_ours(on_files: Claimants, name: str, kind: str) -> None:
@@ -205,6 +208,7 @@ def test_a_folder_that_a_stranger_made_is_no_store(on_files: Claimants, owner: i
     assert (code == 0) == (store / "held").exists()
 
 
+@pytest.mark.slow
 def test_a_stopped_waiter_is_passed_over_and_named(on_files: Claimants) -> None:
     on_files.ok("claim", "stack:a", "--purpose", "first")
     waiter = on_files.start("claim", "stack:a", "--purpose", "asleep", "--wait", "1h", session="b")

@@ -255,7 +255,7 @@ def test_attempts_and_deadline_are_kept_and_told(world: World) -> None:
     move = "git pull -q && git commit -q --allow-empty -m moved && git push -q origin HEAD:master"
     hook.write_text(f"#!/bin/sh\nunset GIT_DIR\ncd {other} && {move}\n")
     hook.chmod(0o755)
-    answer, _ = land(world, 1)
+    answer, _ = land(world, 4)
     assert answer["attempts"] == 2 and "after 2 attempts" in answer["error"]["message"]
     assert world.git("log", "-1", "--format=%s", world.tip(), cwd=world.remote) == "moved"
 

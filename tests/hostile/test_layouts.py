@@ -133,6 +133,7 @@ def test_the_whole_way_of_work(world: World, layout: Callable[[World], Path]) ->
     assert done.returncode == 0 and not path.exists(), done.stderr
 
 
+@pytest.mark.slow
 def test_reading_commands_work_on_a_read_only_git_directory(world: World) -> None:
     assert world.homelab("hooks", "install").returncode == 0
     assert world.homelab("work", "start", "work").returncode == 0
@@ -156,6 +157,7 @@ def test_submodules_are_named(world: World) -> None:
     assert "git submodule update --init" in done.stderr
 
 
+@pytest.mark.slow
 @needs("git-lfs")
 def test_large_files_that_cannot_be_had_are_pointers_and_the_start_succeeds(world: World) -> None:
     lfs(world)
@@ -176,6 +178,7 @@ def test_large_files_that_cannot_be_had_are_pointers_and_the_start_succeeds(worl
     assert (path / "a.bin").read_text() == "large"
 
 
+@pytest.mark.slow
 @needs("git-lfs")
 def test_a_large_file_is_on_the_remote_before_what_points_at_it(world: World) -> None:
     root = lfs(world)

@@ -123,6 +123,7 @@ WAYS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_a_red_commit_reaches_no_protected_branch(trunk: World, way: Callable[[World], Made]) -> None:
     world = trunk

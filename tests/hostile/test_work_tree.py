@@ -66,6 +66,7 @@ def empty(world: World) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", [another, empty])
 @pytest.mark.parametrize("way", WAYS)
 def test_the_pushing_repository_is_judged_wherever_its_worktree_is(

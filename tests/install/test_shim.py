@@ -352,6 +352,7 @@ def test_twenty_thousand_refs_are_read_whole(stage: Stage) -> None:
     assert stage.push(many).returncode == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 3000])
 def test_refs_pass_without_python_however_many_there_are(stage: Stage, count: int) -> None:
     stage.mark("refs/heads/master", A, B)

@@ -23,6 +23,7 @@ def left(world: World) -> tuple[bool, bool, str]:
     return underway, bool(world.git("ls-files", "--unmerged")), world.git("status", "--porcelain", "--untracked-files=no")
 
 
+@pytest.mark.slow
 def test_a_merge_over_a_locked_index_is_taken_away_again_and_names_the_lock(conflicting: World) -> None:
     lock = conflicting.clone / ".git/index.lock"
     lock.touch()
@@ -39,6 +40,7 @@ def test_a_merge_over_a_locked_index_is_taken_away_again_and_names_the_lock(conf
     assert conflicting.git("show", f"{conflicting.tip()}:precious", cwd=conflicting.remote) == "1"
 
 
+@pytest.mark.slow
 def test_a_lock_that_is_freed_meanwhile_only_delays_the_merge(conflicting: World) -> None:
     lock = conflicting.clone / ".git/index.lock"
     lock.touch()
@@ -49,6 +51,7 @@ def test_a_lock_that_is_freed_meanwhile_only_delays_the_merge(conflicting: World
     assert left(conflicting)[:2] == (True, True)
 
 
+@pytest.mark.slow
 def test_what_git_left_half_begun_is_never_to_be_committed(conflicting: World) -> None:
     conflicting.git("fetch", "--quiet")
     for name, text in (("MERGE_HEAD", conflicting.tip() + "\n"), ("MERGE_MSG", "Merge\n"), ("MERGE_MODE", "no-ff")):
@@ -80,6 +83,7 @@ DROPPING = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", DROPPING)
 @pytest.mark.parametrize("options", [(), ("--no-verify",)])
 def test_a_merge_that_reverts_what_others_landed_is_refused_although_it_was_committed(
@@ -98,6 +102,7 @@ def test_a_merge_that_reverts_what_others_landed_is_refused_although_it_was_comm
     assert conflicting.homelab("work", "land").returncode == 5
 
 
+@pytest.mark.slow
 def test_merges_that_keep_others_work_land(conflicting: World) -> None:
     conflicting.git("fetch", "--quiet")
     conflicting.git("merge", "--quiet", "-X", "ours", "-m", "m", "origin/master")  # ours where both changed, theirs elsewhere
@@ -117,6 +122,7 @@ def test_merges_that_keep_others_work_land(conflicting: World) -> None:
     assert conflicting.json("work", "land")["status"] == "landed"
 
 
+@pytest.mark.slow
 def test_a_resolution_that_rerere_remembers_is_left_to_be_committed(conflicting: World) -> None:
     conflicting.git("config", "rerere.enabled", "true")
     conflicting.git("config", "rerere.autoUpdate", "true")

@@ -361,6 +361,7 @@ def test_a_note_is_kept_until_the_checkout_is_thrown_away(world: World) -> None:
         assert made.noted("prepare") is None
 
 
+@pytest.mark.slow
 def test_a_damaged_slot_heals(world: World) -> None:
     first = world.commit({"t": "x\n"})
     second = world.commit({"t": "y\n"})

@@ -51,6 +51,7 @@ def test_a_record_cut_anywhere_is_told_and_never_free(tmp_path: Path, binding: B
     assert [claim.damaged for claim in store.board()] == [None, None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
