@@ -37,6 +37,14 @@ class Failed(HomelabError):
     """What we ran failed: a verification is red, or a program that we need did not do its work."""
 
 
+def of_system_call(error: OSError) -> Failed:
+    """Return what a failed system call means for the person: the system's words, and the path."""
+    name = f" ({error.filename})" if error.filename else ""
+    return Failed(
+        f"{(error.strerror or str(error)).lower()}{name}", hint="free or repair what the path names, then run it again"
+    )
+
+
 class Usage(HomelabError):
     """Wrong usage, or a bad label, topic or configuration. Nothing was touched."""
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from homelab import terminal
-from homelab.errors import Bug, ChildExit, HomelabError, Interrupted, Left
+from homelab.errors import Bug, ChildExit, HomelabError, Interrupted, Left, of_system_call
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -183,21 +183,14 @@ def report(entry: Callable[[], None]) -> int:
         # The reader has gone; what it wanted it has.
         return 141
     except OSError as error:
-        return _failed_system_call(error)
+        if error.errno is None:
+            return _bug()
+        failed = of_system_call(error)
+        show(failed)
+        return failed.exit_code
     except Exception:  # the one place where our own faults become words
         return _bug()
     return 0
-
-
-def _failed_system_call(error: OSError) -> int:
-    if error.errno is None:
-        return _bug()
-    name = f" ({error.filename})" if error.filename else ""
-    failed = HomelabError(
-        f"{(error.strerror or str(error)).lower()}{name}", hint="free or repair what the path names, then run it again"
-    )
-    show(failed)
-    return failed.exit_code
 
 
 def _drop_stdout() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from homelab import output
 from homelab.claims import identity
-from homelab.errors import Bug, Failed, HomelabError
+from homelab.errors import Bug, Failed, HomelabError, of_system_call
 from homelab.git.repository import Repository
 from homelab.landing import preconditions
 from homelab.landing.override import Override
@@ -49,6 +49,10 @@ def land(repository: Repository, asked: Override, told: Callable[[Report], None]
         else:
             error.fields = report.fields()
         raise
+    except OSError as error:
+        failed = of_system_call(error)
+        failed.fields = report.fields()
+        raise failed from error
     return report
 
 

@@ -190,10 +190,10 @@ def test_thirty_megabytes_of_bytes_arrive(tmp_path: Path) -> None:
 ASKER = """
 import sys
 from pathlib import Path
-from homelab import supervision, storage
+from homelab.system import files, supervise
 root = Path(sys.argv[1])
-fd = storage.hold(root / "lock")
-supervision.run(sys.argv[2], cwd=root, env={"PATH": "/usr/bin:/bin"}, log=root / "log", timeout=60, keep_fds=[fd])
+fd = files.hold(root / "lock")
+supervise.run(sys.argv[2], cwd=root, env={"PATH": "/usr/bin:/bin"}, log=root / "log", timeout=60, keep_fds=[fd])
 """
 
 

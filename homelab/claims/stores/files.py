@@ -35,7 +35,7 @@ from homelab.system.shared import Shared
 # Between two looks of a waiter at the one who is in its way.
 _GLANCE = 0.02
 # How long a waiter may be silent before it is passed over, in seconds: it says once a second that it still looks.
-_WAITER = 5.0
+_WAITER = 8.0
 
 
 class FileStore(Store):
