@@ -14,7 +14,8 @@ fi
 case $code in
   0) ;;
   1 | 126 | 127)
-    [ "$code" = 1 ] && "$python" -I -c 'import homelab_hooks.git_crypt_sealed' </dev/null >/dev/null 2>&1 && exit 1
+    # Short of memory Python can turn in circles at its start, so it gets five seconds of the processor.
+    [ "$code" = 1 ] && (ulimit -t 5; exec "$python" -I -c 'import homelab_hooks.git_crypt_sealed') </dev/null >/dev/null 2>&1 && exit 1
     # A commit stays here, and no push of it passes unseen.
     echo 'homelab: nobody looks for plaintext secrets in this commit: the program that does is gone' >&2
     echo 'homelab: hint: install homelab-hooks again, then run `homelab hooks install` in this clone' >&2

@@ -231,6 +231,7 @@ code=$?
 case $code in
   0) pass "$@" ;;
   # Python ends with 1 as well when the module is not there (a newer Python took this one's place).
-  1 | 126 | 127) "$python" -I -c 'import homelab_hooks.verified_push' </dev/null >/dev/null 2>&1 || gone "$@" ;;
+  # Short of memory Python can turn in circles at its start, so it gets five seconds of the processor.
+  1 | 126 | 127) (ulimit -t 5; exec "$python" -I -c 'import homelab_hooks.verified_push') </dev/null >/dev/null 2>&1 || gone "$@" ;;
 esac
 exit "$code"

@@ -42,7 +42,8 @@ if [ -x "$python" ]; then
   case $code in
     0) ;;
     1 | 126 | 127)
-      "$python" -I -c 'import homelab_hooks.verified_push' </dev/null >/dev/null 2>&1 && exit "$code"
+      # Short of memory Python can turn in circles at its start, so it gets five seconds of the processor.
+      (ulimit -t 5; exec "$python" -I -c 'import homelab_hooks.verified_push') </dev/null >/dev/null 2>&1 && exit "$code"
       gone
       ;;
     *) exit "$code" ;;

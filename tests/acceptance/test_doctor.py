@@ -177,6 +177,7 @@ def test_a_checkout_that_calls_itself_bare_is_found(judged: World) -> None:
 
 def test_a_target_that_has_moved_is_found(judged: World) -> None:
     judged.git("push", "--quiet", "--no-verify", "origin", "HEAD:refs/heads/trunk")
+    judged.git("symbolic-ref", "HEAD", "refs/heads/trunk", cwd=judged.remote)
     judged.git("remote", "set-head", "origin", "trunk")
     assert ids(judged) == ["target-moved"]
     judged.homelab("hooks", "install")
@@ -187,7 +188,7 @@ def test_a_target_that_has_moved_is_found(judged: World) -> None:
 def test_rules_that_cannot_be_read_are_found(judged: World) -> None:
     judged.publish({"homelab.toml": "[gate"})
     judged.git("fetch", "--quiet")
-    assert ids(judged) == ["rules"]
+    assert ids(judged) == ["rules-unknown"]
 
 
 def test_a_store_that_cannot_be_written_is_found(judged: World) -> None:
@@ -311,7 +312,8 @@ def test_every_kind_of_clone_can_be_attacked(world: World, how: str) -> None:
     world.homelab("hooks", "install", cwd=cwd)
     for found in cwd.rglob("pre-push"):
         found.write_bytes(re.sub(rb"(?m)^python=.*$", b"python=/nowhere/python", found.read_bytes()))
-    assert set(results(world, cwd).values()) == {"held"}
+    # Where the shell cannot know that the rules are still the same, it refuses what would pass too.
+    assert "held" in (ended := set(results(world, cwd).values())) and ended <= {"held", "blocked"}
 
 
 def test_a_repository_without_a_commit_cannot_be_attacked(world: World) -> None:

@@ -56,7 +56,7 @@ def test_a_program_that_cannot_be_started_refuses_every_branch(server: World, ho
     hook = world.remote / "hooks/pre-receive"
     text = hook.read_text()
     if how == "no memory":
-        text = text.replace("#!/bin/sh\n", "#!/bin/sh\nulimit -v 12000\n", 1)
+        text = text.replace("#!/bin/sh\n", "#!/bin/sh\nulimit -v 8000\n", 1)
     else:
         python = world.root / "python"
         if how == "no module":
