@@ -93,9 +93,13 @@ def name_way_back(repository: Repository, error: Refused) -> Refused:
     before = f"{exposed[-1][1][:12]}^"  # of the oldest: what was built on it has the secret in its history
     paths = sorted({path for path, _ in exposed})
     old = [path for path in paths if repository.oid(f"{before}:{path}")]
+    new = [path for path in paths if path not in old]
     steps = [f"git reset --soft {before}"]
-    if new := [path for path in paths if path not in old]:
-        # They stay in the folder, tracked no more; first, since a checkout looks at all that is in the index.
+    if old:
+        # First of all: whatever writes the index asks the filter for a file that changed within its own second.
+        steps.append(f"rm -f -- {shlex.join(old)}")
+    if new:
+        # They stay in the folder, tracked no more.
         steps.append(f"git update-index --force-remove -- {shlex.join(new)}")
     if old:
         steps.append(f"git checkout {before} -- {shlex.join(old)}")
