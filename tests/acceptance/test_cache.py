@@ -4,10 +4,13 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from homelab.system import files
 from tests.support.world import World
 
 
+@pytest.mark.slow
 def test_idle_scratch_and_old_logs_go_and_evidence_stays(world: World, tmp_path: Path) -> None:
     world.publish({"homelab.toml": '[[suite]]\nname = "a"\nrun = "sleep 0; true"\n[[suite]]\nname = "b"\nrun = "true"\n'})
     world.git("pull", "--quiet")

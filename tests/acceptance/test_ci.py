@@ -78,6 +78,7 @@ def test_the_verdict_is_the_exit_code_and_the_document(
     assert {request.headers.get("Authorization", "").split()[-1] for request in forge.requests} == {TOKEN}
 
 
+@pytest.mark.slow
 def test_a_run_is_running_when_asked_once_and_waited_for_when_watched(forgejo: Forge, world: World) -> None:
     tip = world.tip()
     forgejo.now(tip, Run("ci/x", "pending"))

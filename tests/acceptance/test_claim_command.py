@@ -71,6 +71,7 @@ def test_a_command_that_cannot_start_claims_nothing(claimants: Claimants) -> Non
     assert claimants.board() == []
 
 
+@pytest.mark.slow
 def test_nobody_else_gets_in_not_even_the_same_session(claimants: Claimants) -> None:
     claimants.start("claim", "stack:a", "--purpose", "x", "--", claimants.script("cmd", COUNT))
     ready(claimants)
@@ -187,6 +188,7 @@ def test_a_closed_terminal_hangs_the_command_up_and_the_claim_waits_for_it(claim
     assert seen(claimants) == ["HUP", "end"] and claimants.board() == []
 
 
+@pytest.mark.slow
 def test_after_a_signal_the_claim_stays_until_the_last_descendant_is_gone(claimants: Claimants) -> None:
     body = 'python3 -c \'import subprocess as s; print(s.Popen(["sleep", "60"], start_new_session=True).pid)\' > left\n'
     script = claimants.script("cmd", f"{body} echo $$ > ready; exec sleep 30")
@@ -202,6 +204,7 @@ def test_after_a_signal_the_claim_stays_until_the_last_descendant_is_gone(claima
     assert claimants.events("stack:a") == ["claimed", "released"]
 
 
+@pytest.mark.slow
 def test_sigkill_of_homelab_leaves_an_orphan_that_names_its_processes_and_ends_with_them(claimants: Claimants) -> None:
     child = claimants.start("claim", "stack:a", "--purpose", "x", "--", claimants.script("cmd", COUNT))
     pid = ready(claimants)
@@ -261,6 +264,7 @@ def test_started_in_the_background_the_command_can_still_be_interrupted(claimant
     assert claimants.board() == []
 
 
+@pytest.mark.slow
 def test_stealing_from_a_running_command_wants_force_and_tells_the_victim(claimants: Claimants) -> None:
     script = claimants.script("cmd", COUNT)
     child = claimants.start("claim", "stack:a", "--purpose", "x", "--", script, stderr=subprocess.PIPE)
@@ -277,6 +281,7 @@ def test_stealing_from_a_running_command_wants_force_and_tells_the_victim(claima
     assert pid and child.returncode == 7
 
 
+@pytest.mark.slow
 def test_two_commands_queue_for_one_label(claimants: Claimants) -> None:
     body = "mkdir busy || exit 9; sleep 0.3; rmdir busy"
     script = claimants.script("cmd", body)

@@ -286,6 +286,7 @@ def test_without_a_gate_everything_leaks(world: World) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_framework_alone_leaks_what_it_is_not_told(world: World) -> None:
     refuse = 'sh -c "test \\"$PRE_COMMIT_REMOTE_BRANCH\\" != refs/heads/master"'
     world.commit({".pre-commit-config.yaml": CONFIG.replace("touch framework-ran", refuse)})

@@ -284,6 +284,7 @@ def test_a_bare_layout_is_fit(unlocked: World) -> None:
     fit(unlocked, started(unlocked, cwd=root))
 
 
+@pytest.mark.slow
 def test_large_secrets_and_many_of_them_go_through_whole(unlocked: World) -> None:
     big = b"".join(n.to_bytes(4, "big") for n in range(300_000))
     files: dict[str, str | bytes] = {f"secrets/{n}": str(n) for n in range(60)}

@@ -226,6 +226,7 @@ def walked(world: World, words: str) -> None:
     assert world.tip() == world.git("rev-parse", "HEAD")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tries", [True, False], ids=["tried", "untried"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_file_it_writes_lands_by_the_command_that_it_names(world: World, layout: str, tries: bool) -> None:

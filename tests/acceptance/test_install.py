@@ -649,6 +649,7 @@ DISPLACED: dict[str, Callable[[World], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", DISPLACED)
 def test_every_command_says_in_one_line_that_the_gate_was_taken_out(world: World, how: str) -> None:
     world.commit({"x": "1"})

@@ -65,6 +65,7 @@ def test_eight_that_wait_land_with_one_verification(world: World) -> None:
     assert not list((world.clone / ".git/homelab/queue").glob("*.lock"))
 
 
+@pytest.mark.slow
 def test_a_red_among_greens_is_found_and_the_others_land(world: World) -> None:
     crowd = Crowd(world, [f"t{n}" for n in range(5)])
     for name, path in crowd.places.items():

@@ -209,6 +209,7 @@ def test_a_topic_lands_from_anywhere(world: World) -> None:
     assert world.homelab("work", "land", "dsn").returncode == 2
 
 
+@pytest.mark.slow
 def test_the_clean_main_worktree_is_brought_forward_and_no_other(world: World) -> None:
     def land_one(name: str) -> str:
         place = Path(world.homelab("work", "start", name).stdout.strip())
@@ -284,6 +285,7 @@ def test_a_record_of_before_the_counts_is_still_listed_and_one_of_no_moment(worl
     assert done.returncode == 0 and done.stdout.count("2 ran") == 5
 
 
+@pytest.mark.slow
 def test_a_landing_of_many_stacks_takes_kilobytes_in_the_journal(world: World) -> None:
     world.publish({"homelab.toml": '[[suite]]\nname = "s"\neach = "stacks/*"\nrun = "true"\n'}
                   | {f"stacks/s{n}/main.tf": "1" for n in range(40)})  # fmt: skip

@@ -66,6 +66,7 @@ def test_no_line_wraps_and_nothing_drawn_is_left(world: World, columns: int) -> 
     assert not any(re.search("of 2|[⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏]", line) for line in lines), "what was drawn is gone"
 
 
+@pytest.mark.slow
 def test_many_green_folders_are_one_line_and_the_red_ones_stand_out(gated: World) -> None:
     """155 stacks must not scroll a push away: one line for the green ones, one for each red, in a pipe as on a terminal."""
     suites(gated, MANY, {f"stacks/s{n}/main.tf": "" for n in range(40)} | {"stacks/s7/red": ""})
@@ -100,6 +101,7 @@ def test_a_pipe_gets_the_same_lines_without_colour_or_what_is_drawn(world: World
     assert re.fullmatch(r"verified \w{7} in .*: 2 ran\n", done.stdout)
 
 
+@pytest.mark.slow
 def test_no_color_is_honoured_and_the_usual_time_is_told(world: World) -> None:
     suites(world, SUITES)
     assert world.homelab("verify").returncode == 0

@@ -50,6 +50,7 @@ def test_a_second_name_of_a_protected_branch_is_judged_as_that_branch(server: Wo
         refused(world, f":{name}" if verb == "deleted" else f"HEAD:{name}")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["gone", "no memory", "no module"])
 def test_a_program_that_cannot_be_started_refuses_every_branch(server: World, how: str) -> None:
     world = server
@@ -70,6 +71,7 @@ def test_a_program_that_cannot_be_started_refuses_every_branch(server: World, ho
     assert push(world, "HEAD:refs/tags/v1").returncode == 0
 
 
+@pytest.mark.slow
 def test_where_nothing_is_verified_at_push_time_the_hint_leads_to_a_push_that_passes(server: World) -> None:
     world = server
     world.commit({"homelab.toml": '[gate]\nunverified = "refuse"\n' + SUITE})

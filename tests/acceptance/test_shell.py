@@ -23,6 +23,7 @@ def shell(world: World, name: str, script: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHELLS)
 def test_hw_changes_into_a_started_worktree_and_leaves_a_cleaned_one(world: World, name: str) -> None:
     path = world.clone / ".worktrees/fix-dns"
@@ -31,6 +32,7 @@ def test_hw_changes_into_a_started_worktree_and_leaves_a_cleaned_one(world: Worl
     assert not path.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHELLS)
 def test_hw_goes_to_a_worktree_that_is_there_and_back(world: World, name: str) -> None:
     path = world.clone / ".worktrees/x"
@@ -38,6 +40,7 @@ def test_hw_goes_to_a_worktree_that_is_there_and_back(world: World, name: str) -
     assert rows == [str(path), str(world.clone), str(path), "[", f"removed {path}", str(world.clone)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHELLS)
 def test_hw_stays_where_it_is_when_something_is_refused(world: World, name: str) -> None:
     code = "echo $status" if name == "fish" else "echo $?"
@@ -47,6 +50,7 @@ def test_hw_stays_where_it_is_when_something_is_refused(world: World, name: str)
     assert (Path(path) / "new").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHELLS)
 def test_other_words_are_those_of_homelab_work(world: World, name: str) -> None:
     head = world.git("rev-parse", "HEAD")
@@ -83,6 +87,7 @@ def test_outside_of_a_repository_nothing_is_offered_and_nothing_breaks(world: Wo
 PROMPT = {"bash": ("--noprofile", "--norc", "-i"), "zsh": ("-f", "-i")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHELLS[:2])
 def test_a_tab_completes_labels_with_a_colon_and_what_follows_hw(world: World, name: str) -> None:
     """What a person sees, in the shell itself: a shell that ends words at `:` must not lose the half of a label."""

@@ -5,6 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 from tests.support.world import World
 
 
@@ -21,6 +23,7 @@ def traced(world: World, *args: str, cwd: Path | None = None) -> list[str]:
     return log.read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_every_place_has_its_next_command(gated: World) -> None:
     """Walk a change from the clone to the target: each step's document names the command of the next."""
 

@@ -67,6 +67,7 @@ def test_the_exit_code_is_the_runners(stacks: Claimants, verb: str, code: int) -
     assert stacks.board() == []
 
 
+@pytest.mark.slow
 def test_an_unknown_stack_is_wrong_usage_and_names_the_nearest(stacks: Claimants) -> None:
     for verb in ("plan", "apply"):
         done = stacks.run("tf", verb, "vautl")
@@ -134,6 +135,7 @@ def test_the_stack_one_stands_in_is_a_dot(stacks: Claimants) -> None:
     assert recorded(stacks) == [str(stacks.root / "stacks/vault"), "plan"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("held", "applied"), [("stack:prod", "prod/dns"), ("stack:prod/dns", "prod"), ("stack:prod/dns/a", "prod")]
 )
@@ -150,6 +152,7 @@ def test_an_apply_heeds_the_stacks_around_and_below_it(stacks: Claimants, held: 
     stacks.ok("tf", "apply", applied)
 
 
+@pytest.mark.slow
 def test_of_two_applies_one_inside_the_other_one_runs(stacks: Claimants) -> None:
     (stacks.root / "stacks/prod/dns").mkdir(parents=True)
     slow = stacks.root / "slow"
@@ -190,6 +193,7 @@ def test_apply_without_a_store_starts_nothing_but_with_a_reason(stacks: Claimant
     assert recorded(stacks)
 
 
+@pytest.mark.slow
 def test_sigkill_of_homelab_leaves_the_apply_and_its_claim(stacks: Claimants) -> None:
     slow = stacks.root / "slow"
     child = stacks.start("tf", "apply", "vault", env={"SLOW": str(slow)})
@@ -258,6 +262,7 @@ def test_every_runner_is_answered_in_its_own_words_and_only_once(stacks: Claiman
     assert recorded(stacks)[1:] == ["apply", *given]
 
 
+@pytest.mark.slow
 def test_force_unlock_heeds_whoever_works_on_the_stack(stacks: Claimants) -> None:
     slow = stacks.root / "slow"
     running = stacks.start("tf", "apply", "vault", env={"SLOW": str(slow)})

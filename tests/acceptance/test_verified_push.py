@@ -64,6 +64,7 @@ def test_where_the_whole_gate_is_asked_for_a_part_is_refused(framed: World) -> N
     assert push(framed, "origin", "master")[0] == 0
 
 
+@pytest.mark.slow
 def test_beside_the_whole_gate_nothing_is_run_twice(framed: World) -> None:
     count = framed.root / "count"
     framed.commit({"homelab.toml": SUITE.replace("test ! -e bad", f"echo >> {count}; test ! -e bad")})
@@ -76,6 +77,7 @@ def test_beside_the_whole_gate_nothing_is_run_twice(framed: World) -> None:
     assert count.read_text() == "\n\n"
 
 
+@pytest.mark.slow
 def test_what_a_framework_does_not_show_is_seen_by_the_whole_gate(framed: World) -> None:
     framed.git("branch", "aaa")
     assert push(framed, "origin", "aaa")[0] == 0

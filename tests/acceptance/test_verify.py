@@ -189,6 +189,7 @@ def test_a_damaged_receipt_is_none(fresh: World, content: bytes) -> None:
     assert results(fresh) == [("s0", "cached")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "prepare", ['prepare = "mkdir -p made/deep && echo 1 > made/deep/it"\nprepare_inputs = ["lock"]\n', ""]
 )

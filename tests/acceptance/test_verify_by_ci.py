@@ -49,6 +49,7 @@ def tries(world: World) -> list[str]:
     return [row for row in world.refs().splitlines() if "homelab/try/" in row]
 
 
+@pytest.mark.slow
 def test_a_green_at_ci_lands_and_is_remembered_by_its_inputs(forge: Forge, gated: World) -> None:
     topic(gated, "t", {"src/a": "2\n"})
     done = gated.homelab("work", "land", "--json", env=ENV)

@@ -86,6 +86,7 @@ def test_no_pattern_reaches_out_or_into_the_other_worktrees(local: World, lines:
     assert (path / ".git").is_file()
 
 
+@pytest.mark.slow
 def test_copies_are_no_loss_and_what_differs_is(local: World) -> None:
     path = started(local)
     assert local.homelab("work", "clean", "work").returncode == 0 and not path.exists()
