@@ -50,7 +50,6 @@ def test_a_second_name_of_a_protected_branch_is_judged_as_that_branch(server: Wo
         refused(world, f":{name}" if verb == "deleted" else f"HEAD:{name}")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", ["gone", "no memory", "no module"])
 def test_a_program_that_cannot_be_started_refuses_every_branch(server: World, how: str) -> None:
     world = server
