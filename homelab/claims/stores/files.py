@@ -34,8 +34,9 @@ from homelab.system.shared import Shared
 
 # Between two looks of a waiter at the one who is in its way.
 _GLANCE = 0.02
-# How long a waiter may be silent before it is passed over, in seconds: it says once a second that it still looks.
-_WAITER = 8.0
+# How long a waiter may be silent before it is passed over, in seconds. It says once a second that it still looks, but of
+# fifty that wait on two cores some come to it after more than eight, and order is what a queue is for.
+_WAITER = 30.0
 
 
 class FileStore(Store):
