@@ -63,7 +63,7 @@ def test_a_store_that_does_not_answer_is_told_in_five_seconds_and_nothing_starts
         for args in (["claim", "stack:a", "--purpose", "x", "--", "touch", "ran"], ["claims", "--json"]):
             begun = time.monotonic()
             done = on_files.run(*args, env=env)
-            assert time.monotonic() - begun < 10  # five, and the machine's own load
+            assert time.monotonic() - begun < 5
             assert done.returncode == 7 and "secret" not in done.stderr + done.stdout
         assert json.loads(done.stdout)["error"]["kind"] == "unreachable"
     assert not (on_files.root / "ran").exists()
@@ -344,10 +344,10 @@ def test_a_lease_of_ours_in_a_store_that_went_away_does_not_make_anyone_wait_twi
         for args in (["claim", "stack:b", "--purpose", "x"], ["claims"], ["manifest"]):
             begun = time.monotonic()
             assert on_server.run(*args, env=env).returncode == (0 if args == ["manifest"] else 7)
-            assert time.monotonic() - begun < 10  # five, and the machine's own load
+            assert time.monotonic() - begun < 5
         begun = time.monotonic()
         on_server.ok("manifest", env=env)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 2
     finally:
         proxy.frozen = False
         proxy.close()
