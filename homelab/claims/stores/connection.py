@@ -71,11 +71,13 @@ def dial(url: str) -> "psycopg.Connection[Any]":
 
 def is_stale(connection: "psycopg.Connection[Any]") -> bool:
     """Tell whether the server has hung up on an idle connection: then there is something to read, and it is the end."""
+    import psycopg
+
     try:
         if not select.select([connection.fileno()], [], [], 0)[0]:
             return False
         connection.execute("SELECT 1")
-    except Exception:  # whatever it says, this connection answers no more
+    except (psycopg.Error, OSError, ValueError):  # closed, cut off, or a descriptor that select does not take
         connection.close()
         return True
     return False
