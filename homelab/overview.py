@@ -288,6 +288,8 @@ def _next(found: Mapping[str, Any], plan: Layout) -> tuple[str | None, str | Non
         return _next_in_main(here, changes)
     if changes.get("changed") or changes.get("untracked"):
         return "git status", "commit what belongs to this work"
+    if red := next((row["red"] for row in found["worktrees"] if row["path"] == here["path"] and row["red"]), None):
+        return "homelab log", f"{', '.join(red)} was red for this very commit"
     if here["ahead"]:
         return "homelab work land", None
     if topic and here["landed"]:

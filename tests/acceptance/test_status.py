@@ -39,6 +39,11 @@ def test_every_place_has_its_next_command(gated: World) -> None:
     assert status(path)["next"] is None
     gated.write({"new": "x"}, path)
     assert status(path)["next"] == "git status"
+    gated.commit({"new": "x", "bad": "x"}, cwd=path)
+    assert gated.homelab("work", "land", cwd=path).returncode == 1
+    assert status(path)["next"] == "homelab log", "landing the same commit again would be red again"
+    assert gated.homelab("log", cwd=path).returncode == 0
+    gated.git("reset", "--quiet", "--hard", "HEAD~1", cwd=path)
     gated.commit({"new": "x"}, cwd=path)
     found = status(path)
     assert found["next"] == "homelab work land"
