@@ -91,7 +91,7 @@ def run(
         order.close()
         told.finish()
         logs.bound(out)
-        return _judge(ended, told, log, out)
+        return _judge(ended, told, log)
 
 
 class _End:
@@ -121,18 +121,20 @@ def _opened(log: Path) -> Iterator[int]:
     except OSError as error:
         raise _unwritable(log, error) from None
     try:
-        _probe(fd, log)
+        _probe(log)
         yield fd
     finally:
         os.close(fd)
 
 
-def _probe(fd: int, log: Path) -> None:
-    """Check that the file takes more output. Raises `Failed`."""
-    size = os.fstat(fd).st_size
+def _probe(log: Path) -> None:
+    """Check that the log's disk takes more output. Raises `Failed`."""
+    import tempfile  # only where something is run
+
     try:
-        os.write(fd, b"\n" * 4096)
-        os.ftruncate(fd, size)
+        # Beside the log: whoever reads along would take what is written into it for the command's words.
+        with log.open("ab", 0) if log.is_char_device() else tempfile.TemporaryFile(dir=log.parent, buffering=0) as file:
+            file.write(b"\n" * 4096)
     except OSError as error:
         raise _unwritable(log, error) from None
 
@@ -177,7 +179,7 @@ def _wait(told: _Report, began: float, timeout: float, abandoned: Callable[[], b
     return Ended(code, False, False, time.monotonic() - began)
 
 
-def _judge(ended: Ended, told: _Report, log: Path, out: int) -> Ended:
+def _judge(ended: Ended, told: _Report, log: Path) -> Ended:
     if left := told.said.get("left"):
         pids = " ".join(map(str, left))
         raise Failed(f"the command left processes that cannot be ended: {pids}", hint=f"`ps -f -p {pids.replace(' ', ',')}`")
@@ -185,7 +187,7 @@ def _judge(ended: Ended, told: _Report, log: Path, out: int) -> Ended:
         _end_session(told.said.get("pid", [0])[0])
         raise Failed("the process above the command was killed, how the command ended is unknown", hint="run it again")
     if ended.code:
-        _probe(out, log)  # a command fails when its output finds no room: that is not its own fault
+        _probe(log)  # a command fails when its output finds no room: that is not its own fault
     return ended
 
 

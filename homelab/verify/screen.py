@@ -110,10 +110,12 @@ class Screen:
         try:
             with one.log.open("rb") as file:
                 file.seek(one.shown)
-                content = file.read(_STREAMED)
+                content = file.read(-1 if whole else _STREAMED)
         except OSError:
             return
-        end = len(content) if whole or len(content) == _STREAMED else content.rfind(b"\n") + 1
+        end = content.rfind(b"\n") + 1
+        if whole or (not end and len(content) == _STREAMED):
+            end = len(content)
         one.shown += end
         for row in output.plain(content[:end].decode(errors="replace")).splitlines():
             output.row(f"  {self._look.paint(output.line(one.run.label), 'dim')} | {row}")

@@ -166,6 +166,14 @@ def test_a_descriptor_that_is_kept_holds_its_lock_in_the_command(tmp_path: Path)
     assert (tmp_path / "log").read_text() == "kept\n"
 
 
+def test_nothing_but_the_words_of_the_command_is_ever_in_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    os.mkfifo(log)
+    with open(os.open(log, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as written:
+        assert supervise.run("echo said; exit 3", cwd=tmp_path, env=ENV, log=log, timeout=9).code == 3
+        assert written.read(1 << 16) == b"said\n"
+
+
 def test_a_log_on_a_full_disk_is_named(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="/dev/full"):
         supervise.run("echo", cwd=tmp_path, env=ENV, log=Path("/dev/full"), timeout=9)
