@@ -7,6 +7,7 @@ already is theirs.
 
 import contextlib
 import os
+import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,36 +37,63 @@ Pairs = frozenset[tuple[str, str]]
 
 def require_staged(repository: Repository, index: str | None = None) -> None:
     """Refuse a commit of plaintext; `index` is the file that git commits from. Raises `Refused`."""
-    found = staged(repository, index)
-    if found:
-        raise _refusal(
-            found, "is staged as plaintext",
-            "take it out with `git restore --staged PATH`; in the main worktree, after `git-crypt unlock`, "
-            "`git add --renormalize PATH` encrypts it",
-        )  # fmt: skip
+    if found := staged(repository, index):
+        path = output.line(found[0].path)
+        hint = (
+            f"take it out with `git restore --staged {path}`; in the main worktree, after `git-crypt unlock`, "
+            f"`git add --renormalize {path}` encrypts it"
+        )
+        raise _refusal(found, "is staged as plaintext", hint)
 
 
 def require_pushed(
     repository: Repository, tips: Collection[str], *, remote: str = "", known: Sequence[str] = (), received: bool = False
 ) -> None:
     """Refuse plaintext in what `tips` would bring to a remote that has `known`. Raises `Refused`."""
-    found = pushed(repository, tips, remote=remote, known=known, received=received)
-    if found:
-        raise _refusal(
-            found, "is plaintext", f"nothing was pushed; {way_back(found[0])}; a secret that was pushed before is known"
-        )  # fmt: skip
+    if found := pushed(repository, tips, remote=remote, known=known, received=received):
+        raise refusal(repository, found)
 
 
-def way_back(found: Exposed) -> str:
-    """Return what takes a plaintext out of the history that nobody else has yet."""
-    path = output.line(found.path)
-    return (
-        f"unlock the main worktree, then `git rebase -i {(found.commit or '')[:12]}^`, mark the commit `edit`, "
-        f"`git add --renormalize {path}`, `git commit --amend`, `git rebase --continue`"
-    )
+def refusal(repository: Repository, found: Sequence[Exposed]) -> Refused:
+    """Return the refusal of plaintext in commits, which names the way back."""
+    hint, command = way_back(repository, found)
+    return _refusal(found, "is plaintext", f"{hint}; a secret that was pushed before is known", command)
 
 
-def _refusal(found: Sequence[Exposed], what: str, hint: str) -> Refused:
+def way_back(repository: Repository, found: Sequence[Exposed]) -> tuple[str, str | None]:
+    """Return in words what takes plaintext out of a history that nobody else has, and the commands where it is HEAD's."""
+    oldest = found[-1].commit or ""  # what was built on it has the secret in its history
+    if repository.worktree is None or not oldest or not repository.is_ancestor(oldest, "HEAD"):
+        return f"on the branch that has {oldest[:12]}, `homelab doctor` names the commands that take it out", None
+    before = f"{oldest[:12]}^"
+    steps = [f"git reset --soft {before}" if repository.oid(before) else "git update-ref -d HEAD"]
+    paths = sorted({one.path for one in found})
+    old = _absolute(repository, paths, before)
+    if (repository.git_dir / "git-crypt" / "keys").exists():
+        if left := _absolute(repository, paths, "HEAD"):
+            steps.append(f"git add --renormalize -- {left}")
+        command = " && ".join(steps)
+        return f"{command}, then `git commit` the rest again", command
+    if old:
+        # First of all: whatever writes the index asks the filter for a file that changed within its own second.
+        steps.append(f"rm -f -- {old}")
+    if new := _absolute(repository, paths, before, present=False):
+        # They stay in the folder, tracked no more.
+        steps.append(f"git update-index --force-remove -- {new}")
+    if old:
+        steps.append(f"git checkout {before} -- {old}")
+    command = " && ".join(steps)
+    return f"{command}, then `git commit` the rest again; change the secret in the main worktree, where the key is", command
+
+
+def _absolute(repository: Repository, paths: Sequence[str], commit: str, *, present: bool = True) -> str:
+    """Return, for a shell in any folder, the paths that a commit has, or those that it has not."""
+    assert repository.worktree is not None
+    chosen = [path for path in paths if (repository.oid(f"{commit}:{path}") is not None) is present]
+    return shlex.join(str(repository.worktree / path) for path in chosen)
+
+
+def _refusal(found: Sequence[Exposed], what: str, hint: str, command: str | None = None) -> Refused:
     first = found[0]
     where = f" in {first.commit[:12]}" if first.commit else ""
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -74,7 +102,8 @@ def _refusal(found: Sequence[Exposed], what: str, hint: str) -> Refused:
         output.warn(f"{output.line(one.path)} {what}{f' in {one.commit[:12]}' if one.commit else ''}")
     return Refused(
         f"{output.line(first.path)} {what}{where}, and .gitattributes gives it to git-crypt{more}",
-        hint=hint.replace("PATH", output.line(first.path)),
+        hint=hint,
+        next=command,
         fields={"exposed": rows},
     )
 

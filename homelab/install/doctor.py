@@ -296,9 +296,7 @@ def _remote(repository: Repository) -> Iterator[Finding]:
 def _secrets(repository: Repository) -> Iterator[Finding]:
     if problem := linked.problem(repository):
         yield Finding("git-crypt-worktrees", WARNING, problem, _INSTALL)
-    if not linked.uses_git_crypt(repository):
-        return
-    if install.was_installed(repository) and not install.looks_at_commits(repository):
+    if linked.uses_git_crypt(repository) and install.was_installed(repository) and not install.looks_at_commits(repository):
         yield Finding("commits-unsealed", WARNING, "nobody looks for plaintext secrets in a commit, only in a push", _INSTALL)
     yield from _exposed(repository)
 
@@ -313,9 +311,10 @@ def _exposed(repository: Repository) -> Iterator[Finding]:
     except HomelabError as error:
         yield Finding("plaintext", WARNING, f"commits cannot be looked through for plaintext: {error.message}", error.hint)
         return
+    repair = plaintext.way_back(repository, found)[0] if found else ""
     for one in found[:10]:
         message = f"{one.path} is plaintext in {(one.commit or '')[:12]}, and no push of it passes"
-        yield Finding("plaintext", WARNING, message, plaintext.way_back(one))
+        yield Finding("plaintext", WARNING, message, repair)
 
 
 def _ci(repository: Repository) -> Iterator[Finding]:

@@ -8,6 +8,7 @@ run. Each round begins with an `Attempt` that the round before it returned; noth
 import contextlib
 import functools
 import re
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -197,7 +198,11 @@ class Leader:
         try:
             Admission(self._repository, self.rules, self.target.remote).guard([updates.moved(self.target.ref, base, commit)])
         except Refused as error:
-            raise preconditions.name_way_back(self._repository, error) from None
+            if "exposed" in error.fields and error.next is None:
+                # No commit of ours is to blame, so none is to be taken back: the merge alone makes the file a secret.
+                target = shlex.quote(self.target.name)
+                error.hint = f"`git merge --no-commit {target}`, `git add --renormalize .` with the key, `git commit`"
+            raise
 
     @contextlib.contextmanager
     def _kept(self, members: Sequence[Member]) -> Iterator[None]:

@@ -79,33 +79,7 @@ def _unreadable(repository: Repository, tracked: str, done: Completed) -> Failed
     found = plaintext.pushed(repository, [head], known=known) if head else []
     if not found:
         return Failed(f"git status failed: {done.words}", hint="`homelab doctor` looks for the usual reasons")
-    exposed = [{"path": one.path, "commit": one.commit} for one in found]
-    names = output.names(dict.fromkeys(one.path for one in found))
-    error = Refused(f"{names} is plaintext, and .gitattributes gives it to git-crypt", fields={"exposed": exposed})
-    return name_way_back(repository, error)
-
-
-def name_way_back(repository: Repository, error: Refused) -> Refused:
-    """Let the refusal of a secret in plaintext name commands that take it out, in a worktree without the key too."""
-    exposed = [(row["path"], row["commit"]) for row in error.fields.get("exposed", ()) if row["commit"]]
-    if not exposed:
-        return error
-    before = f"{exposed[-1][1][:12]}^"  # of the oldest: what was built on it has the secret in its history
-    paths = sorted({path for path, _ in exposed})
-    old = [path for path in paths if repository.oid(f"{before}:{path}")]
-    new = [path for path in paths if path not in old]
-    steps = [f"git reset --soft {before}"]
-    if old:
-        # First of all: whatever writes the index asks the filter for a file that changed within its own second.
-        steps.append(f"rm -f -- {shlex.join(old)}")
-    if new:
-        # They stay in the folder, tracked no more.
-        steps.append(f"git update-index --force-remove -- {shlex.join(new)}")
-    if old:
-        steps.append(f"git checkout {before} -- {shlex.join(old)}")
-    error.next = " && ".join(steps)
-    error.hint = f"{error.next}, then `git commit` the rest again; change the secret in the main worktree, where the key is"
-    return error
+    return plaintext.refusal(repository, found)
 
 
 def check_hook(repository: Repository) -> None:

@@ -342,7 +342,11 @@ def test_a_plaintext_that_was_committed_is_named_with_the_way_back(judged: World
     world.git(*open_filter, "commit", "--quiet", "--no-verify", "-m", "leak")
     short = world.git("rev-parse", "HEAD")[:12]
     (row,) = finding(world, "plaintext")
-    assert f"a.key is plaintext in {short}" in row["message"] and f"git rebase -i {short}^" in row["repair"]
+    assert f"a.key is plaintext in {short}" in row["message"] and short in row["repair"]
+    push = world.run("git", "push", "origin", "HEAD:topic", check=False)
+    assert push.returncode == 1 and row["repair"] in push.stderr, "every door names the same way back"
+    world.run("sh", "-c", row["repair"].partition(", then")[0])
+    assert not finding(world, "plaintext") and (world.clone / "a.key").read_text() == "hunter2\n"
 
 
 def test_a_suite_whose_program_is_missing_is_named(judged: World) -> None:

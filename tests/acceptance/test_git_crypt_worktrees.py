@@ -333,3 +333,29 @@ def test_plaintext_committed_past_the_filter_is_named_by_landing_with_the_way_ba
     assert unlocked.json("work", "land", cwd=place)["status"] == "landed"
     assert sealed(unlocked, unlocked.tip()) and (place / "secrets/more.env").read_text() == "x=1\n"
     assert unlocked.git("ls-tree", "-r", "--name-only", unlocked.tip(), "work", "secrets/more.env") == "work"
+
+
+def test_the_way_back_seals_the_secret_where_the_key_is_and_merges_where_the_target_made_it_one(unlocked: World) -> None:
+    past = ("-c", "filter.git-crypt.clean=cat", "-c", "filter.git-crypt.required=false")
+    unlocked.git("switch", "--quiet", "-c", "topic")
+    unlocked.write({"secrets/db.env": "password=new\n", "secrets/gone": "x\n", "odd/my PATH.txt": "y\n"})
+    unlocked.git(*past, "add", "--all")
+    unlocked.git(*past, "commit", "--quiet", "--no-verify", "-m", "plain")
+    unlocked.git("rm", "--quiet", "--force", "secrets/gone")
+    unlocked.git("commit", "--quiet", "--no-verify", "--all", "-m", "sealed again, but not in what came before")
+    answer = unlocked.json("work", "land", "--verify-cmd", "true")
+    unlocked.run("sh", "-c", answer["error"]["next"], cwd=unlocked.clone / "odd")
+    unlocked.git("commit", "--quiet", "-m", "work")
+    # Seen by the remote before the target's attributes make a secret of it: the merge alone is plaintext.
+    unlocked.git("push", "--quiet", "origin", "topic")
+    unlocked.publish({"odd/.gitattributes": "*.txt filter=git-crypt diff=git-crypt\n", "other": "theirs\n"})
+    refused = unlocked.json("work", "land", "--verify-cmd", "true")
+    assert refused["status"] == "refused" and refused["error"]["next"] is None
+    assert "git merge --no-commit origin/master" in refused["error"]["hint"]
+    unlocked.git("merge", "--quiet", "--no-commit", "origin/master")
+    unlocked.git("add", "--renormalize", ".")
+    unlocked.git("commit", "--quiet", "-m", "merge")
+    assert unlocked.json("work", "land", "--verify-cmd", "true")["status"] == "landed"
+    assert sealed(unlocked, unlocked.tip()) and (unlocked.clone / "secrets/db.env").read_text() == "password=new\n"
+    assert blob(unlocked, unlocked.tip(), "odd/my PATH.txt").startswith(b"\0GITCRYPT")
+    assert blob(unlocked, unlocked.tip(), "other") == b"theirs\n"

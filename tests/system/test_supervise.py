@@ -169,7 +169,7 @@ def test_a_descriptor_that_is_kept_holds_its_lock_in_the_command(tmp_path: Path)
 def test_nothing_but_the_words_of_the_command_is_ever_in_its_log(tmp_path: Path) -> None:
     log = tmp_path / "log"
     os.mkfifo(log)
-    with open(os.open(log, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as written:
+    with os.fdopen(os.open(log, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as written:
         assert supervise.run("echo said; exit 3", cwd=tmp_path, env=ENV, log=log, timeout=9).code == 3
         assert written.read(1 << 16) == b"said\n"
 
