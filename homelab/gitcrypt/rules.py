@@ -25,6 +25,11 @@ def filters(repository: Repository, oids: Iterable[str]) -> frozenset[str]:
     return frozenset(found)
 
 
+def key_file(git_dir: Path, name: str) -> Path:
+    """Return where git-crypt has its key for a filter in a git directory that is unlocked."""
+    return git_dir / "git-crypt" / "keys" / (name.removeprefix("git-crypt").removeprefix("-") or "default")
+
+
 class Rules:
     """Answers which paths attribute files give to git-crypt; `folder` is an empty one to work in."""
 

@@ -7,8 +7,9 @@ target as first parent: fast-forwarding a branch that has merged the target woul
 import contextlib
 import functools
 import os
+import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from homelab import output
 from homelab.errors import Conflict, Failed, Refused
 from homelab.git import attributes
 from homelab.git.repository import Repository
+from homelab.gitcrypt import rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,25 @@ def merge(repository: Repository, base: str | None, head: str) -> Merged:
         return Merged(base, head, tree, False)
     raise Conflict(
         f"merging the target conflicts in {output.names(names) or 'some files'}",
-        hint="resolve them, `git add` and `git commit`, then `homelab work land` again",
+        hint=resolving(repository, names),
         next="git status",
         fields={"conflicts": names},
+    )
+
+
+def resolving(repository: Repository, names: Sequence[str]) -> str:
+    """Return how to resolve conflicts in these paths here, where some may be secrets that nobody can read here."""
+    done = repository.run("check-attr", "-z", "--stdin", "filter", input=b"".join(os.fsencode(name) + b"\0" for name in names))
+    fields = os.fsdecode(done.stdout).split("\0")
+    filters = {path: value for path, value in zip(fields[::3], fields[2::3], strict=False) if value.startswith("git-crypt")}
+    sealed = [path for path, name in filters.items() if not rules.key_file(repository.git_dir, name).is_file()]
+    again = "`git add` and `git commit`, then `homelab work land` again"
+    if not sealed:
+        return f"resolve them, {again}"
+    one = shlex.quote(sealed[0])
+    return (
+        f"{output.names(sealed)} is sealed here: `git checkout --ours -- {one}`, or --theirs, takes one side as it is; resolve "
+        f"the rest, {again}. To merge what it says: `git merge --abort`, `git-crypt unlock KEYFILE` here, and land again"
     )
 
 

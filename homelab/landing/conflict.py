@@ -138,7 +138,7 @@ def check_finished(repository: Repository) -> None:
     if not is_underway(repository):
         return
     if names := unmerged(repository):
-        what, hint = f"a merge is unresolved in {output.names(names)}", "resolve them, `git add` and `git commit`"
+        what, hint = f"a merge is unresolved in {output.names(names)}", candidate.resolving(repository, names)
     elif is_of_head(repository):
         # Advice to commit would be advice to take off the target whatever landed there meanwhile.
         raise Conflict(
@@ -148,8 +148,8 @@ def check_finished(repository: Repository) -> None:
             fields={"conflicts": []},
         )
     else:
-        what, hint = "a merge is resolved but not committed", "git commit"
-    raise Conflict(what, hint=f"{hint}, then `homelab work land` again", next="git status", fields={"conflicts": names})
+        what, hint = "a merge is resolved but not committed", "git commit, then `homelab work land` again"
+    raise Conflict(what, hint=hint, next="git status", fields={"conflicts": names})
 
 
 def check_kept(repository: Repository, head: str, base: str | None, target: str) -> None:

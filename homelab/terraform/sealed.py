@@ -91,11 +91,7 @@ def _is_read(found: Sealed, secrets: Iterable[str]) -> bool:
 
 
 def _missing_keys(git_dir: Path, filters: Iterable[str]) -> list[str]:
-    return [name for name in filters if not _key(git_dir, name).is_file()]
-
-
-def _key(git_dir: Path, name: str) -> Path:
-    return git_dir / "git-crypt" / "keys" / (name.removeprefix("git-crypt").removeprefix("-") or "default")
+    return [name for name in filters if not rules.key_file(git_dir, name).is_file()]
 
 
 def require_plaintext(stack: Stack) -> None:
@@ -205,6 +201,6 @@ def _filter(common_dir: Path, name: str) -> list[str]:
     key = name.removeprefix("git-crypt").removeprefix("-")
     # git-crypt takes the place of a key besides its name, so it stays the one copy in the clone.
     smudge = shlex.join(
-        ["git-crypt", "smudge", *([f"--key-name={key}"] if key else []), f"--key-file={_key(common_dir, name)}"]
+        ["git-crypt", "smudge", *([f"--key-name={key}"] if key else []), f"--key-file={rules.key_file(common_dir, name)}"]
     )
     return ["-c", f"filter.{name}.smudge={smudge}", "-c", f"filter.{name}.required=true"]

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterator
 
 from homelab.git.repository import Repository
-from homelab.gitcrypt import linked
+from homelab.gitcrypt import linked, rules
 from homelab.system import private
 from homelab.verify.scratch import Slot
 
@@ -40,7 +40,7 @@ def plaintext_settings(repository: Repository, commit: str) -> tuple[str, ...]:
     settings: list[str] = []
     for name in filters:
         wanted = name.removeprefix("git-crypt").removeprefix("-")
-        key = repository.common_dir / "git-crypt" / "keys" / (wanted or "default")
+        key = rules.key_file(repository.common_dir, name)
         if not key.is_file():
             raise Locked("this clone is locked (`git-crypt unlock`)")
         # git-crypt takes the place of a key besides its name, so it stays the one copy in the clone.

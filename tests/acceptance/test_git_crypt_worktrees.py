@@ -359,3 +359,32 @@ def test_the_way_back_seals_the_secret_where_the_key_is_and_merges_where_the_tar
     assert sealed(unlocked, unlocked.tip()) and (unlocked.clone / "secrets/db.env").read_text() == "password=new\n"
     assert blob(unlocked, unlocked.tip(), "odd/my PATH.txt").startswith(b"\0GITCRYPT")
     assert blob(unlocked, unlocked.tip(), "other") == b"theirs\n"
+
+
+@pytest.mark.slow
+def test_a_conflict_in_a_secret_names_what_can_be_done_without_the_key_and_with_it(unlocked: World) -> None:
+    # With git-crypt 0.7 git takes an empty secret for changed wherever it is unlocked, and begins no merge.
+    unlocked.git("rm", "--quiet", "--force", "empty.secret")
+    unlocked.git("commit", "--quiet", "-m", "without it")
+    unlocked.git("push", "--quiet", "--no-verify", "origin", "master")
+    place = started(unlocked)
+    mine = unlocked.commit({"secrets/db.env": "mine\n"})
+    unlocked.git("reset", "--quiet", "--hard", mine, cwd=place)
+    unlocked.git("reset", "--quiet", "--hard", "origin/master")
+    unlocked.commit({"secrets/db.env": "theirs\n"})
+    unlocked.git("push", "--quiet", "--no-verify", "origin", "master")
+    for _ in range(2):
+        done = unlocked.homelab("work", "land", cwd=place)
+        assert done.returncode == 5 and "git checkout --ours -- secrets/db.env" in done.stderr
+    assert "`git merge --abort`, `git-crypt unlock KEYFILE`" in done.stderr
+    unlocked.git("crypt", "export-key", unlocked.root / "default")
+    unlocked.git("crypt", "export-key", "-k", "team", unlocked.root / "team")
+    unlocked.git("merge", "--abort", cwd=place)
+    unlocked.git("crypt", "unlock", unlocked.root / "default", unlocked.root / "team", cwd=place)
+    done = unlocked.homelab("work", "land", cwd=place)
+    assert done.returncode == 5 and "git-crypt" not in done.stderr
+    unlocked.commit({"secrets/db.env": "both\n"}, cwd=place)
+    assert unlocked.json("work", "land", cwd=place)["status"] == "landed"
+    assert blob(unlocked, unlocked.tip(), "secrets/db.env").startswith(b"\0GITCRYPT\0")
+    unlocked.git("pull", "--quiet")
+    assert (unlocked.clone / "secrets/db.env").read_text() == "both\n"
