@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from homelab.claims.stores import folder as place
 from homelab.claims.stores.base import HeartbeatStore, Store
 from homelab.errors import HomelabError, Unreachable, Usage
+from homelab.system import folders
 
 if TYPE_CHECKING:
     from homelab.git.repository import Repository
@@ -47,10 +48,9 @@ def _around() -> "Repository | None":
     try:
         here = Path.cwd()
     except OSError:
-        return None
+        raise Usage("the folder you are in is gone", hint=f"`{folders.way_out()}`, then run it again") from None
     # Most claims are made outside of clones or where nothing is configured: git is asked only in a clone.
-    clone = next((folder / ".git" for folder in (here, *here.parents) if (folder / ".git").exists()), None)
-    if clone is None or (clone.is_dir() and not (clone / "HEAD").exists()):
+    if not any(_seems_repository(folder) for folder in (here, *here.parents)):
         return None
     from homelab.git.repository import discover
 
@@ -58,6 +58,12 @@ def _around() -> "Repository | None":
     while above := repository.line("rev-parse", "--show-superproject-working-tree"):
         repository = discover(Path(above))
     return repository
+
+
+def _seems_repository(folder: Path) -> bool:
+    git = folder / ".git"
+    bare = ("HEAD", "objects", "refs")  # what git takes for one
+    return git.is_file() or (git / "HEAD").exists() or all((folder / name).exists() for name in bare)
 
 
 def open(url: str | None) -> Store:
@@ -123,3 +129,5 @@ def seen() -> tuple[str, str | None]:
         return str(folder), place.unfit(folder)
     except HomelabError as error:
         return "", error.message
+    except OSError as error:
+        return "", place.unreachable(folder, error).message

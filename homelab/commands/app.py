@@ -5,7 +5,6 @@ Commands return None and raise: a status that a click command returns is ignored
 
 import contextlib
 import os
-import shlex
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ import click
 from homelab import output
 from homelab.commands.verbs import ALIASES, GROUPS, VERBS, following
 from homelab.errors import HomelabError, Interrupted, Usage
+from homelab.system import folders
 
 #: click's own variable, set by a shell that completes.
 COMPLETE = "_HOMELAB_COMPLETE"
@@ -146,10 +146,7 @@ def _require_folder(argv: list[str]) -> None:
     try:
         Path.cwd()
     except OSError:
-        # The shell still knows how it was called; what is left above it is where the way out begins.
-        place = Path(os.environ.get("PWD") or "/")
-        root = next((folder for folder in place.parents if folder.is_dir()), Path("/"))
-        command = f"cd {shlex.quote(str(root))}"
+        command = folders.way_out()
         raise Usage("the folder you are in is gone", hint=f"`{command}`, then run it again", next=command) from None
 
 

@@ -4,6 +4,8 @@ On Linux these are the folders of the XDG specification, on macOS those of its L
 number in a container) has none, which matters only to what needs a file there.
 """
 
+import os
+import shlex
 from pathlib import Path
 
 from homelab.errors import Unreachable
@@ -29,3 +31,10 @@ def _folder(which: str, variable: str) -> Path:
             "this user has no home folder, so there is no place for files of homelab",
             hint=f"set HOME, or name a folder with `export {variable}=/PATH`",
         ) from None
+
+
+def way_out() -> str:
+    """Return the command that leads out of a working folder that was deleted, to what is left above it."""
+    # The shell still knows how it was called.
+    place = Path(os.environ.get("PWD") or "/")
+    return f"cd {shlex.quote(str(next((folder for folder in place.parents if folder.is_dir()), Path('/'))))}"

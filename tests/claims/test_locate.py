@@ -1,5 +1,6 @@
 """Which store a clone has: the one that its rules name, or nothing is claimed."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,16 @@ def test_a_clone_of_another_branch_alone_has_the_targets_store(team: World) -> N
     claim(team, team.root / "single")
 
 
+def test_wherever_in_a_clone_one_stands_it_has_the_targets_store(team: World) -> None:
+    team.git("clone", "-q", "--bare", team.remote, team.root / "bare", cwd=team.root)
+    for place in (team.root / "bare", team.clone / ".git/refs"):
+        claim(team, place)
+    gone = "mkdir gone; cd gone && rmdir ../gone && homelab claim stack:other --purpose x"
+    done = team.run("sh", "-c", gone, check=False)  # whatever clone that was in, a store is not to be guessed
+    assert done.returncode == 7 and f"cd {team.clone}" in done.stderr
+    assert not (Path(team.env["XDG_STATE_HOME"]) / "homelab/claims").exists()
+
+
 def test_a_submodule_has_the_superprojects_store(team: World) -> None:
     inner = team.root / "inner"
     team.git("init", "-q", inner, cwd=team.root)
@@ -79,6 +90,20 @@ def test_outside_of_a_clone_and_without_a_remote_claims_are_files(world: World) 
     for place in (world.root, alone):
         assert world.homelab("claim", "stack:dns", "--purpose", "x", cwd=place).returncode == 0
     assert len(list((Path(world.env["XDG_STATE_HOME"]) / "homelab/claims/held").iterdir())) == 1
+
+
+def test_a_folder_that_cannot_be_looked_at_is_a_store_out_of_reach(world: World) -> None:
+    closed = Path(world.env["XDG_STATE_HOME"])
+    (closed / "homelab").mkdir(parents=True)
+    closed.chmod(0)
+    as_anybody = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    try:
+        for command in ("claim stack:dns --purpose x -- touch ran", "claims", "release stack:dns", "claims history"):
+            done = world.run(*as_anybody, "homelab", *command.split(), cwd=world.root, check=False)
+            assert done.returncode == 7 and str(closed) in done.stderr, done
+        assert not (world.root / "ran").exists()
+    finally:
+        closed.chmod(0o700)
 
 
 @pytest.mark.slow

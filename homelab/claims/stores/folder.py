@@ -29,7 +29,10 @@ def default() -> Path:
 
 
 def unfit(folder: Path) -> str | None:
-    """Return why claims cannot be kept in a folder, or None. A folder that does not exist yet is judged by its parent."""
+    """Return why claims cannot be kept in a folder, or None. One that does not exist yet is judged by its parent.
+
+    Raises `OSError` where it cannot be looked at.
+    """
     found = folder
     while not found.exists() and found != found.parent:
         found = found.parent
@@ -57,9 +60,9 @@ def _stranger(folder: Path) -> str | None:
 
 def ensure(folder: Path) -> int:
     """Make the folder if it is missing, and return the mode for files in it. Raises `Refused` or `Unreachable`."""
-    if reason := unfit(folder):
-        raise Refused(f"claims cannot be kept there: {reason}", hint=_ELSEWHERE)
     try:
+        if reason := unfit(folder):
+            raise Refused(f"claims cannot be kept there: {reason}", hint=_ELSEWHERE)
         if not folder.exists():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mode = folder.stat().st_mode
