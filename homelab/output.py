@@ -173,24 +173,26 @@ def report(entry: Callable[[], None]) -> int:
     try:
         entry()
         sys.stdout.flush()
-    except HomelabError as error:
-        show(error)
-        return error.exit_code
-    except KeyboardInterrupt:
-        show(Interrupted(2))
-        return 130
-    except BrokenPipeError:
-        # The reader has gone; what it wanted it has.
-        return 141
-    except OSError as error:
-        if error.errno is None:
-            return _bug()
-        failed = of_system_call(error)
-        show(failed)
-        return failed.exit_code
-    except Exception:  # the one place where our own faults become words
-        return _bug()
+    except (Exception, KeyboardInterrupt) as error:
+        return failed(error)
     return 0
+
+
+def failed(error: Exception | KeyboardInterrupt) -> int:
+    """Return the exit code of the error that is being handled, and print it as a sentence and a hint."""
+    match error:
+        case HomelabError():
+            known = error
+        case KeyboardInterrupt():
+            known = Interrupted(2)
+        case BrokenPipeError():  # the reader has gone; what it wanted it has
+            return 141
+        case OSError(errno=int()):
+            known = of_system_call(error)
+        case _:  # the one place where our own faults become words
+            return _bug()
+    show(known)
+    return known.exit_code
 
 
 def _drop_stdout() -> None:

@@ -15,7 +15,8 @@ from homelab.landing import history
 from homelab.landing.journal import Journal
 from homelab.landing.queue import Queue
 from homelab.policy import policy
-from homelab.policy.rules import State, Unknown, read_rules
+from homelab.policy.rules import read_rules
+from homelab.policy.states import State, Unknown
 from homelab.system import clock
 from homelab.worktrees import heads, landed, registry
 from homelab.worktrees.heads import Head
@@ -110,7 +111,7 @@ def _verified(repository: Repository, target: str | None, commit: str) -> dict[s
 
     tree = repository.objects.commit(commit).tree
     demand = suites.demand(
-        repository.objects, tree, policy.policies(repository.objects, target, tree), suites.filters(repository)
+        repository.objects, tree, policy.policies(repository.objects, target, tree), suites.filters(repository.settings())
     )
     if not demand.verifiable or not demand.runs:
         return {"verdict": "unverifiable", "since": None, "missing": []}

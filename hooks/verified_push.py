@@ -22,12 +22,12 @@ def judge_push(remote: str) -> None:
     pushed = updates.read(sys.stdin.buffer.read())
     if not pushed:
         return
-    from homelab.gate.admission import Admission
-    from homelab.git.repository import discover
+    from homelab.gate import admission
+    from homelab.git.repository import discover_pushed
 
     if _FORMER in sys.orig_argv:
         _renew_hook(received=False)
-    Admission.of_clone(discover(from_hook=True), remote).admit(pushed)
+    admission.require_admitted(*discover_pushed(), remote, pushed)
 
 
 def judge_received() -> None:
@@ -82,16 +82,15 @@ def judge_told(*, whole: bool) -> None:
 def main() -> None:
     """Run the program ``homelab-verified-push``."""
     args = sys.argv[1:]
-
-    def entry() -> None:
+    try:
         if args[:1] == ["--native"]:
             judge_push(args[1] if len(args) > 1 else "")
         elif args[:1] == ["--server"]:
             judge_received()
         else:
             judge_told(whole="--whole" in args)
-
-    sys.exit(output.report(entry))
+    except (Exception, KeyboardInterrupt) as error:
+        sys.exit(output.failed(error))
 
 
 if __name__ == "__main__":

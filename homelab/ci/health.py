@@ -6,7 +6,7 @@ from homelab.ci import target, trial
 from homelab.ci.site import Site
 from homelab.errors import Refused, Unreachable
 from homelab.git.repository import Repository
-from homelab.policy.rules import State, require_target
+from homelab.policy.states import State, require_target
 
 
 @dataclass(frozen=True, slots=True)

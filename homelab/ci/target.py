@@ -14,7 +14,7 @@ from homelab.errors import Busy, Unreachable
 from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository
 from homelab.policy.config import Ci
-from homelab.policy.rules import State, require_target
+from homelab.policy.states import State, require_target
 
 _PAUSE = 5.0
 

@@ -25,7 +25,8 @@ from homelab.git.repository import Repository
 from homelab.gitcrypt import plaintext
 from homelab.policy import ci_files
 from homelab.policy.config import Ci
-from homelab.policy.rules import State, read_rules, require_target
+from homelab.policy.rules import read_rules
+from homelab.policy.states import State, require_target
 from homelab.policy.targets import Targets
 from homelab.policy.tree import Tree
 from homelab.system import files

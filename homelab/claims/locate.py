@@ -32,7 +32,8 @@ def url(repository: "Repository | None" = None) -> str | None:
         raise Unreachable(f"which claim store this clone has is not known: {error.message}", hint=error.hint or _ELSE) from None
     if repository is None:
         return None
-    from homelab.policy.rules import Rules, Unknown, read_rules
+    from homelab.policy.rules import read_rules
+    from homelab.policy.states import Rules, Unknown
 
     match read_rules(repository):
         case Unknown(reason=reason, repair=repair):

@@ -15,7 +15,8 @@ from homelab.errors import HomelabError, Unreachable, Usage
 from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository, discover
 from homelab.policy import config
-from homelab.policy.rules import read_rules, require_target
+from homelab.policy.rules import read_rules
+from homelab.policy.states import require_target
 from homelab.system import proc
 
 

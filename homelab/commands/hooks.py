@@ -7,7 +7,8 @@ import click
 
 from homelab import output
 from homelab.commands.app import json_option
-from homelab.git.repository import discover, require_version
+from homelab.git.repository import discover
+from homelab.git.version import require_version
 from homelab.install import install as installation
 from homelab.install import server as receiving
 from homelab.install.install import Status

@@ -16,10 +16,11 @@ from homelab.gate.grants import Kind
 from homelab.gate.updates import Create, Delete, Framework, RefUpdate, Update
 from homelab.gate.verdict import Case, History, Verdict
 from homelab.git.remotes import ask_remote
-from homelab.git.repository import Repository, require_pushed
+from homelab.git.repository import Repository, Snapshot, require_pushed
 from homelab.gitcrypt import plaintext
-from homelab.policy import policy
-from homelab.policy.rules import Rules, State, Unknown, read_rules, read_server_rules
+from homelab.policy import policy, states
+from homelab.policy.rules import read_rules, read_server_rules
+from homelab.policy.states import Rules, State, Unknown
 from homelab.verify import suites
 from homelab.verify.receipts import Receipts, collect
 from homelab.verify.suites import Demand
@@ -38,11 +39,14 @@ class Admission:
     remote: str
     #: Whether this is the receiving side.
     received: bool = False
+    #: What the rules were read from, where they were read for this push.
+    seen: Snapshot | None = None
 
     @classmethod
-    def of_clone(cls, repository: Repository, remote: str) -> "Admission":
-        """Return the gate for a push from this clone."""
-        return cls(repository, read_rules(repository, pushed_to=remote), remote)
+    def of_clone(cls, repository: Repository, remote: str, seen: Snapshot | None = None) -> "Admission":
+        """Return the gate for a push from this clone, as it was `seen` or as it is now."""
+        seen = seen or repository.snapshot()
+        return cls(repository, read_rules(repository, seen, pushed_to=remote), remote, seen=seen)
 
     @classmethod
     def of_server(cls, repository: Repository) -> "Admission":
@@ -57,17 +61,24 @@ class Admission:
         if self.received:
             pushed = server.resolved(self.repository, pushed)
         self._require_known(pushed)
-        memo = markers.refresh(self.repository, self.rules, self.remote)
-        self.guard(pushed)
-        branches = ((update, updates.branch(update)) for update in pushed)
-        cases = [self._case(each, name, run=run) for each, name in branches if name is not None and self.rules.protects(name)]
+        tips = _coming(pushed)
+        memo = markers.prepare(self.repository, self.rules, self.seen, remote=self.remote, tips=tips)
+        self.guard(pushed, is_plain=memo.is_plain)
+        protected = states.protected(self.rules, [update.ref for update in pushed])
+        if not protected:
+            return
+        cases = [self._case(update, run=run) for update in pushed if update.ref in protected]
         collect(self.repository.state)  # at most once a day; a server and a clone that only pushes have nobody else for it
         if refusals := verdict.judge(cases):
             raise _refused(cases, refusals)
         # Who claims what changes from one push to the next, so nothing is remembered where claims count.
-        if memo is not None and not self.rules.config.gate.claims and all(case.lasting and not case.granted for case in cases):
+        if (
+            memo.folder is not None
+            and not self.rules.config.gate.claims
+            and all(case.lasting and not case.granted for case in cases)
+        ):
             for case in cases:
-                markers.mark(memo, case.update)
+                markers.mark(memo.folder, case.update)
 
     def _require_known(self, pushed: Sequence[RefUpdate]) -> None:
         """Refuse a branch of which nobody can say whether it is protected, or by which rules.
@@ -101,17 +112,19 @@ class Admission:
             return rules.tip
         return self.repository.oid(f"refs/remotes/{rules.remote}/{rules.target}")
 
-    def guard(self, pushed: Sequence[RefUpdate]) -> None:
-        """Let no secret leave as plaintext, and no stack that another session holds, by any ref. Raises `Refused`."""
-        coming = [update for update in pushed if not isinstance(update, Delete)]
-        tips = tuple(dict.fromkeys(update.new for update in coming))
-        if tips and not markers.is_plain(self.repository, tips):
+    def guard(self, pushed: Sequence[RefUpdate], *, is_plain: bool | None = None) -> None:
+        """Let no secret leave as plaintext, and no stack that another session holds, by any ref. Raises `Refused`.
+
+        `is_plain` says whether nothing pushed can name git-crypt, where that was looked up already.
+        """
+        tips = _coming(pushed)
+        if tips and not (markers.is_plain(self.repository, tips) if is_plain is None else is_plain):
             known = [update.old for update in pushed if not isinstance(update, Create)]
             plaintext.require_pushed(self.repository, tips, remote=self.remote, known=known, received=self.received)
         if self.rules.config.gate.claims and not self.received:
             from homelab.claims import stacks
 
-            for update in coming:
+            for update in (update for update in pushed if not isinstance(update, Delete)):
                 changed = stacks.pushed(self.repository, update.new, updates.old(update))
                 stacks.require_free(self.repository, changed, "the push")
 
@@ -130,8 +143,9 @@ class Admission:
             return ask_remote(self.repository, remote, ref, timeout=10).get(ref)
         return None
 
-    def _case(self, update: RefUpdate, branch: str, *, run: bool) -> Case:
+    def _case(self, update: RefUpdate, *, run: bool) -> Case:
         """Return what is known of an update of a protected branch, having run what is missing where `run`."""
+        branch = update.ref.removeprefix(states.HEADS)
         case = Case(update, branch, remote=output.line(_named(self.remote)), received=self.received)
         if isinstance(update, Delete):
             return case
@@ -176,7 +190,7 @@ class Admission:
             policies = policy.policies(objects, base, tree)
         except (Usage, Refused) as error:
             return replace(case, verdict=Verdict.UNREADABLE, reason=error.message)
-        filters = suites.filters(self.repository)
+        filters = suites.filters(self.seen.settings if self.seen else self.repository.settings())
         if (whole := Receipts(self.repository.state).load(suites.whole_key(tree, policies, filters))) is not None:
             for note in whole.notes:
                 output.warn(f"note: {output.line(note)}")
@@ -232,6 +246,16 @@ class Admission:
         if answer and self.repository.objects.has(answer):
             return answer
         return self.repository.oid(f"refs/remotes/{rules.remote}/{rules.target}")
+
+
+def require_admitted(repository: Repository, seen: Snapshot, remote: str, pushed: Sequence[RefUpdate]) -> None:
+    """Let a push from the clone that was `seen` go on. Raises `Refused` with every reason."""
+    Admission.of_clone(repository, remote, seen).admit(pushed)
+
+
+def _coming(pushed: Sequence[RefUpdate]) -> tuple[str, ...]:
+    """Return the objects that a push brings, each once."""
+    return tuple(dict.fromkeys(update.new for update in pushed if not isinstance(update, Delete)))
 
 
 def _named(remote: str) -> str:

@@ -7,16 +7,17 @@ commits; commit ids settle history, deletion and policy alike, which a receipt o
 import contextlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from homelab.errors import Failed
 from homelab.gate import sources
 from homelab.gate.updates import Delete, RefUpdate, old
 from homelab.git import attributes
-from homelab.git.repository import Repository
+from homelab.git.repository import Repository, Snapshot
 from homelab.gitcrypt import rules
-from homelab.policy.rules import Rules, State
+from homelab.policy.states import Rules, State
 from homelab.system import files
 
 #: A symbolic ref to the remote-tracking ref of the target, whose homelab.toml names the memo's folder.
@@ -24,6 +25,16 @@ TARGET = "refs/homelab/target"
 
 #: Stands in the file `plain` where git-crypt is used.
 USES_GIT_CRYPT = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """What is remembered of a push before it is judged."""
+
+    #: The folder of the markers, or None where there is none.
+    folder: Path | None
+    #: Whether nothing pushed can name git-crypt, see `is_plain`.
+    is_plain: bool
 
 
 def needles(protect: Iterable[str] | None) -> tuple[str, ...]:
@@ -64,11 +75,18 @@ def plain(common_dir: Path) -> Path:
     return _gate(common_dir) / "plain"
 
 
-def refresh(repository: Repository, rules: State, remote: str | None = None) -> Path | None:
-    """Write down the rules of this moment for the shell hook. Return the folder of its markers, or None where it has none.
+def prepare(
+    repository: Repository, rules: State, seen: Snapshot | None = None, *, remote: str | None = None, tips: Sequence[str] = ()
+) -> Memo:
+    """Write down for the shell hook the rules of the moment that was `seen`; return what is known of the pushed `tips`."""
+    return Memo(refresh(repository, rules, seen, remote), not tips or is_plain(repository, tips))
 
-    `remote` is what is pushed to, by default where work lands. Where git-crypt is used, or claims are honoured, every push
-    needs thought, and a blank needle stands for all: it is in every line.
+
+def refresh(repository: Repository, rules: State, seen: Snapshot | None = None, remote: str | None = None) -> Path | None:
+    """Write down the rules for the shell hook. Return the folder of its markers, or None where it has none.
+
+    They were read from what was `seen`, by default now; `remote` is what is pushed to, by default where work lands. Where
+    git-crypt is used, or claims are honoured, every push needs thought, and a blank needle stands for all: it is in every line.
     """
     if not isinstance(rules, Rules) or rules.remote is None or not rules.is_named or rules.tip is None:
         return None
@@ -82,8 +100,9 @@ def refresh(repository: Repository, rules: State, remote: str | None = None) -> 
     _keep(folder / "protected", "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
     _keep(tip(repository.common_dir), f"{rules.tip} {folder.name}\n".encode())
     pushed_to = remote or rules.remote
-    if sources.NAMEABLE.fullmatch(pushed_to):
-        _keep(folder / "of" / pushed_to, sources.read(repository, rules.remote))
+    # With a reftable no file tells where a HEAD is, so the shell could not see it move.
+    if sources.NAMEABLE.fullmatch(pushed_to) and not (repository.common_dir / "reftable").exists():
+        _keep(folder / "of" / pushed_to, sources.read(repository.common_dir, seen or repository.snapshot(), rules.remote))
     return folder
 
 

@@ -6,14 +6,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from homelab.gate.updates import RefUpdate
-from homelab.git.remotes import refs
 from homelab.git.repository import Repository
 from homelab.system import files
 
 
 def resolved(repository: Repository, pushed: Sequence[RefUpdate]) -> list[RefUpdate]:
     """Return the updates by the refs that they write to: a symbolic ref is a second name of another (`main` of `master`)."""
-    known = refs(repository, *(update.ref for update in pushed))
+    known = repository.refs(*(update.ref for update in pushed))
     return [
         replace(update, ref=known[update.ref][1] or update.ref if update.ref in known else _unborn(repository, update.ref))
         for update in pushed

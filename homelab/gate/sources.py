@@ -9,45 +9,47 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from homelab.git.remotes import remotes
-from homelab.git.repository import Repository
+from homelab.git.configuration import Settings
+from homelab.git.repository import Snapshot
 
 #: Remotes that can be the name of a file; a push to any other is always thought about.
 NAMEABLE = re.compile(r"(?!\.)[A-Za-z0-9._-]+")
 _SECTION = re.compile(rb"\[.*(remote|filter)", re.IGNORECASE)
 _BEYOND = re.compile(rb"\[.*(include|extension)", re.IGNORECASE)
+_SHOWN = ("remote.", "filter.", "extensions.")
 
 
-def read(repository: Repository, own: str) -> bytes:
-    """Return all that can change the rules of the remote `own`, besides its own file, which names the folder of the memo."""
-    heads = b"".join(line for name in remotes(repository) for line in _head(repository, name, tip=name != own))
-    said = _by_files(repository.common_dir)
-    if said is None:
-        done = repository.run("config", "--get-regexp", r"^(remote|filter|extensions)\.")
-        said = done.stdout.rstrip(b"\n") + b"\n"  # as $(...) leaves it
-    return heads + b".\n" + said
+def read(common_dir: Path, seen: Snapshot, own: str) -> bytes:
+    """Return all that can change the rules of the remote `own`, besides its own file, which names the folder of the memo.
+
+    Where a file says other than what was `seen`, the rules may be older than it: the shell asks us again then.
+    """
+    heads = b"".join(line for name in seen.settings.remotes for line in _head(common_dir, seen, name, tip=name != own))
+    said = _by_files(common_dir)
+    return heads + b".\n" + (_by_git(seen.settings) if said is None else said)
 
 
-def _head(repository: Repository, remote: str, *, tip: bool) -> Iterator[bytes]:
+def _by_git(settings: Settings) -> bytes:
+    """Return the same as ``git config --get-regexp``, as the shell's $(...) leaves it."""
+    rows = (row for row in settings.rows if row.name.startswith(_SHOWN))
+    lines = (row.name if row.value is None else f"{row.name} {row.value}" for row in rows)
+    return os.fsencode("\n".join(lines).rstrip("\n") + "\n")
+
+
+def _head(common_dir: Path, seen: Snapshot, remote: str, *, tip: bool) -> Iterator[bytes]:
     """Yield a remote's HEAD, and its `tip`: ``= REF CONTENT`` of a file, ``? REF OID`` where git has to be asked."""
     ref = f"refs/remotes/{remote}/HEAD"
-    content = _line(repository.common_dir / ref)
-    yield os.fsencode(f"= {ref} ") + content + b"\n"
-    if not tip or not content.startswith(b"ref: "):
-        return
-    target = content.removeprefix(b"ref: ")
-    oid = _line(repository.common_dir / os.fsdecode(target))
-    if oid != b"-":
-        yield b"= " + target + b" " + oid + b"\n"
-    else:
-        yield b"? " + target + b" " + (repository.oid(os.fsdecode(target)) or "-").encode() + b"\n"
+    oid, target = seen.refs.get(ref, ("", ""))
+    yield os.fsencode(f"= {ref} " + (f"ref: {target}" if target else _line(common_dir / ref)) + "\n")
+    if tip and target:
+        yield os.fsencode(f"{'=' if (common_dir / target).exists() else '?'} {target} {oid}\n")
 
 
-def _line(path: Path) -> bytes:
+def _line(path: Path) -> str:
     try:
-        return path.read_bytes().split(b"\n", 1)[0]
+        return os.fsdecode(path.read_bytes().split(b"\n", 1)[0])
     except OSError:
-        return b"-"
+        return "-"
 
 
 def _by_files(common_dir: Path) -> bytes | None:

@@ -10,7 +10,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from homelab.errors import Failed
@@ -76,6 +76,7 @@ def _end(child: process.Child) -> None:
     child.wait()
 
 
+@dataclass(eq=False)
 class Objects:
     """The objects of one clone, each read by the same ``git cat-file --batch``, which starts at the first question.
 
@@ -83,13 +84,12 @@ class Objects:
     see bench/objects.py. Threads share it, one question at a time.
     """
 
-    def __init__(self, common_dir: Path, env: Mapping[str, str] | None = None) -> None:
-        """Read the clone at `common_dir`; `env` shows git where a receiving hook's new objects are."""
-        self._common_dir = common_dir
-        self._env = env or {}
-        self._child: process.Child | None = None
-        self._lock = threading.Lock()
-        self._trees: dict[str, dict[str, Entry]] = {}
+    common_dir: Path
+    #: Shows git where a receiving hook's new objects are.
+    env: Mapping[str, str] = field(default_factory=dict)
+    _child: process.Child | None = field(default=None, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _trees: dict[str, dict[str, Entry]] = field(default_factory=dict, init=False)
 
     def _raw(self, oid: str) -> tuple[str, bytes]:
         """Return an object's type and content. Raises `Failed` when the clone does not have it."""
@@ -104,10 +104,10 @@ class Objects:
         return found
 
     def _start(self) -> process.Child:
-        argv = ["git", f"--git-dir={self._common_dir}", "--no-replace-objects", "cat-file", "--batch"]
+        argv = ["git", f"--git-dir={self.common_dir}", "--no-replace-objects", "cat-file", "--batch"]
         # Not in the caller's folder: `work clean` would find a process of ours in the worktree that it takes away.
         child = process.start(
-            argv, cwd=self._common_dir, env=process.environment(self._env),
+            argv, cwd=self.common_dir, extra=self.env,
             stdin=process.PIPE, stdout=process.PIPE, stderr=process.DEVNULL,
         )  # fmt: skip
         weakref.finalize(self, _end, child)
@@ -178,6 +178,12 @@ class Objects:
         if entry is None or entry.mode in (FOLDER, LINK, GITLINK):
             return None
         return self._raw(entry.oid)[1]
+
+    def file(self, commit: str, path: str) -> tuple[str | None, bytes | None]:
+        """Return the object id of what a commit has at a path, and the content where that is a plain file."""
+        tree = self.commit(commit).tree
+        entry = self.entry(tree, path)
+        return (entry.oid if entry else None), self.content(tree, path)
 
     def blob(self, oid: str) -> bytes:
         """Return a blob's content."""

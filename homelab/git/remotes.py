@@ -1,4 +1,4 @@
-"""Remotes: what they are called, what is known of them here, and what they answer when they are asked."""
+"""Remotes: what they answer when they are asked, and what is fetched from them."""
 
 import os
 import re
@@ -12,32 +12,6 @@ from homelab.system import files, process
 _SILENCE = 60
 # A black-holed host never answers: these end a transfer that has moved under 1000 bytes/s for 30 s.
 _PATIENCE = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=30")
-
-
-def remotes(repository: Repository) -> list[str]:
-    """Return the names of the remotes."""
-    return list(filter(None, (repository.line("remote") or "").split("\n")))
-
-
-def addresses(repository: Repository) -> dict[str, set[str]]:
-    """Return the addresses of each remote, to fetch from and to push to, as they are configured."""
-    rows = repository.line("config", "--null", "--get-regexp", r"^remote\..*\.(push)?url$") or ""
-    found: dict[str, set[str]] = {}
-    for row in rows.split("\0"):
-        key, newline, value = row.partition("\n")
-        if newline:
-            found.setdefault(key.removeprefix("remote.").rpartition(".")[0], set()).add(value)
-    return found
-
-
-def refs(repository: Repository, *names: str) -> dict[str, tuple[str, str]]:
-    """Return the object ids of those refs that there are, and what a symbolic one names (else ``""``)."""
-    if not names:  # for git that means all
-        return {}
-    rows = repository.line("for-each-ref", "--format=%(refname) %(objectname) %(symref)", *names) or ""
-    parts = (row.split(" ", 2) for row in rows.split("\n") if row)
-    # A name is a pattern too: where there is no `a`, it finds `a/b`.
-    return {name: (oid, symbolic) for name, oid, symbolic in parts if name in names}
 
 
 def ask_remote(repository: Repository, remote: str, *patterns: str, timeout: float = _SILENCE) -> dict[str, str]:
@@ -71,7 +45,7 @@ def fetch_branch(repository: Repository, remote: str, branch: str) -> str | None
     # Worktrees share the refs, and of six parallel fetches five fail on the ref's lock: one at a time, no refmap.
     with files.locked(repository.state / "locks" / "fetch"):
         tracked = f"refs/remotes/{remote}/{branch}"
-        before = {name: oid for name, (oid, _) in refs(repository, seen, tracked).items()}
+        before = {name: oid for name, (oid, _) in repository.refs(seen, tracked).items()}
         done = _fetch(repository, remote, f"+{source}:{seen}")
         if done.returncode and _clear(repository, remote, branch):
             done = _fetch(repository, remote, f"+{source}:{seen}")

@@ -7,18 +7,19 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO
 
 from homelab import output
 from homelab.errors import Failed, Refused, Usage
+from homelab.git.configuration import Settings, listed
 from homelab.git.objects import Objects
 from homelab.system import process
 
-MINIMUM = (2, 39)
+#: The names that a default branch has where nobody chose another.
+USUAL = ("main", "master")
 
 _ENVIRONMENT = {
     "GIT_NO_REPLACE_OBJECTS": "1",
@@ -32,16 +33,27 @@ _ENVIRONMENT = {
 _QUARANTINE = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH")
 
 
-def _environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    env = process.environment(_ENVIRONMENT)
-    for name in [name for name in env if name.startswith("GIT_TRACE") and env[name].lower() in ("1", "2", "true")]:
-        del env[name]  # on stderr, where we look for git's reasons; a trace into a file goes on
-    if not sys.stdin or not sys.stdin.isatty():
-        env.setdefault("GIT_TERMINAL_PROMPT", "0")
-    return {**env, **(extra or {})}
+def variables(extra: Mapping[str, str] | None = None) -> dict[str, str | None]:
+    """Return what a git of ours finds besides our environment, and what it does not: None takes a variable out."""
+    found: dict[str, str | None] = dict(_ENVIRONMENT)
+    for name in (name for name in os.environ if name.startswith("GIT_TRACE")):
+        if os.environ[name].lower() in ("1", "2", "true"):
+            found[name] = None  # on stderr, where we look for git's reasons; a trace into a file goes on
+    if "GIT_TERMINAL_PROMPT" not in os.environ and not (sys.stdin and sys.stdin.isatty()):
+        found["GIT_TERMINAL_PROMPT"] = "0"
+    return {**found, **(extra or {})}
 
 
-@dataclass(frozen=True)  # no slots: `objects` is kept beside the fields
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a clone says of itself at one moment: its settings, and what it knows of its remotes' default branches."""
+
+    settings: Settings
+    #: By full name: the object id, and what a symbolic ref names (else ``""``). A dangling one is left out.
+    refs: Mapping[str, tuple[str, str]]
+
+
+@dataclass(frozen=True)  # no slots: what is found once is kept beside the fields
 class Repository:
     """One worktree's view of a repository; all worktrees of a clone share `common_dir`."""
 
@@ -50,11 +62,15 @@ class Repository:
     worktree: Path | None
     #: Where a receiving hook's new objects are until it has said yes; empty elsewhere.
     quarantine: tuple[tuple[str, str], ...] = ()
+    #: What reads the clone's commits, trees and blobs.
+    objects: Objects = field(init=False, compare=False, repr=False)
+    #: Where homelab keeps what it knows of this clone.
+    state: Path = field(init=False, compare=False, repr=False)
 
-    @cached_property
-    def objects(self) -> Objects:
-        """What reads the clone's commits, trees and blobs."""
-        return Objects(self.common_dir, dict(self.quarantine))
+    def __post_init__(self) -> None:
+        """Give it what follows from where it is."""
+        object.__setattr__(self, "objects", Objects(self.common_dir, dict(self.quarantine)))
+        object.__setattr__(self, "state", self.common_dir / "homelab")
 
     @cached_property
     def _named(self) -> Mapping[str, str]:
@@ -69,11 +85,6 @@ class Repository:
         if _leads_to(self.worktree) == self.git_dir.resolve():
             return {}
         return {"GIT_DIR": os.fspath(self.git_dir), "GIT_WORK_TREE": os.fspath(self.worktree)}
-
-    @property
-    def state(self) -> Path:
-        """Where homelab keeps what it knows of this clone."""
-        return self.common_dir / "homelab"
 
     @property
     def is_linked(self) -> bool:
@@ -93,7 +104,7 @@ class Repository:
         return process.run(
             ["git", *args],
             cwd=cwd or self.worktree or self.git_dir,
-            env=_environment({**self._named, **dict(self.quarantine), **(env or {})}),
+            extra=variables({**self._named, **dict(self.quarantine), **(env or {})}),
             input=input,
             timeout=timeout,
             pass_fds=pass_fds,
@@ -113,7 +124,7 @@ class Repository:
         from homelab.system import conversation  # most of what we do asks no remote
 
         where = self.worktree or self.git_dir
-        env = _environment({**self._named, **dict(self.quarantine)})
+        env = process.environment(variables({**self._named, **dict(self.quarantine)}))
         return conversation.converse(
             ["git", *args], cwd=where, env=env, patience=patience, each=output.quote, pass_fds=pass_fds, alive=alive
         )
@@ -137,6 +148,28 @@ class Repository:
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Return whether `older` is reachable from `newer`; an unknown object is not."""
         return self.run("merge-base", "--is-ancestor", older, newer).returncode == 0
+
+    def settings(self) -> Settings:
+        """Return git's configuration as it holds here, of the user, clone, worktree and command. Raises `Failed`."""
+        done = self.run("config", "--list", "--show-scope", "--null")
+        if done.returncode:
+            raise Failed(f"git's configuration cannot be read: {done.words}", hint="`git config --list` shows the same")
+        return listed(done.stdout)
+
+    def refs(self, *names: str) -> dict[str, tuple[str, str]]:
+        """Return the object ids of those refs that there are, and what a symbolic one names (else ``""``)."""
+        if not names:  # for git that means all
+            return {}
+        rows = self.line("for-each-ref", "--format=%(refname) %(objectname) %(symref)", *names) or ""
+        parts = (row.split(" ", 2) for row in rows.split("\n") if row)
+        # A name is a pattern too: where there is no `a`, it finds `a/b`.
+        return {name: (oid, symbolic) for name, oid, symbolic in parts if name in names}
+
+    def snapshot(self) -> Snapshot:
+        """Return what the clone says of itself now, by two processes however many remotes it has. Raises `Failed`."""
+        settings = self.settings()
+        heads = (f"refs/remotes/{name}/{branch}" for name in settings.remotes for branch in ("HEAD", *USUAL))
+        return Snapshot(settings, self.refs(*heads))
 
     def config(self, name: str) -> str | None:
         """Return the last value of a configuration variable, or None."""
@@ -170,45 +203,6 @@ def seen_from(repository: Repository, worktree: Path) -> Repository:
     return Repository(_leads_to(worktree) or worktree / ".git", repository.common_dir, worktree)
 
 
-def read_contents(repository: Repository, oids: Iterable[str], *, first: int | None = None) -> Iterator[tuple[str, bytes]]:
-    """Yield each object with its content, or with its `first` bytes, all read by one process. Raises `Failed`."""
-    import tempfile  # a tenth of what the hook imports, which does without
-
-    with tempfile.TemporaryFile() as asked:
-        asked.write(b"".join(oid.encode() + b"\n" for oid in oids))
-        if not asked.tell():
-            return
-        asked.seek(0)
-        child = process.start(
-            ["git", f"--git-dir={repository.git_dir}", "cat-file", "--batch", "--buffer"],
-            cwd=repository.worktree or repository.git_dir,
-            env=_environment(dict(repository.quarantine)),
-            stdin=asked,
-            stdout=process.PIPE,
-        )
-        assert child.stdout is not None
-        try:
-            while header := child.stdout.readline():
-                yield _content(child.stdout, header, first)
-        finally:
-            child.stdout.close()
-            code = child.wait()
-        if code:  # a partial clone that cannot fetch what it lacks
-            raise Failed("an object is not in this clone and cannot be fetched", hint="`git fetch`, then run it again")
-
-
-def _content(stream: IO[bytes], header: bytes, first: int | None) -> tuple[str, bytes]:
-    words = header.decode(errors="replace").split()
-    if len(words) != 3:
-        raise Failed(f"the object {words[0][:12]} is not in this clone", hint="`git fetch`, then run it again")
-    size = int(words[2])
-    content = stream.read(size if first is None else min(first, size))
-    left = size - len(content) + 1  # and the newline behind it
-    while left and (part := stream.read(min(left, 1 << 16))):
-        left -= len(part)
-    return words[0], content
-
-
 _ABSOLUTE = ("git", "rev-parse", "--path-format=absolute")
 
 
@@ -223,9 +217,9 @@ def _left_behind(where: Path) -> tuple[Path, Path] | None:
 
 def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
     """Return the repository at `cwd`, or in a hook the one that git named in the environment. Raises `Usage`."""
-    env = {**os.environ, **_ENVIRONMENT} if from_hook else _environment()
+    env, extra = (os.environ, _ENVIRONMENT) if from_hook else (None, variables())
     questions = ("--git-dir", "--git-common-dir", "--show-toplevel")
-    done = process.run([*_ABSOLUTE, *questions], cwd=cwd, env=env)
+    done = process.run([*_ABSOLUTE, *questions], cwd=cwd, env=env, extra=extra)
     if not done.stdout:
         words = done.words
         if "not a git repository" in words:
@@ -240,28 +234,17 @@ def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
         raise Usage(f"git cannot open the repository here: {words}", hint="`git status` says more")
     lines = done.stdout.removesuffix(b"\n").split(b"\n")
     if len(lines) != (3 if done.returncode == 0 else 2):  # a path with a newline: one question at a time
-        single = (process.run([*_ABSOLUTE, option], cwd=cwd, env=env) for option in questions)
+        single = (process.run([*_ABSOLUTE, option], cwd=cwd, env=env, extra=extra) for option in questions)
         lines = [answer.stdout.removesuffix(b"\n") for answer in single if answer.returncode == 0]
     git_dir, common_dir, *top = (Path(os.fsdecode(line)) for line in lines if line)
     quarantine = tuple((name, os.environ[name]) for name in _QUARANTINE if from_hook and name in os.environ)
     return Repository(git_dir, common_dir, top[0] if top else None, quarantine)
 
 
-def git_version() -> tuple[int, ...]:
-    """Return the version of the git program, as (2, 39, 5)."""
-    done = process.run(["git", "--version"])
-    found = re.search(rb"(\d+)\.(\d+)(?:\.(\d+))?", done.stdout)
-    return tuple(int(part or 0) for part in found.groups()) if found else (0, 0, 0)
-
-
-def require_version() -> None:
-    """Refuse a git program that is too old. Raises `Failed`."""
-    found = git_version()
-    if found < MINIMUM:
-        raise Failed(
-            f"git {'.'.join(map(str, found))} is too old: homelab needs 2.39 for `git patch-id --verbatim`",
-            hint="install a newer git",
-        )
+def discover_pushed() -> tuple[Repository, Snapshot]:
+    """Return the repository that git named to a hook, and what it says of itself now. Raises `Usage` or `Failed`."""
+    repository = discover(from_hook=True)
+    return repository, repository.snapshot()
 
 
 def require_pushed(repository: Repository, source: str, kind: str = "") -> str:

@@ -16,8 +16,8 @@ from homelab import output
 from homelab.errors import Failed, Refused
 from homelab.git import attributes
 from homelab.git.attributes import Files, Listing
-from homelab.git.remotes import remotes
-from homelab.git.repository import Repository, read_contents
+from homelab.git.contents import read_contents
+from homelab.git.repository import Repository
 from homelab.gitcrypt.rules import Rules
 
 SEAL = b"\0GITCRYPT\0"
@@ -165,12 +165,13 @@ def pushed(
 
 def _names(repository: Repository, remote: str) -> list[str]:
     """Return the remotes that a push to this name or URL goes to."""
-    names = remotes(repository)
-    if remote in names or not remote:
-        return [remote] if remote else []
-    return [
-        name for name in names if remote in (repository.line("config", "--get-all", f"remote.{name}.url") or "").split("\n")
-    ]
+    if not remote:
+        return []
+    settings = repository.settings()
+    if remote in settings.remotes:
+        return [remote]
+    urls = {row.name for row in settings.rows if row.value == remote}
+    return [name for name in settings.remotes if f"remote.{name}.url" in urls]
 
 
 def _range(

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from homelab.errors import Failed
 from homelab.git.attributes import NAME, Files
-from homelab.git.repository import Repository, read_contents
+from homelab.git.contents import read_contents
+from homelab.git.repository import Repository
 
 _FILTER = re.compile(rb"(?:^|\s)filter=(git-crypt(?:-\S+)?)(?=\s|$)")
 _ISOLATED = {"GIT_ATTR_NOSYSTEM": "1", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from homelab.errors import Failed, Refused
 from homelab.git.repository import Repository
-from homelab.policy.rules import State, read_rules
+from homelab.policy.rules import read_rules
+from homelab.policy.states import State
 from homelab.system import process
 
 

@@ -15,14 +15,16 @@ from pathlib import Path
 from homelab.claims import locate
 from homelab.errors import HomelabError, Unreachable
 from homelab.gate import markers
-from homelab.git.remotes import ask_remote_head, remotes
-from homelab.git.repository import MINIMUM, Repository, git_version
+from homelab.git.remotes import ask_remote_head
+from homelab.git.repository import Repository
+from homelab.git.version import MINIMUM, git_version
 from homelab.gitcrypt import linked
 from homelab.install import hooks_path, install, shim
 from homelab.install.install import Status
 from homelab.policy import policy
 from homelab.policy.config import Suite
-from homelab.policy.rules import NoTarget, Rules, State, Unknown, read_rules
+from homelab.policy.rules import read_rules
+from homelab.policy.states import NoTarget, Rules, State, Unknown
 from homelab.system import file_systems, files, process
 
 _INSTALL = "homelab hooks install"
@@ -283,7 +285,7 @@ def _file_system(repository: Repository) -> Iterator[Finding]:
 
 
 def _remote(repository: Repository) -> Iterator[Finding]:
-    for name in remotes(repository):
+    for name in repository.settings().remotes:
         url = repository.line("remote", "get-url", "--push", name) or ""
         if shim.owner(Path(url) / "hooks" / "pre-receive") == "homelab":
             continue

@@ -19,7 +19,8 @@ from homelab.landing.override import Override
 from homelab.landing.queue import Place, Queue
 from homelab.landing.report import Report, Status
 from homelab.landing.waiting import Waiting
-from homelab.policy.rules import State, read_rules, require_target
+from homelab.policy.rules import read_rules
+from homelab.policy.states import State, require_target
 
 
 def land(repository: Repository, asked: Override, told: Callable[[Report], None] = lambda report: None) -> Report:

@@ -19,7 +19,8 @@ from homelab.errors import Busy, Conflict, HomelabError, Refused, Unreachable
 from homelab.gate import markers, updates
 from homelab.gate.admission import Admission
 from homelab.git.remotes import fetch_branch
-from homelab.git.repository import Repository, require_version
+from homelab.git.repository import Repository
+from homelab.git.version import require_version
 from homelab.landing import batch, bisect, conflict, forward, override, preconditions, publish, recovery
 from homelab.landing.attempt import Attempt
 from homelab.landing.batch import Member
@@ -29,7 +30,7 @@ from homelab.landing.report import Report, Status
 from homelab.landing.superseded import Reason, Watch
 from homelab.landing.target import Target
 from homelab.policy.config import Land
-from homelab.policy.rules import State
+from homelab.policy.states import State
 from homelab.system import clock
 from homelab.verify import results, verification
 from homelab.verify.screen import Screen

@@ -47,7 +47,7 @@ def demanded(target: Target, asked: Override, demand: Demand) -> Demand:
 
 def _own_run(target: Target, command: str, tree: str) -> Demand:
     """Return the demand of --verify-cmd: one suite on the whole tree."""
-    keys = suites.Keys(target.repository.objects, tree, suites.filters(target.repository))
+    keys = suites.Keys(target.repository.objects, tree, suites.filters(target.repository.settings()))
     run = keys.run(Suite("verify-cmd", command), ".", Verify())
     return Demand(tree, run.key, (run,), True, False)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import Unreachable
 from homelab.gate import grants
-from homelab.git.remotes import fetch_branch, remotes
+from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository
 from homelab.landing.journal import Journal, Landing, is_in_flight
 from homelab.system import clock
@@ -24,7 +24,7 @@ def settle_earlier(repository: Repository) -> None:
     journal = Journal(repository.state)
     for landing, lock in list(journal.open_intents()):
         _wait_for(landing, lock)
-        if landing.remote not in remotes(repository):
+        if landing.remote not in repository.settings().remotes:
             grants.revoke(repository, landing.commit, landing.target)
             journal.close(replace(landing, status="unreachable", reason="the remote is gone", finished=clock.now()))
             continue

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from homelab.errors import Usage
-from homelab.git.remotes import remotes
 from homelab.git.repository import Repository
 from homelab.policy import config
 from homelab.policy.config import Gate, Suite, Verify
@@ -83,7 +82,7 @@ class Proposal:
 
 def propose(repository: Repository, *, remote: str | None, branch: str | None, command: str | None) -> Proposal:
     """Return what the repository shows, with what was said put in its place. Raises `Usage`; nothing is changed."""
-    names = remotes(repository)
+    names = list(repository.settings().remotes)
     _require_sensible(repository, names, remote, branch, command)
     remote = remote or default_remote(names)
     target = branch or (_target(repository, remote) if remote else None)

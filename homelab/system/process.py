@@ -64,10 +64,14 @@ class Completed:
         return (reasons or rows or ["it said nothing"])[-1]
 
 
-def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return our environment without git's idea of where the repository is, and with `extra`."""
+def environment(extra: Mapping[str, str | None] | None = None) -> dict[str, str]:
+    """Return our environment without git's idea of where the repository is, and with `extra`; None takes a variable out."""
     kept = {name: value for name, value in os.environ.items() if name not in _LOCAL_VARIABLES}
-    return {**kept, **(extra or {})}
+    return kept if extra is None else _changed(kept, extra)
+
+
+def _changed(env: Mapping[str, str], extra: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in {**env, **extra}.items() if value is not None}
 
 
 def suite_environment(names: Iterable[str]) -> dict[str, str]:
@@ -90,16 +94,20 @@ def run(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    extra: Mapping[str, str | None] | None = None,
     input: bytes = b"",
     timeout: float | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Completed:
-    """Return how `argv` ended, its output read. Raises `Failed` when it cannot be started or outlives `timeout` seconds."""
+    """Return how `argv` ended, its output read; it gets `env`, or our `environment`, and `extra`.
+
+    Raises `Failed` when it cannot be started or outlives `timeout` seconds.
+    """
     try:
         child = subprocess.run(
             [str(part) for part in argv],
             cwd=cwd,
-            env=environment() if env is None else dict(env),
+            env=environment(extra) if env is None else _changed(env, extra or {}),
             input=input,
             capture_output=True,
             timeout=timeout,
@@ -123,6 +131,7 @@ def start(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
+    extra: Mapping[str, str | None] | None = None,
     stdin: int | IO[bytes] | None = subprocess.DEVNULL,
     stdout: int | IO[bytes] | None = None,
     stderr: int | IO[bytes] | None = None,
@@ -133,7 +142,7 @@ def start(
     return subprocess.Popen(
         [str(part) for part in argv],
         cwd=cwd,
-        env=environment() if env is None else dict(env),
+        env=environment(extra) if env is None else _changed(env, extra or {}),
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,

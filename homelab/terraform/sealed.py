@@ -18,9 +18,11 @@ from homelab import output
 from homelab.claims import identity
 from homelab.errors import Failed, Refused
 from homelab.git.attributes import Listing, of_tree
-from homelab.git.repository import Repository, discover, read_contents, require_worktree
+from homelab.git.contents import read_contents
+from homelab.git.repository import Repository, discover, require_worktree
 from homelab.gitcrypt import rules
-from homelab.policy.rules import NoTarget, Rules, Unknown, read_rules
+from homelab.policy.rules import read_rules
+from homelab.policy.states import NoTarget, Rules, Unknown
 from homelab.system import private, process
 from homelab.terraform.stack import Stack
 from homelab.verify import borrowed_git

@@ -33,7 +33,7 @@ class Comparison:
         self._baseline = baseline
         self._reds = Reds(repository.state)
         self._tree = repository.objects.commit(baseline.commit).tree
-        self._keys = suites.Keys(repository.objects, self._tree, suites.filters(repository))
+        self._keys = suites.Keys(repository.objects, self._tree, suites.filters(repository.settings()))
 
     def remembered(self, run: Run) -> Result | None:
         """Return a run as red before where the target has its key and it was red there within a day, or None."""

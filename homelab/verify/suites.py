@@ -17,8 +17,8 @@ from typing import Any
 
 from homelab.errors import Failed
 from homelab.git import attributes
+from homelab.git.configuration import Setting, Settings
 from homelab.git.objects import Objects
-from homelab.git.repository import Repository
 from homelab.policy.config import Suite, Verify
 from homelab.policy.policy import Policy
 from homelab.system import process
@@ -54,17 +54,21 @@ def digest(document: Any) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def filters(repository: Repository) -> str:
+def filters(settings: Settings) -> str:
     """Return the content filters that a scratch checkout runs: those of the user and the machine, and the clone's for LFS."""
-    rows = (repository.line("config", "--show-scope", "--get-regexp", r"^filter\.|^lfs\.fetch") or "").split("\n")
-    return "\n".join(sorted(row for row in rows if row and _is_shown(*row.split(None, 1))))
+    shown = (
+        f"{row.scope}\t{row.name}" + (f" {row.value}" if row.value is not None else "")
+        for row in settings.rows
+        if _is_shown(row)
+    )
+    return "\n".join(sorted(shown))
 
 
-def _is_shown(scope: str, setting: str) -> bool:
-    """Tell whether a scratch checkout has a setting of this scope, as `homelab.verify.borrowed_git` shows it."""
-    if scope in ("local", "worktree"):
-        return setting.startswith(("filter.lfs.", "lfs."))
-    return scope != "command" and setting.startswith("filter.")
+def _is_shown(setting: Setting) -> bool:
+    """Tell whether a scratch checkout has a setting, as `homelab.verify.borrowed_git` shows it."""
+    if setting.scope in ("local", "worktree"):
+        return setting.name.startswith(("filter.lfs.", "lfs.fetch"))
+    return setting.scope != "command" and setting.name.startswith("filter.")
 
 
 @functools.cache

@@ -85,7 +85,7 @@ class Unable(Refused):
 
 def demanded(repository: Repository, tree: str, policies: Sequence[Policy]) -> Demand:
     """Return what a tree needs by its policies."""
-    return suites.demand(repository.objects, tree, policies, suites.filters(repository))
+    return suites.demand(repository.objects, tree, policies, suites.filters(repository.settings()))
 
 
 def lookup(repository: Repository, demand: Demand, comparison: Comparison | None = None) -> tuple[list[Result], list[Run]]:

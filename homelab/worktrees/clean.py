@@ -16,7 +16,8 @@ from homelab import output
 from homelab.errors import Failed, Refused, Unreachable, Usage
 from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository
-from homelab.policy.rules import State, read_rules
+from homelab.policy.rules import read_rules
+from homelab.policy.states import State
 from homelab.system.proc import occupants
 from homelab.worktrees import landed, registry, remove
 from homelab.worktrees import names as topic

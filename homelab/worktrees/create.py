@@ -17,7 +17,7 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import Failed
 from homelab.git.repository import Repository, discover
-from homelab.policy.rules import State
+from homelab.policy.states import State
 from homelab.system import files, process
 from homelab.worktrees import include, registry
 from homelab.worktrees.registry import Layout

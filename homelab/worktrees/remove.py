@@ -13,7 +13,7 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import Failed
 from homelab.git.repository import Repository
-from homelab.policy.rules import State
+from homelab.policy.states import State
 from homelab.system import files
 from homelab.worktrees import registry as worktree
 from homelab.worktrees.registry import Layout, Worktree

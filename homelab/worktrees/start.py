@@ -12,7 +12,8 @@ from homelab.errors import Failed, Refused, Unreachable, Usage
 from homelab.git.remotes import ask_remote, ask_remote_head, fetch_branch
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
-from homelab.policy.rules import State, read_rules, require_settings, require_target
+from homelab.policy.rules import read_rules
+from homelab.policy.states import State, require_settings, require_target
 from homelab.worktrees import create, names, registry
 from homelab.worktrees.create import Started
 from homelab.worktrees.registry import Layout, Worktree

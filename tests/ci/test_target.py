@@ -12,7 +12,8 @@ from homelab.ci import target
 from homelab.ci.verdict import Verdict
 from homelab.errors import Busy
 from homelab.git.repository import Repository, discover
-from homelab.policy.rules import State, read_rules
+from homelab.policy.rules import read_rules
+from homelab.policy.states import State
 from tests.support.forge import KINDS, Answer, Forge, Run, serving
 from tests.support.world import SUITE, World
 

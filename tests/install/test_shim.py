@@ -99,7 +99,8 @@ def remember(world: World, memo: Path, cwd: Path | None = None) -> None:
     """What the rules were read from is written down as it is now."""
     (memo / "of").mkdir(exist_ok=True)
     with mock.patch.dict(os.environ, world.env, clear=True):
-        (memo / "of/origin").write_bytes(sources.read(discover(cwd or world.clone), "origin"))
+        repository = discover(cwd or world.clone)
+        (memo / "of/origin").write_bytes(sources.read(repository.common_dir, repository.snapshot(), "origin"))
 
 
 def stage_for(world: World, shell: str) -> Stage:
