@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench import claims, landings, objects, plot, programs, pushes
+from bench import claims, landings, objects, plot, programs, pushes, ways
 from bench.timing import Rows, Table, machine
 
 README = Path(__file__).with_name("README.md")
@@ -18,6 +18,7 @@ PARTS: dict[str, Callable[[Path, bool], Sequence[Table | Rows]]] = {
     "objects": objects.measure,
     "landings": landings.measure,
     "claims": claims.measure,
+    "ways": ways.measure,
 }
 
 

@@ -119,7 +119,9 @@ class _Trace:
         name = frame.f_code.co_filename
         if name not in self._places:
             path = Path(name).resolve().as_posix()
-            found = ((path.removeprefix(folder), package) for folder, package in self._folders.items() if path.startswith(folder))
+            found = (
+                (path.removeprefix(folder), package) for folder, package in self._folders.items() if path.startswith(folder)
+            )
             self._places[name] = next((package + rest.removesuffix(".py").replace("/", ".") for rest, package in found), None)
         return None if frame.f_code.co_name in _INNER else self._places[name]
 
