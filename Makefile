@@ -27,7 +27,7 @@ check: .venv/ready ## linters, types, import rules, generated documents
 test: .venv/ready ## everything but slow
 	$(BIN)/python -m pytest -n 2 -m 'not slow'
 
-test-slow: .venv/ready ## kills, races and real installs
+test-slow: .venv/ready ## kills, races, real installs, and the longer ways through the program
 	$(BIN)/python -m pytest -n 2 -m slow
 
 bench: .venv/ready ## what a push, a landing and a claim cost, beside the peers

@@ -41,6 +41,7 @@ def agent(world: World) -> World:
     return world
 
 
+@pytest.mark.slow
 def test_it_is_shown_and_written_only_when_confirmed(world: World) -> None:
     before = files(world)
     for answer in ("", "n\n", "what\n"):
@@ -52,6 +53,7 @@ def test_it_is_shown_and_written_only_when_confirmed(world: World) -> None:
     assert "homelab work land" in (world.clone / "AGENTS.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_second_time_changes_nothing_and_removing_leaves_no_trace(world: World) -> None:
     before = files(world)
     assert world.json("init", "--agents", "--yes")["changed"] == ["AGENTS.md", ".claude/settings.json"]
@@ -104,6 +106,7 @@ def test_a_link_out_of_the_repository_is_not_followed(world: World) -> None:
     assert (world.root / "outside.md").read_text() == "theirs"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["name", "worktree_name"])
 def test_the_agents_own_tool_makes_what_work_start_makes(agent: World, key: str) -> None:
     done = hook(agent, "WorktreeCreate", **dict[str, Any]({key: "fix-dns"}))
@@ -121,12 +124,14 @@ def test_without_a_name_nothing_is_made(agent: World, fields: dict[str, Any]) ->
     assert agent.git("branch", "--format=%(refname:short)") == "master"
 
 
+@pytest.mark.slow
 def test_it_runs_from_a_worktree_of_the_project(agent: World) -> None:
     one = hook(agent, "WorktreeCreate", name="one").stdout.strip()
     env = {"CLAUDE_PROJECT_DIR": one}
     assert hook(agent, "WorktreeCreate", env, name="two").stdout.strip() == str(agent.clone / ".worktrees/two")
 
 
+@pytest.mark.slow
 def test_removing_refuses_what_would_be_lost(agent: World) -> None:
     path = Path(hook(agent, "WorktreeCreate", name="work").stdout.strip())
     agent.write({"new": "1"}, path)
@@ -146,6 +151,7 @@ def test_a_session_gets_its_name_for_claims(agent: World) -> None:
     assert agent.run("sh", "-c", f". {file}; echo $HOMELAB_SESSION").stdout == "agent-a'b; false\n"
 
 
+@pytest.mark.slow
 def test_only_worktrees_of_work_start_are_entered_unasked(agent: World) -> None:
     path = hook(agent, "WorktreeCreate", name="feat/x").stdout.strip()
     outside = agent.root / "outside"
@@ -182,6 +188,7 @@ def test_the_section_names_commands_that_are_there() -> None:
         assert f"homelab {verb}" in given.SECTION and verb in VERBS
 
 
+@pytest.mark.slow
 def test_an_agents_leases_last_while_it_works_and_end_with_its_session(agent: World) -> None:
     mine, other = {"HOMELAB_SESSION": "agent-1"}, {"HOMELAB_SESSION": "other"}
     assert agent.homelab("claim", "stack:dns", "--purpose", "moving ns1", env=mine).returncode == 0

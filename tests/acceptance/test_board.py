@@ -77,6 +77,7 @@ def board(world: World) -> Iterator[Board]:
         yield made
 
 
+@pytest.mark.slow
 def test_the_token_becomes_a_cookie_and_nothing_is_shown_without(board: Board) -> None:
     for path in ("/", "/board.json", "/events", "/board.css", "/?t=wrong", "/?t="):
         refused = board.ask(path)
@@ -109,6 +110,7 @@ def test_it_answers_its_own_name_and_its_own_pages_alone(board: Board) -> None:
     assert head.status == 200 and head.body == b"" and int(head.headers["Content-Length"]) > 1000
 
 
+@pytest.mark.slow
 def test_the_document_is_that_of_status(board: Board) -> None:
     board.enter()
     told, shown = board.world.json("status"), json.loads(board.ask("/board.json").body)
@@ -118,6 +120,7 @@ def test_the_document_is_that_of_status(board: Board) -> None:
     assert shown == told
 
 
+@pytest.mark.slow
 def test_a_change_by_another_process_is_told(board: Board) -> None:
     board.enter()
     with contextlib.closing(http.client.HTTPConnection("127.0.0.1", board.port, timeout=30)) as connection:
@@ -146,6 +149,7 @@ def test_a_port_that_is_taken_is_said(world: World) -> None:
     assert done.returncode == 2 and "cannot be had" in done.stderr and "hint:" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_page_in_a_file_replaces_a_page_and_nothing_else(world: World) -> None:
     page = world.root / "board.html"
     assert world.homelab("board", "--once", str(page)).stdout == f"{page}\n"

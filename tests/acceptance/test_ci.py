@@ -55,6 +55,7 @@ def asked(world: World, *args: str, env: dict[str, str] | None = None) -> tuple[
     return done.returncode, json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("state", "code", "verdict", "kind"),
     [
@@ -96,6 +97,7 @@ def test_what_waits_for_somebody_asks(world: World) -> None:
         assert (code, document["verdict"]) == (8, "asks")
 
 
+@pytest.mark.slow
 def test_no_pipeline_is_none_and_a_silent_server_too(forgejo: Forge, world: World) -> None:
     assert [asked(world, "watch")[0], asked(world, "status")[1]["verdict"]] == [9, "none"]
 
@@ -161,6 +163,7 @@ def test_a_path_is_followed_by_nobody(world: World) -> None:
     assert (code, document["error"]["kind"], document["verdict"]) == (9, "ci-silent", "none")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["forgejo", "github", "gitlab"])
 def test_a_host_that_nobody_knows_is_asked_once_which_it_is(world: World, kind: str) -> None:
     """The remote's URL leads to CI alone: objects come by another way."""
@@ -177,6 +180,7 @@ def test_a_host_that_nobody_knows_is_asked_once_which_it_is(world: World, kind: 
         assert not any("Authorization" in request.headers for request in kinds)
 
 
+@pytest.mark.slow
 def test_doctor_says_which_ci_it_found_and_whether_it_answers(forgejo: Forge, world: World) -> None:
     def told() -> list[tuple[str, str]]:
         found = world.json("doctor", env=ENV)["findings"]

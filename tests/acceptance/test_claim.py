@@ -28,6 +28,7 @@ def test_a_lease_is_on_the_board_in_the_shape_of_every_listing(claimants: Claima
     assert claim["waiting"] == [] and isinstance(claim["fence"], int)
 
 
+@pytest.mark.slow
 def test_what_another_session_holds_is_busy_and_stays_as_it_was(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:vault", "--purpose", "rotate keys")
     before = claimants.board()
@@ -47,6 +48,7 @@ def test_busy_in_json_is_one_document_with_the_blockers(claimants: Claimants) ->
     assert document["blockers"][0]["purpose"] == "rotate keys"
 
 
+@pytest.mark.slow
 def test_claiming_again_renews_and_keeps_beginning_and_fence(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:vault", "--purpose", "one")
     (before,) = claimants.board()
@@ -79,6 +81,7 @@ def test_a_lease_fixed_by_for_is_neither_renewed_by_the_way_nor_shortened(claima
     assert after["expires_at"] == before["expires_at"]
 
 
+@pytest.mark.slow
 def test_an_expired_lease_is_not_listed_and_the_next_has_a_higher_fence(claimants: Claimants) -> None:
     before = json.loads(claimants.ok("claim", "node:n1", "--purpose", "one", "--for", "1s", "--json"))
     time.sleep(1.1)
@@ -92,6 +95,7 @@ def test_an_expired_lease_is_not_listed_and_the_next_has_a_higher_fence(claimant
     assert claimants.events("node:n1") == ["claimed", "expired", "claimed"]
 
 
+@pytest.mark.slow
 def test_release_frees_and_the_history_stays(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:vault", "--purpose", "one")
     claimants.ok("release", "stack:vault")
@@ -101,6 +105,7 @@ def test_release_frees_and_the_history_stays(claimants: Claimants) -> None:
     assert "not held" in again.stderr
 
 
+@pytest.mark.slow
 def test_release_of_someone_elses_is_refused_and_takes_nothing(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:a", "--purpose", "mine", session="b")
     claimants.ok("claim", "stack:b", "--purpose", "theirs")
@@ -115,6 +120,7 @@ def test_release_all_mine_leaves_other_sessions_alone(claimants: Claimants) -> N
     assert claimants.held() == ["stack:c"]
 
 
+@pytest.mark.slow
 def test_shared_claims_stand_together_and_keep_an_exclusive_one_out(claimants: Claimants) -> None:
     claimants.ok("claim", "db:main", "--purpose", "read", "--shared")
     claimants.ok("claim", "db:main", "--purpose", "read too", "--shared", session="b")
@@ -127,6 +133,7 @@ def test_shared_claims_stand_together_and_keep_an_exclusive_one_out(claimants: C
     assert claimants.run("claim", "db:main", "--purpose", "read", "--shared", session="b").returncode == 4
 
 
+@pytest.mark.slow
 def test_several_labels_are_taken_together_or_not_at_all(claimants: Claimants) -> None:
     claimants.ok("claim", "node:b", "--purpose", "theirs", session="b")
     assert claimants.run("claim", "stack:a", "node:b", "db:c", "--purpose", "mine").returncode == 4
@@ -164,6 +171,7 @@ def test_a_bad_label_is_wrong_usage_and_nothing_is_stored(claimants: Claimants, 
     assert done.returncode == 2 and "\x1b" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", ["pvc:prometheus/prom-data", f"stack:{'a/' * 99}zz", "host:A.b_c@d-e"])
 def test_a_name_of_all_that_is_allowed_round_trips(claimants: Claimants, label: str) -> None:
     claimants.ok("claim", label, "--purpose", "x")
@@ -179,6 +187,7 @@ def test_without_a_purpose_nothing_is_claimed(claimants: Claimants, args: list[s
     assert claimants.board() == []
 
 
+@pytest.mark.slow
 def test_a_purpose_never_reaches_a_terminal_raw(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:a", "--purpose", "red \x1b[31m\nsecond line")
     assert claimants.board()[0]["purpose"] == "red \x1b[31m\nsecond line"
@@ -186,6 +195,7 @@ def test_a_purpose_never_reaches_a_terminal_raw(claimants: Claimants) -> None:
         assert "\x1b" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_neighbouring_label_is_another_one(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:a.b", "--purpose", "x")
     claimants.ok("claim", "stack:a", "--purpose", "x", session="b")
@@ -193,6 +203,7 @@ def test_a_neighbouring_label_is_another_one(claimants: Claimants) -> None:
     assert claimants.held() == ["stack:a", "stack:a.b", "stack:a/b"]
 
 
+@pytest.mark.slow
 def test_stealing_wants_a_reason_and_is_told_to_the_history(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:a", "--purpose", "mine")
     (before,) = claimants.board()
@@ -209,6 +220,7 @@ def test_stealing_wants_a_reason_and_is_told_to_the_history(claimants: Claimants
     assert events[1]["by"]["session"] == "b" and events[1]["holder"]["session"] == "a"
 
 
+@pytest.mark.slow
 def test_renew_lengthens_a_fixed_lease_by_its_duration(claimants: Claimants) -> None:
     claimants.ok("claim", "node:n1", "--purpose", "one", "--for", "2h")
     (before,) = claimants.board()
@@ -219,6 +231,7 @@ def test_renew_lengthens_a_fixed_lease_by_its_duration(claimants: Claimants) -> 
     assert claimants.run("claims", "renew", "node:other").returncode == 3
 
 
+@pytest.mark.slow
 def test_the_queue_is_first_come_first_served_and_on_the_board(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:a", "--purpose", "first")
     waiters = []
@@ -238,6 +251,7 @@ def test_the_queue_is_first_come_first_served_and_on_the_board(claimants: Claima
     assert claimants.board()[0]["holder"]["session"] == "c"
 
 
+@pytest.mark.slow
 def test_a_dead_waiter_is_skipped_and_a_patient_one_gives_up_in_time(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:a", "--purpose", "first")
     dead = claimants.start("claim", "stack:a", "--purpose", "dies", "--wait", "30s", session="b")
@@ -286,6 +300,7 @@ def clone_with_worktrees(claimants: Claimants, name: str) -> Path:
     return top
 
 
+@pytest.mark.slow
 def test_a_session_is_the_same_in_a_submodule_after_a_move_and_under_another_host_name(claimants: Claimants) -> None:
     top = clone_with_worktrees(claimants, "c")
     one, two = claimants.root / "c-one", claimants.root / "c-two"
@@ -314,6 +329,7 @@ def test_worktrees_of_one_name_in_two_clones_are_two_sessions(claimants: Claiman
     assert claimants.run("claim", "host:nas", "--purpose", "x", session="", cwd=folders[1]).returncode == 4
 
 
+@pytest.mark.slow
 def test_without_a_worktree_the_user_is_the_session_on_one_machine_and_user_and_host_on_many(claimants: Claimants) -> None:
     claimants.ok("claim", "host:nas", "--purpose", "x", session="", env={"USER": "ada", "HOMELAB_HOST": "vm"})
     assert claimants.board()[0]["holder"]["session"] == "ada@vm"
@@ -328,6 +344,7 @@ def test_a_lease_renewed_from_another_host_says_so(claimants: Claimants) -> None
     assert done.returncode == 0 and "vm" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_advisory_claim_is_shown_keeps_nobody_out_and_tells_who_is_there(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:a", "--purpose", "the work", session="b")
     done = claimants.run("claim", "stack:a", "--advisory", "--purpose", "looking", "--json")
@@ -345,6 +362,7 @@ def test_an_advisory_claim_is_shown_keeps_nobody_out_and_tells_who_is_there(clai
     claimants.ok("claim", "stack:b", "--advisory", "--purpose", "x", "--", "homelab", "claims", "--json")
 
 
+@pytest.mark.slow
 def test_the_board_of_some_labels_names_the_store(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:a", "node:b", "--purpose", "x")
     assert [claim["label"] for claim in json.loads(claimants.ok("claims", "node:b", "stack:c", "--json"))] == ["node:b"]
@@ -363,6 +381,7 @@ def test_an_unknown_kind_is_told_with_all_that_there_are(claimants: Claimants) -
     assert all(kind in done.stderr for kind in ("node", "host", "stack", "service", "db", "pvc", "infra"))
 
 
+@pytest.mark.slow
 def test_one_who_waits_says_for_whom_and_again_when_that_changes(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:a", "--purpose", "first work")
     with (claimants.root / "said").open("wb") as file:
@@ -376,6 +395,7 @@ def test_one_who_waits_says_for_whom_and_again_when_that_changes(claimants: Clai
     assert len([line for line in lines if "waiting" in line]) == 2 and "you are next" in lines[0]
 
 
+@pytest.mark.slow
 def test_a_label_that_is_only_waited_for_is_on_the_board(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:b", "--purpose", "first")
     waiter = claimants.start("claim", "stack:a", "stack:b", "--purpose", "both", "--wait", "30s", session="b")
@@ -385,6 +405,7 @@ def test_a_label_that_is_only_waited_for_is_on_the_board(claimants: Claimants) -
     assert str(waiter.pid) in claimants.ok("claims")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_waiter_that_is_interrupted_leaves_the_queue(claimants: Claimants, number: int, code: int) -> None:
     claimants.ok("claim", "stack:a", "--purpose", "first")
@@ -435,6 +456,7 @@ def test_watch_on_a_terminal_shows_the_board_in_place(claimants: Claimants) -> N
     os.close(terminal)
 
 
+@pytest.mark.slow
 def test_a_process_can_hold_a_label_itself_and_loses_it_with_its_life(claimants: Claimants) -> None:
     code = """
 import pathlib, time

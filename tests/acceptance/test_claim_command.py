@@ -98,6 +98,7 @@ def test_inside_the_command_the_claim_goes_through_and_stays(claimants: Claimant
     assert claimants.board() == []
 
 
+@pytest.mark.slow
 def test_a_command_runs_under_the_lease_of_its_session_and_leaves_it(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:a", "--purpose", "lease")
     (lease,) = claimants.board()
@@ -108,6 +109,7 @@ def test_a_command_runs_under_the_lease_of_its_session_and_leaves_it(claimants: 
     assert (after["fence"], after["claimed_at"], after["purpose"]) == (lease["fence"], lease["claimed_at"], "lease")
 
 
+@pytest.mark.slow
 def test_a_daemon_left_by_a_normal_end_holds_nothing(claimants: Claimants) -> None:
     body = "setsid sleep 30 >/dev/null 2>&1 & echo $! > ready; sleep 0.1"
     claimants.ok("claim", "stack:a", "--purpose", "x", "--", claimants.script("cmd", body))

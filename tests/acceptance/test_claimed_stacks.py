@@ -28,6 +28,7 @@ def claim(world: World, *args: str, session: str = "b") -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_staged_change_to_a_held_stack_is_refused_with_who_and_why(infra: World) -> None:
     claim(infra, "stack:vault")
     infra.write({"stacks/vault/main.tf": "changed\n"})
@@ -39,6 +40,7 @@ def test_a_staged_change_to_a_held_stack_is_refused_with_who_and_why(infra: Worl
     assert hook(infra)[0] == 0
 
 
+@pytest.mark.slow
 def test_ones_own_stack_and_other_paths_pass(infra: World) -> None:
     claim(infra, "stack:vault")
     claim(infra, "stack:dbaas", session="a")
@@ -53,6 +55,7 @@ def test_removing_or_moving_a_held_stack_is_a_change_of_it(infra: World) -> None
     assert hook(infra)[0] == 3
 
 
+@pytest.mark.slow
 def test_a_push_is_judged_by_the_commits_that_the_remote_lacks(infra: World) -> None:
     infra.publish({"stacks/vault/main.tf": "theirs\n"})
     first = infra.commit({"stacks/dbaas/main.tf": "mine\n"})
@@ -71,6 +74,7 @@ def test_a_push_is_judged_by_the_commits_that_the_remote_lacks(infra: World) -> 
     assert code == 3 and "rotate keys" in words
 
 
+@pytest.mark.slow
 def test_a_merge_that_brings_a_held_stack_in_is_no_change_of_it(infra: World) -> None:
     infra.publish({"stacks/vault/main.tf": "theirs\n"})
     infra.commit({"README": "mine\n"})

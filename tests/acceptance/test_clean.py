@@ -75,6 +75,7 @@ def merge(world: World, path: Path) -> None:
     world.git("push", "--quiet", "origin", "HEAD:master", cwd=other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [squash, rebase, merge])
 @pytest.mark.parametrize("later", [False, True])
 def test_every_way_of_landing_is_recognised(world: World, how: "object", later: bool) -> None:
@@ -90,6 +91,7 @@ def test_every_way_of_landing_is_recognised(world: World, how: "object", later: 
     gone(world, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mine", "theirs"),
     [
@@ -105,6 +107,7 @@ def test_what_only_looks_alike_is_not_landed(world: World, mine: dict[str, str],
     kept(world, path, world.homelab("work", "clean", "x"), "unlanded: 1 commit not on origin/master")
 
 
+@pytest.mark.slow
 def test_a_merge_driver_that_keeps_ours_proves_nothing(world: World) -> None:
     world.commit({".gitattributes": "lock merge=ours\n", "lock": "1"})
     world.git("push", "--quiet", "origin", "master")
@@ -115,6 +118,7 @@ def test_a_merge_driver_that_keeps_ours_proves_nothing(world: World) -> None:
     kept(world, path, world.homelab("work", "clean", "x"), "unlanded")
 
 
+@pytest.mark.slow
 def test_every_reason_is_told_at_once_each_on_its_line(world: World) -> None:
     path = started(world)
     world.commit({"mine": "x", ".gitignore": ".env\nnode_modules/\n"}, cwd=path)
@@ -151,6 +155,7 @@ def test_work_that_is_pushed_but_not_landed_is_kept(world: World) -> None:
     kept(world, path, world.homelab("work", "clean", "x"), "pushed as origin/ada/x")
 
 
+@pytest.mark.slow
 def test_rebuildable_folders_do_not_keep_a_worktree(world: World) -> None:
     path = started(world)
     world.commit({".gitignore": "target/\n.terraform\n*.pyc\n__pycache__/\n"}, cwd=path)
@@ -169,6 +174,7 @@ def test_a_local_state_in_a_cache_keeps_a_worktree(world: World) -> None:
     kept(world, path, world.homelab("work", "clean", "x"), "ignored: .terragrunt-cache/")
 
 
+@pytest.mark.slow
 def test_what_only_a_clone_in_a_rebuildable_folder_has_keeps_a_worktree(world: World) -> None:
     """The kind: a repository below a folder that tools make again, with a commit, a stash or a file that is nowhere else."""
     path = started(world)
@@ -200,6 +206,7 @@ def test_what_only_a_clone_in_a_rebuildable_folder_has_keeps_a_worktree(world: W
     gone(world, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("flag", ["--assume-unchanged", "--skip-worktree"])
 def test_a_change_that_git_was_told_not_to_see_is_seen(world: World, flag: str) -> None:
     path = started(world)
@@ -209,6 +216,7 @@ def test_a_change_that_git_was_told_not_to_see_is_seen(world: World, flag: str) 
     kept(world, path, world.homelab("work", "clean", "x"), "uncommitted: README")
 
 
+@pytest.mark.slow
 def test_fresh_work_goes_only_when_it_is_named(world: World) -> None:
     path = started(world)
     world.publish({"new": "x"})
@@ -218,6 +226,7 @@ def test_fresh_work_goes_only_when_it_is_named(world: World) -> None:
     gone(world, path)
 
 
+@pytest.mark.slow
 def test_the_sweep_takes_what_has_landed_and_leaves_the_rest(world: World) -> None:
     done, dirty, open_ = started(world, "done"), started(world, "dirty"), started(world, "open")
     for path in (done, dirty):
@@ -233,6 +242,7 @@ def test_the_sweep_takes_what_has_landed_and_leaves_the_rest(world: World) -> No
     assert dirty.exists() and open_.exists() and not done.exists()
 
 
+@pytest.mark.slow
 def test_the_sweep_leaves_permanent_worktrees_and_what_it_did_not_make(world: World) -> None:
     """The target's, a protected branch's, and any other that `work start` did not make: they go by name alone."""
     world.publish({"homelab.toml": SUITE + '[gate]\nprotect = ["release/*"]\n'})
@@ -265,12 +275,14 @@ def test_the_sweep_is_not_misled_by_a_folder_or_a_pattern_that_holds_everything(
     assert (world.root / "develop/mine").exists()
 
 
+@pytest.mark.slow
 def test_named_work_goes_all_or_none(world: World) -> None:
     first, second = started(world, "x"), started(world, "y")
     world.write({"left": "x"}, cwd=second)
     kept(world, first, world.homelab("work", "clean", "x", "y"), "y is not removed", "untracked: left")
 
 
+@pytest.mark.slow
 def test_from_inside_it_is_refused_even_by_force(world: World) -> None:
     path = started(world)
     for option in ([], ["--force"]):
@@ -302,6 +314,7 @@ def test_force_destroys_what_is_named(world: World) -> None:
     gone(world, path)
 
 
+@pytest.mark.slow
 def test_force_takes_an_inner_worktree_only_when_it_is_named_too(world: World) -> None:
     path = started(world)
     world.git("worktree", "add", "-q", "--detach", path / "inner")
@@ -310,6 +323,7 @@ def test_force_takes_an_inner_worktree_only_when_it_is_named_too(world: World) -
     gone(world, path)
 
 
+@pytest.mark.slow
 def test_an_unreachable_remote_removes_nothing(world: World) -> None:
     path = started(world)
     world.remote.rename(world.root / "away")
@@ -334,6 +348,7 @@ def test_a_rebase_under_way_keeps_a_worktree(world: World) -> None:
     kept(world, path, world.homelab("work", "clean", "x"), "unfinished: a rebase")
 
 
+@pytest.mark.slow
 def test_a_vanished_worktree_is_cleaned_by_its_branch(world: World) -> None:
     path = started(world)
     world.commit({"mine": "x"}, cwd=path)
@@ -396,6 +411,7 @@ def test_clean_submodules_go_with_their_worktree(world: World) -> None:
     gone(world, path)
 
 
+@pytest.mark.slow
 def test_what_only_a_submodule_has_keeps_a_worktree(world: World) -> None:
     path = submodule(world)
     world.write({"sub/new": "x"}, cwd=path)
@@ -404,6 +420,7 @@ def test_what_only_a_submodule_has_keeps_a_worktree(world: World) -> None:
     kept(world, path, world.homelab("work", "clean", "x"), "submodule sub: ")
 
 
+@pytest.mark.slow
 def test_the_list_tells_how_each_stands(world: World) -> None:
     path = started(world)
     world.commit({"mine": "x"}, cwd=path)
@@ -429,6 +446,7 @@ def test_the_list_tells_how_each_stands(world: World) -> None:
     assert "\n   x  " in land_less and "(main)" in land_less
 
 
+@pytest.mark.slow
 def test_the_list_works_without_remote_commit_or_network(world: World) -> None:
     world.remote.rename(world.root / "away")
     assert world.json("work", "list")[0]["ahead"] == 0
@@ -458,6 +476,7 @@ def test_killed_anywhere_the_same_command_ends_the_job(world: World, pause: floa
     assert json.loads(world.homelab("work", "list", "--json").stdout)[0]["main"]
 
 
+@pytest.mark.slow
 def test_a_lock_is_named_with_the_command_that_opens_it_and_a_path_that_is_gone_is_no_topic(world: World) -> None:
     path = started(world)
     world.git("worktree", "lock", "--reason", "agent", path)
@@ -468,6 +487,7 @@ def test_a_lock_is_named_with_the_command_that_opens_it_and_a_path_that_is_gone_
     assert gone_path.returncode == 2 and "there is no worktree at" in gone_path.stderr
 
 
+@pytest.mark.slow
 def test_a_worktree_whose_clone_was_moved_says_so(world: World) -> None:
     path = world.root / "outside"
     world.git("worktree", "add", "--quiet", "-b", "ada/x", path)

@@ -54,6 +54,7 @@ def ids(world: World, *args: str, severity: str = "failure", **options: Any) -> 
     return [finding["id"] for finding in document["findings"] if finding["severity"] == severity]
 
 
+@pytest.mark.slow
 def test_an_installed_gate_holds(judged: World) -> None:
     done = judged.homelab("doctor")
     assert (done.returncode, done.stderr) == (0, "")
@@ -62,6 +63,7 @@ def test_an_installed_gate_holds(judged: World) -> None:
     assert "remote" in ids(judged, severity="note")
 
 
+@pytest.mark.slow
 def test_without_a_hook_the_gate_does_not_hold_and_the_repair_repairs_it(world: World) -> None:
     done = world.homelab("doctor")
     assert done.returncode == 1
@@ -74,6 +76,7 @@ def test_without_a_hook_the_gate_does_not_hold_and_the_repair_repairs_it(world: 
     assert ids(world) == []
 
 
+@pytest.mark.slow
 def test_a_hook_of_somebody_else_is_named(world: World) -> None:
     hook(world, "exit 0")
     assert ids(world) == ["not-chained"]
@@ -83,6 +86,7 @@ def test_a_hook_of_somebody_else_is_named(world: World) -> None:
     assert "chained" in ids(world, severity="note")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scope", ["--local", "--global"])
 @pytest.mark.parametrize("value", [".husky/_", "/nowhere/hooks"])
 def test_a_hooks_path_that_leads_past_the_gate_is_found(judged: World, scope: str, value: str) -> None:
@@ -102,6 +106,7 @@ def test_a_hooks_path_of_the_environment_is_found(judged: World) -> None:
     assert judged.homelab("hooks", "install", env=env).returncode == 3
 
 
+@pytest.mark.slow
 def test_our_own_folder_that_is_gone_is_found(world: World) -> None:
     world.git("config", "core.hooksPath", ".githooks")
     world.homelab("hooks", "install")
@@ -112,6 +117,7 @@ def test_our_own_folder_that_is_gone_is_found(world: World) -> None:
     assert ids(world) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["pre-commit", "prek"])
 def test_a_forced_install_of_a_framework_is_found(judged: World, name: str) -> None:
     judged.commit({".pre-commit-config.yaml": CONFIG})
@@ -120,6 +126,7 @@ def test_a_forced_install_of_a_framework_is_found(judged: World, name: str) -> N
     assert name in judged.json("doctor")["error"]["message"]
 
 
+@pytest.mark.slow
 def test_the_framework_hook_alone_is_not_the_whole_gate(world: World) -> None:
     world.commit({".pre-commit-config.yaml": CONFIG.replace("id: seen", "id: verified-push")})
     world.run("pre-commit", "install", "--hook-type", "pre-push")
@@ -130,6 +137,7 @@ def test_the_framework_hook_alone_is_not_the_whole_gate(world: World) -> None:
     assert ids(world) == ["framework-only"]  # to have landed is not to have had the gate
 
 
+@pytest.mark.slow
 def test_a_gate_that_was_renamed_away_is_found(judged: World) -> None:
     ours = judged.clone / ".git/hooks/pre-push"
     ours.rename(ours.with_name("pre-push.old"))
@@ -138,6 +146,7 @@ def test_a_gate_that_was_renamed_away_is_found(judged: World) -> None:
     assert "lefthook" in judged.json("doctor")["error"]["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("legacy", [False, True])
 def test_a_hook_that_may_not_be_executed_is_found(judged: World, legacy: bool) -> None:
     if legacy:
@@ -147,6 +156,7 @@ def test_a_hook_that_may_not_be_executed_is_found(judged: World, legacy: bool) -
     assert ids(judged) == ["not-executable"]
 
 
+@pytest.mark.slow
 def test_a_program_that_is_gone_is_found(judged: World) -> None:
     (judged.root / "judge").unlink()
     assert ids(judged) == ["program-gone"]
@@ -175,6 +185,7 @@ def test_a_checkout_that_calls_itself_bare_is_found(judged: World) -> None:
     assert "core-bare" in ids(judged, severity="warning")
 
 
+@pytest.mark.slow
 def test_a_target_that_has_moved_is_found(judged: World) -> None:
     judged.git("push", "--quiet", "--no-verify", "origin", "HEAD:refs/heads/trunk")
     judged.git("symbolic-ref", "HEAD", "refs/heads/trunk", cwd=judged.remote)
@@ -273,11 +284,13 @@ def test_a_gate_with_a_hole_is_shown_to_leak_there_alone(judged: World, verdict:
     assert (found["an ordinary branch passes"] == "blocked") == (verdict == ANGRY)
 
 
+@pytest.mark.slow
 def test_a_gate_that_hears_nothing_leaks_everywhere(judged: World) -> None:
     judge(judged, DEAF)
     assert list(results(judged).values()) == ["leaked"] * 8 + ["held"]
 
 
+@pytest.mark.slow
 def test_without_a_gate_everything_leaks(world: World) -> None:
     assert list(results(world).values()) == ["leaked"] * 8 + ["held"]
     done = world.homelab("doctor", "--attack")
@@ -296,6 +309,7 @@ def test_a_framework_alone_leaks_what_it_is_not_told(world: World) -> None:
     assert found["the target behind another ref"] == found["the target deleted"] == "leaked"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["sha256", "shallow", "bare", "no-remote", "everything-protected"])
 def test_every_kind_of_clone_can_be_attacked(world: World, how: str) -> None:
     cwd = world.root / how
@@ -330,6 +344,7 @@ def finding(world: World, name: str) -> list[dict[str, str]]:
     return [row for row in world.json("doctor")["findings"] if row["id"] == name]
 
 
+@pytest.mark.slow
 def test_a_plaintext_that_was_committed_is_named_with_the_way_back(judged: World) -> None:
     world = judged
     world.commit({".gitattributes": "*.key filter=git-crypt diff=git-crypt\n"})
@@ -359,6 +374,7 @@ def test_a_suite_whose_program_is_missing_is_named(judged: World) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_target_that_is_not_the_default_branch_is_no_fault_of_the_hook(judged: World) -> None:
     world = judged
     world.commit({"homelab.toml": '[gate]\ntarget = "develop"\n' + SUITE})

@@ -60,6 +60,7 @@ def test_plaintext_leaves_by_no_ref(locked: World, spec: str) -> None:
     assert "plaintext" in refused(locked, "origin", spec, commit=commit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("others", [(), ("origin/master:refs/heads/other",)])
 @pytest.mark.parametrize("tagged", [False, True])
 @pytest.mark.parametrize("world_with", ["locked", "gated"])
@@ -106,6 +107,7 @@ def test_a_secret_that_is_made_public_by_its_attributes_leaves(locked: World) ->
     assert locked.tip("refs/heads/feature") == head
 
 
+@pytest.mark.slow
 def test_a_file_that_becomes_a_secret_has_to_be_sealed(gated: World) -> None:
     gated.commit({"secrets/db": "password=hunter2"})
     assert push(gated, "origin", "master").returncode == 0
@@ -119,6 +121,7 @@ def test_plaintext_from_before_the_attributes_came_does_not_leave_with_its_histo
     refused(gated, "origin", "HEAD:feature", commit=commit)
 
 
+@pytest.mark.slow
 def test_what_the_remote_has_already_is_not_held_against_a_push(locked: World) -> None:
     locked.publish({"secrets/old": "password=hunter2"})
     locked.git("pull", "--quiet")
@@ -191,6 +194,7 @@ def test_a_link_and_a_folder_are_no_secrets(locked: World) -> None:
     assert push(locked, "origin", "HEAD:feature").returncode == 0
 
 
+@pytest.mark.slow
 def test_the_first_git_crypt_of_a_repository_is_seen_when_it_comes_in_a_feature_branch(gated: World) -> None:
     assert push(gated, "origin", "HEAD:refs/heads/one").returncode == 0
     for where, name in (("deep/.gitattributes", "deep/secrets/db"), (".gitattributes", "secrets/db")):
@@ -257,6 +261,7 @@ def test_a_remote_that_moved_unseen_hides_nothing(locked: World) -> None:
     refused(locked, "--force", "origin", "master", commit=commit)
 
 
+@pytest.mark.slow
 def test_a_bare_clone_and_a_linked_worktree_push_no_plaintext(locked: World) -> None:
     linked = locked.root / "linked"
     locked.git("worktree", "add", "--quiet", "-b", "linked", linked)
@@ -271,6 +276,7 @@ def test_a_bare_clone_and_a_linked_worktree_push_no_plaintext(locked: World) -> 
         assert done.returncode == 1 and locked.refs() == before and "secrets/db" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_file_that_is_moved_under_a_secret_path_as_it_is_is_seen(locked: World) -> None:
     locked.commit({"open": "password=hunter2"})
     assert push(locked, "origin", "HEAD:feature").returncode == 0
@@ -279,6 +285,7 @@ def test_a_file_that_is_moved_under_a_secret_path_as_it_is_is_seen(locked: World
     refused(locked, "origin", "HEAD:feature", path="secrets/moved")
 
 
+@pytest.mark.slow
 def test_land_refuses_plaintext_also_where_no_hook_is_installed(locked: World) -> None:
     assert locked.homelab("hooks", "uninstall").returncode == 0
     locked.git("checkout", "--quiet", "-b", "work")
@@ -292,6 +299,7 @@ def test_land_refuses_plaintext_also_where_no_hook_is_installed(locked: World) -
     assert locked.refs() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", ["master", "HEAD:refs/heads/feature", "HEAD:refs/tags/v1"])
 def test_a_server_that_asks_takes_no_plaintext_on_any_ref(locked: World, spec: str) -> None:
     assert locked.homelab("hooks", "install", "--server", locked.remote).returncode == 0
@@ -301,6 +309,7 @@ def test_a_server_that_asks_takes_no_plaintext_on_any_ref(locked: World, spec: s
     assert done.returncode == 1 and locked.refs() == before and "secrets/db" in done.stderr
 
 
+@pytest.mark.slow
 def test_staged_plaintext_is_refused_and_named(locked: World) -> None:
     assert hook(locked).returncode == 0
     locked.write({"secrets/db": "password=hunter2", "open": "x"})
@@ -326,6 +335,7 @@ def test_a_file_that_becomes_a_secret_is_seen_when_the_attributes_are_staged(wor
     assert hook(world).returncode == 0  # not this commit's doing
 
 
+@pytest.mark.slow
 def test_the_first_commit_and_a_merge_are_looked_at(locked: World) -> None:
     new = locked.root / "new"
     locked.git("init", "--quiet", new, cwd=locked.root)
@@ -342,6 +352,7 @@ def test_the_first_commit_and_a_merge_are_looked_at(locked: World) -> None:
     assert hook(locked).returncode == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("framework", ["pre-commit", "prek"])
 def test_a_framework_runs_it_in_both_stages(world: World, framework: str) -> None:
     world.commit({".pre-commit-config.yaml": CONFIG, ".gitattributes": RULES})
@@ -362,6 +373,7 @@ def test_a_framework_runs_it_in_both_stages(world: World, framework: str) -> Non
     assert done.returncode == 1 and world.refs() == before and "secrets/db" in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_ten_thousand_secrets_cost_no_process_each(locked: World, tmp_path: Path) -> None:
     count = tmp_path / "count"
     wrapper = tmp_path / "bin/git"
@@ -384,6 +396,7 @@ def test_ten_thousand_secrets_cost_no_process_each(locked: World, tmp_path: Path
 OPTIONS = ("-c", "filter.git-crypt.smudge=cat", "-c", "filter.git-crypt.clean=cat", "-c", "filter.git-crypt.required=false")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["plain", "beside a hook", "hooks path", "behind pre-commit"])
 def test_a_commit_of_plaintext_is_refused_whatever_the_filters_are_told(world: World, where: str) -> None:
     world.commit({".gitattributes": "*.key filter=git-crypt diff=git-crypt\n", "note": "1"})

@@ -95,6 +95,7 @@ def fit(world: World, path: Path) -> None:
     world.git("log", "-p", "--all", cwd=path)
 
 
+@pytest.mark.slow
 def test_a_worktree_of_an_unlocked_clone_is_fit_for_plain_git(unlocked: World) -> None:
     path = started(unlocked)
     fit(unlocked, path)
@@ -140,6 +141,7 @@ def test_a_rotated_secret_is_merged_in_a_worktree(unlocked: World) -> None:
     fit(unlocked, path)
 
 
+@pytest.mark.slow
 def test_the_way_of_work_goes_through_and_the_main_worktree_reads_what_landed(unlocked: World) -> None:
     assert unlocked.homelab("hooks", "install").returncode == 0
     path = started(unlocked)
@@ -175,6 +177,7 @@ def test_the_flags_that_get_around_the_filter_do_not_get_through_the_gate(unlock
     assert done.returncode == 1 and unlocked.refs() == before and "secrets/db.env" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_moved_clone_stays_fit(unlocked: World) -> None:
     started(unlocked)
     moved = unlocked.root / "mo ved"
@@ -183,6 +186,7 @@ def test_a_moved_clone_stays_fit(unlocked: World) -> None:
     fit(unlocked, moved / ".worktrees/work")
 
 
+@pytest.mark.slow
 def test_taking_the_hooks_out_leaves_the_worktrees_fit_and_the_last_one_takes_it_along(unlocked: World) -> None:
     assert unlocked.homelab("hooks", "install").returncode == 0
     config = (unlocked.clone / ".git/config").read_text()
@@ -196,6 +200,7 @@ def test_taking_the_hooks_out_leaves_the_worktrees_fit_and_the_last_one_takes_it
     assert not (unlocked.clone / ".git/homelab/ciphertext.py").exists()
 
 
+@pytest.mark.slow
 def test_without_the_python_that_it_was_installed_with_another_one_does(unlocked: World) -> None:
     path = started(unlocked)
     file = unlocked.clone / ".git/homelab/keyless.config"
@@ -204,6 +209,7 @@ def test_without_the_python_that_it_was_installed_with_another_one_does(unlocked
     fit(unlocked, path)
 
 
+@pytest.mark.slow
 def test_a_worktree_that_somebody_unlocked_for_himself_goes_on_decrypted(unlocked: World) -> None:
     path = started(unlocked)
     git_dir = Path(unlocked.git("rev-parse", "--git-dir", cwd=path))
@@ -274,6 +280,7 @@ def test_many_starts_at_once_are_all_fit(unlocked: World) -> None:
         assert unlocked.git("status", "--porcelain", cwd=path) == ""
 
 
+@pytest.mark.slow
 def test_a_bare_layout_is_fit(unlocked: World) -> None:
     root = unlocked.root / "bare"
     root.mkdir()
@@ -304,6 +311,7 @@ def test_a_repository_without_git_crypt_has_nothing_of_it(world: World) -> None:
     assert not (world.clone / ".git/homelab/keyless.config").exists()
 
 
+@pytest.mark.slow
 def test_suites_see_ciphertext_whatever_the_clone_is_unlocked_for(unlocked: World) -> None:
     suite = '[[suite]]\nname = "sealed"\nrun = "head -c 10 secrets/db.env | tr -d \'\\\\000\' | grep -qx GITCRYPT"\n'
     unlocked.commit({"homelab.toml": suite})
@@ -315,6 +323,7 @@ def test_suites_see_ciphertext_whatever_the_clone_is_unlocked_for(unlocked: Worl
     assert unlocked.homelab("verify", "--fresh", cwd=started(unlocked)).returncode == 0
 
 
+@pytest.mark.slow
 def test_plaintext_committed_past_the_filter_is_named_by_landing_with_the_way_back(unlocked: World) -> None:
     place = Path(unlocked.homelab("work", "start", "t").stdout.strip())
     past = [part for name in ("git-crypt", "git-crypt-team") for kind in ("smudge", "clean")

@@ -244,6 +244,7 @@ def test_the_file_it_writes_lands_by_the_command_that_it_names(world: World, lay
     assert (again.returncode, "next:" in again.stderr, "in force on origin/master" in again.stderr) == (0, False, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [{"notes": ""}, {"Makefile": "test:\n\tfalse\n"}], ids=["nothing", "red"])
 def test_where_nothing_is_in_force_the_first_way_that_it_names_lands(world: World, files: dict[str, str | bytes]) -> None:
     bare_of_policy(world, files)
@@ -257,6 +258,7 @@ def test_where_nothing_is_in_force_the_first_way_that_it_names_lands(world: Worl
     assert world.tip() == world.git("rev-parse", "HEAD")
 
 
+@pytest.mark.slow
 def test_the_next_command_works_in_a_folder_and_on_a_branch(world: World) -> None:
     bare_of_policy(world, {"Makefile": "check:\n\ttrue\n", "deep/er/x": ""})
     world.git("push", "--quiet", "origin", "master")
@@ -268,6 +270,7 @@ def test_the_next_command_works_in_a_folder_and_on_a_branch(world: World) -> Non
     assert world.git("show", "master:homelab.toml", cwd=world.remote) == (world.clone / "homelab.toml").read_text().strip()
 
 
+@pytest.mark.slow
 def test_trying_writes_what_is_green_and_the_rest_with_its_reason(world: World) -> None:
     bare_of_policy(
         world,
@@ -294,6 +297,7 @@ def test_trying_writes_what_is_green_and_the_rest_with_its_reason(world: World) 
     assert head[:12] in text
 
 
+@pytest.mark.slow
 def test_a_hint_names_init_only_where_there_is_no_file(world: World) -> None:
     bare_of_policy(world, {"notes": ""})
     world.git("push", "--quiet", "--no-verify", "origin", "master")
@@ -311,6 +315,7 @@ def test_a_hint_names_init_only_where_there_is_no_file(world: World) -> None:
         assert "homelab.toml" in done.stdout + done.stderr, args
 
 
+@pytest.mark.slow
 def test_folders_in_which_a_suite_is_red_are_counted(world: World) -> None:
     files: dict[str, str | bytes] = {f"charts/{name}/Chart.yaml": "" for name in "abcd"}
     bare_of_policy(world, files)
@@ -327,6 +332,7 @@ def test_folders_in_which_a_suite_is_red_are_counted(world: World) -> None:
     walked(world, done.stderr)
 
 
+@pytest.mark.slow
 def test_nothing_is_run_that_was_not_asked_for(world: World) -> None:
     bare_of_policy(world, {"Makefile": "test:\n\techo ran >> $(HOME)/ran\n"})
     for args in ([], ["--no-try", "--yes"], ["--verify-cmd", "make test", "--yes"]):

@@ -91,6 +91,7 @@ def assert_guarded(world: World, cwd: Path | None = None) -> None:
     assert world.tip() == before
 
 
+@pytest.mark.slow
 def test_a_clone_without_hooks_gets_one_and_loses_it_again(world: World) -> None:
     before = snapshot(world)
     install(world)
@@ -115,6 +116,7 @@ def test_a_clone_whose_template_had_no_hooks_folder_gets_one(world: World) -> No
     assert_guarded(world)
 
 
+@pytest.mark.slow
 def test_installing_twice_is_installing_once(world: World) -> None:
     hook(world, "exit 0")
     before = snapshot(world)
@@ -207,6 +209,7 @@ def framework(world: World, name: str, *args: str) -> None:
     world.run(name, *(args or ("install",)), "--hook-type", "pre-push")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_under_a_framework_the_gate_stands_in_its_legacy_slot(world: World, name: str) -> None:
     world.commit({".pre-commit-config.yaml": CONFIG})
@@ -224,6 +227,7 @@ def test_under_a_framework_the_gate_stands_in_its_legacy_slot(world: World, name
     assert snapshot(world) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_a_framework_that_is_installed_later_takes_the_gate_along(world: World, name: str) -> None:
     hook(world, 'touch "$(git rev-parse --show-toplevel)/hand-written-ran"')
@@ -243,6 +247,7 @@ def test_a_framework_that_is_installed_later_takes_the_gate_along(world: World, 
     assert "hand-written-ran" in (world.clone / ".git/hooks/pre-push").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_a_framework_that_leaves_first_gives_the_gate_its_place_back(world: World, name: str) -> None:
     hook(world, "exit 0")
@@ -256,6 +261,7 @@ def test_a_framework_that_leaves_first_gives_the_gate_its_place_back(world: Worl
     assert snapshot(world) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_a_forced_install_takes_the_gate_out_and_status_says_so(world: World, name: str) -> None:
     world.commit({".pre-commit-config.yaml": CONFIG})
@@ -267,6 +273,7 @@ def test_a_forced_install_takes_the_gate_out_and_status_says_so(world: World, na
     assert_guarded(world)
 
 
+@pytest.mark.slow
 def test_a_legacy_hook_that_is_not_executable_is_not_a_gate(world: World) -> None:
     world.commit({".pre-commit-config.yaml": CONFIG})
     framework(world, "pre-commit")
@@ -280,6 +287,7 @@ def test_a_legacy_hook_that_is_not_executable_is_not_a_gate(world: World) -> Non
 # -- core.hooksPath ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_tracked_hooks_path_is_not_written_to_and_all_its_hooks_still_run(world: World) -> None:
     hook(
         world,
@@ -327,6 +335,7 @@ def test_a_global_hooks_path_is_honoured_and_left_alone(world: World) -> None:
     assert world.git("config", "core.hooksPath") == "~/my hooks"
 
 
+@pytest.mark.slow
 def test_a_hooks_folder_that_is_a_link_into_the_tree_is_not_written_to(world: World) -> None:
     shutil.rmtree(world.clone / ".git/hooks")
     hook(world, "exit 0", "hooks.d/pre-push")
@@ -338,6 +347,7 @@ def test_a_hooks_folder_that_is_a_link_into_the_tree_is_not_written_to(world: Wo
     assert world.run("git", "config", "core.hooksPath", check=False).returncode == 1
 
 
+@pytest.mark.slow
 def test_a_hooks_path_that_names_gits_own_folder_runs_the_gate_once(world: World) -> None:
     install(world)
     world.git("config", "core.hooksPath", str(world.clone / ".git/hooks"))
@@ -348,6 +358,7 @@ def test_a_hooks_path_that_names_gits_own_folder_runs_the_gate_once(world: World
     assert world.json("hooks", "status")["gate"] == "none"
 
 
+@pytest.mark.slow
 def test_a_hooks_path_of_one_worktree_is_given_back_from_any_other(world: World) -> None:
     linked = world.root / "linked"
     world.git("worktree", "add", "--quiet", linked)
@@ -385,6 +396,7 @@ def test_several_values_of_the_hooks_path_come_back(world: World) -> None:
     assert "homelab" not in (world.clone / ".git/config").read_text()
 
 
+@pytest.mark.slow
 def test_a_hooks_path_that_is_set_after_us_is_taken_again(world: World) -> None:
     install(world)
     world.git("config", "core.hooksPath", ".husky/_")
@@ -404,6 +416,7 @@ def test_a_hook_that_another_tool_put_into_our_folder_is_not_removed(world: Worl
     assert theirs.exists()
 
 
+@pytest.mark.slow
 def test_a_tool_that_takes_our_folder_for_its_own_goes_on_running(world: World) -> None:
     world.git("config", "core.hooksPath", ".githooks")
     install(world)
@@ -425,6 +438,7 @@ def test_a_tool_that_takes_our_folder_for_its_own_goes_on_running(world: World) 
 # -- at any moment ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_install_that_was_killed_between_its_steps_is_finished_by_the_next(world: World) -> None:
     path = hook(world, "exit 0")
     before = snapshot(world)
@@ -447,6 +461,7 @@ def test_a_kept_hook_that_lost_its_place_is_set_aside_and_not_overwritten(world:
     assert contents == ["#!/bin/sh\necho one\n", "#!/bin/sh\necho two\n"]
 
 
+@pytest.mark.slow
 def test_many_installs_at_once_make_one_chain(world: World) -> None:
     hook(world, "exit 0")
     before = snapshot(world)
@@ -598,6 +613,7 @@ def test_a_server_is_a_bare_repository(world: World, where: str) -> None:
 DISPATCHER = '. "$(dirname "$0")/beside.sh"; basename "$0" >>"$(git rev-parse --git-common-dir)/called"'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["file", "link", "behind pre-commit", "hooks path", "server"])
 def test_a_chained_hook_is_called_by_its_own_name_and_finds_its_neighbours(world: World, how: str) -> None:
     name = "pre-receive" if how == "server" else "pre-push"
@@ -666,6 +682,7 @@ def test_every_command_says_in_one_line_that_the_gate_was_taken_out(world: World
     assert "taken out" not in world.homelab("work", "list").stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["work", "list"], ["hooks", "install"], ["verify"]])
 def test_a_clone_that_was_moved_gets_its_gate_back_and_can_lose_it_as_before(world: World, command: list[str]) -> None:
     world.git("config", "core.hooksPath", ".husky")
@@ -684,6 +701,7 @@ def test_a_clone_that_was_moved_gets_its_gate_back_and_can_lose_it_as_before(wor
     assert moved.git("config", "core.hooksPath") == ".husky"
 
 
+@pytest.mark.slow
 def test_a_hook_of_another_version_is_renewed_by_any_command(world: World) -> None:
     install(world)
     path = world.clone / ".git/hooks/pre-push"

@@ -22,6 +22,7 @@ def test_a_green_branch_lands_as_the_very_commit(world: World) -> None:
     assert [(s["name"], s["result"]) for s in answer["suites"]] == [("check", "passed")]
 
 
+@pytest.mark.slow
 def test_the_index_of_the_worktree_is_not_locked_even_to_refresh_it(world: World) -> None:
     branch(world)
     index = world.clone / ".git/index"
@@ -32,6 +33,7 @@ def test_the_index_of_the_worktree_is_not_locked_even_to_refresh_it(world: World
         assert index.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_red_branch_does_not_land(world: World) -> None:
     before = world.refs()
     branch(world, files={"bad": "1"})
@@ -43,6 +45,7 @@ def test_a_red_branch_does_not_land(world: World) -> None:
     assert answer["suites"][0]["result"] == "failed"
 
 
+@pytest.mark.slow
 def test_a_lone_red_is_run_once_and_again_only_when_asked_again(world: World, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     flaky = f"echo run >> {runs}; test $(wc -l < {runs}) -ge 2"
@@ -55,6 +58,7 @@ def test_a_lone_red_is_run_once_and_again_only_when_asked_again(world: World, tm
     assert world.homelab("work", "land").returncode == 0 and world.tip() == head
 
 
+@pytest.mark.slow
 def test_a_moved_target_is_merged_and_the_merge_is_verified(world: World) -> None:
     head = branch(world)
     other = world.publish({"theirs": "1"})
@@ -116,6 +120,7 @@ def test_a_commit_made_during_the_verification_stays_behind(world: World, tmp_pa
     assert world.git("rev-parse", "HEAD") != head
 
 
+@pytest.mark.slow
 def test_a_conflict_is_left_to_resolve_and_landing_goes_on_afterwards(world: World) -> None:
     branch(world, files={"README": "mine\n"})
     other = world.publish({"README": "theirs\n"})
@@ -132,6 +137,7 @@ def test_a_conflict_is_left_to_resolve_and_landing_goes_on_afterwards(world: Wor
     assert world.git("rev-parse", f"{world.tip()}^1", cwd=world.remote) == other
 
 
+@pytest.mark.slow
 def test_nothing_to_do_is_already_landed(world: World) -> None:
     world.git("switch", "--quiet", "-c", "ada/x")
     answer = world.json("work", "land")
@@ -149,6 +155,7 @@ def test_a_verified_tree_is_not_verified_again_for_an_amended_message(world: Wor
     assert answer["status"] == "landed" and answer["suites"][0]["result"] == "cached"
 
 
+@pytest.mark.slow
 def test_independent_inputs_are_not_verified_again(world: World, tmp_path: Path) -> None:
     count = tmp_path / "count"
     world.publish({
@@ -168,6 +175,7 @@ def test_independent_inputs_are_not_verified_again(world: World, tmp_path: Path)
     assert {(s["dir"], s["result"]) for s in answer["suites"]} == {("stacks/a", "passed"), ("stacks/b", "cached")}
 
 
+@pytest.mark.slow
 def test_nothing_to_verify_with_is_refused_and_names_the_ways_out(world: World) -> None:
     world.git("rm", "--quiet", "homelab.toml")
     world.git("commit", "--quiet", "-m", "drop the rules")
@@ -183,6 +191,7 @@ def test_nothing_to_verify_with_is_refused_and_names_the_ways_out(world: World) 
     assert world.json("work", "land", "--verify-cmd", "test -e x")["status"] == "landed"
 
 
+@pytest.mark.slow
 def test_a_command_of_ones_own_runs_besides_the_suites_never_instead(world: World) -> None:
     branch(world, files={"bad": "1"})
     before = world.refs()
@@ -193,6 +202,7 @@ def test_a_command_of_ones_own_runs_besides_the_suites_never_instead(world: Worl
     assert world.refs() == before
 
 
+@pytest.mark.slow
 def test_no_verify_is_said_aloud_and_journaled_and_good_for_one_commit(gated: World) -> None:
     branch(gated, files={"bad": "1"})
     done = gated.homelab("work", "land", "--no-verify")
@@ -230,6 +240,7 @@ def test_a_rebase_under_way_is_refused(world: World) -> None:
     assert done.returncode == 3 and "rebase" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_protected_target_ends_in_a_review(world: World) -> None:
     world.server_hook(
         "update", 'test "$1" != refs/heads/master || { echo "GitLab: You are not allowed to push code to protected branches"; '
@@ -244,6 +255,7 @@ def test_a_protected_target_ends_in_a_review(world: World) -> None:
     assert world.homelab("work", "land").returncode == 6
 
 
+@pytest.mark.slow
 def test_a_target_that_was_rewound_is_not_brought_back(world: World) -> None:
     before = world.tip()
     world.publish({"leaked": "secret"})
@@ -257,6 +269,7 @@ def test_a_target_that_was_rewound_is_not_brought_back(world: World) -> None:
     assert world.tip() == before
 
 
+@pytest.mark.slow
 def test_a_change_of_the_rules_is_judged_by_the_old_and_the_new(world: World) -> None:
     before = world.refs()
     branch(world, "a", {"bad": "1", "homelab.toml": SUITE.replace("test ! -e bad", "true")})
@@ -284,6 +297,7 @@ def test_a_remote_that_is_gone_is_unreachable(world: World) -> None:
     assert world.homelab("work", "land").returncode == 7
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind(world: World) -> None:
     branch(world)
     world.publish({"theirs": "1"})

@@ -80,6 +80,7 @@ def test_a_red_among_greens_is_found_and_the_others_land(world: World) -> None:
     assert "bad" not in world.git("ls-tree", "--name-only", "master", cwd=world.remote).split()
 
 
+@pytest.mark.slow
 def test_greens_that_are_red_together_do_not_land_together(world: World) -> None:
     crowd = Crowd(world, ["a", "b"], "test ! -e a || test ! -e b")
     for name, path in crowd.places.items():
@@ -150,6 +151,7 @@ def test_a_red_that_was_taken_out_does_not_make_batches_smaller() -> None:
     assert batch.size([*greens, {"status": "failed"}, *greens]) < batch.size([*greens, *greens])
 
 
+@pytest.mark.slow
 def test_a_conflict_leaves_the_batch_and_the_others_go_on(world: World) -> None:
     crowd = Crowd(world, ["a", "b", "c"])
     for name, path in crowd.places.items():
@@ -333,6 +335,7 @@ def test_only_a_moved_target_counts_as_an_attempt_in_vain(world: World) -> None:
     assert json.loads(leader.communicate(timeout=60)[0])["status"] == "landed"
 
 
+@pytest.mark.slow
 def test_what_is_red_before_holds_up_no_batch_and_stands_in_no_trailer(world: World) -> None:
     crowd = Crowd(world, ["a", "b"])
     suite = '[[suite]]\nname = "s"\neach = "stacks/*"\nrun = "test ! -e red"\n'
@@ -351,6 +354,7 @@ def test_what_is_red_before_holds_up_no_batch_and_stands_in_no_trailer(world: Wo
     assert "1 red before" in world.homelab("work", "log").stdout
 
 
+@pytest.mark.slow
 def test_what_cannot_run_here_ends_a_batch_without_a_search(world: World) -> None:
     crowd = Crowd(world, ["a", "b"])
     world.publish({"homelab.toml": '[[suite]]\nname = "s"\nrun = "nothere-cmd"\n'})

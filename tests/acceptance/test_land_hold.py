@@ -6,12 +6,15 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from tests.support.forge import Run, serving
 from tests.support.world import BIN, SUITE, World
 
 ENV = {"HOMELAB_CI_PACE": "0.02", "HOMELAB_CI_TOKEN": "s3cret"}
 
 
+@pytest.mark.slow
 def test_a_landing_holds_is_seen_in_the_queue_and_lands_when_ci_is_idle(world: World) -> None:
     with serving("woodpecker") as forge:
         world.publish({"homelab.toml": f"{forge.config()}{SUITE}[land]\nhold = true\nwatch = false\n"})

@@ -52,6 +52,7 @@ def commits(world: World) -> int:
     return int(world.git("rev-list", "--count", "master", cwd=world.remote))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("hook", "body"),
     [("post-receive", "kill -9 $PPID; sleep 0.05"), ("reference-transaction", 'test "$1" != committed || kill -9 $PPID')],
@@ -64,6 +65,7 @@ def test_a_server_that_dies_after_the_update_has_landed_it(world: World, hook: s
     assert [row["status"] for row in world.json("work", "log")] == ["landed"]
 
 
+@pytest.mark.slow
 def test_a_server_that_dies_once_before_the_update_is_asked_again_and_has_it_once(world: World) -> None:
     head, before = branch(world), commits(world)
     world.server_hook("pre-receive", f"{count(world)}; test $(wc -l < {world.root}/pushes) -gt 1 || kill -9 $PPID")
@@ -82,6 +84,7 @@ def test_a_gateway_that_gives_up_after_the_accept_has_landed_it(world: World) ->
         assert world.tip() == head and answer["status"] == "landed" and len(faults.pushes) == 1
 
 
+@pytest.mark.slow
 def test_a_gateway_that_loses_one_push_gets_it_again(world: World) -> None:
     head = branch(world)
     with serving(world.root, world.env) as (address, faults):
@@ -103,6 +106,7 @@ def test_a_remote_that_asks_for_a_password_is_unreachable_and_nothing_waits_for_
     assert world.refs() == before and answer["status"] == "unreachable" and "could not read Username" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("reason", "said"),
     [
@@ -158,6 +162,7 @@ def test_a_stale_lock_on_the_server_fails_after_a_while_and_loses_nothing(world:
     assert world.tip() == head
 
 
+@pytest.mark.slow
 def test_a_push_at_the_same_moment_is_built_upon(world: World) -> None:
     head = branch(world)
     other = world.root / "theirs"
@@ -173,6 +178,7 @@ def test_a_push_at_the_same_moment_is_built_upon(world: World) -> None:
     assert answer["attempts"] == 2
 
 
+@pytest.mark.slow
 def test_a_remote_that_goes_away_before_the_push_is_unreachable_and_the_next_run_ends_the_job(world: World) -> None:
     head = branch(world)
     away = world.root / "away.git"
@@ -192,6 +198,7 @@ def test_a_remote_that_goes_away_before_the_push_is_unreachable_and_the_next_run
     assert [row["status"] for row in world.json("work", "log")] == ["landed"]
 
 
+@pytest.mark.slow
 def test_a_remote_that_goes_away_during_the_verification_is_unreachable(world: World) -> None:
     world.publish({"homelab.toml": SUITE.replace("test ! -e bad", f"mv {world.remote} {world.root}/away.git")})
     world.git("fetch", "--quiet")
@@ -238,6 +245,7 @@ def test_a_branch_that_is_protected_itself_is_not_pushed_for_review(world: World
     assert world.refs() == before
 
 
+@pytest.mark.slow
 def test_a_rule_that_was_bypassed_is_said_and_journaled(world: World) -> None:
     head = branch(world)
     world.server_hook("post-receive", "echo 'Bypassed rule violations for refs/heads/master:'")
@@ -246,6 +254,7 @@ def test_a_rule_that_was_bypassed_is_said_and_journaled(world: World) -> None:
     assert world.json("work", "log")[0]["reason"] == "Bypassed rule violations for refs/heads/master:"
 
 
+@pytest.mark.slow
 def test_a_submodule_that_no_remote_has_is_refused(world: World) -> None:
     branch(world)
     unpushed_submodule(world)

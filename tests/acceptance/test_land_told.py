@@ -21,6 +21,7 @@ def message(world: World) -> str:
     return world.git("log", "-1", "--format=%B", world.tip(), cwd=world.remote)
 
 
+@pytest.mark.slow
 def test_each_of_a_batch_is_told_the_tip_that_was_pushed(world: World) -> None:
     crowd = Crowd(world, ["a", "b", "c"])
     for name, path in crowd.places.items():
@@ -51,6 +52,7 @@ def test_a_merge_says_what_it_brings(world: World) -> None:
 WORDS = ["[ci skip]", "[skip ci]", "[CI SKIP]", "[no ci]", "[skip actions]", "[actions skip]", "[ci-skip]"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("word", WORDS)
 def test_a_word_of_one_commit_does_not_keep_ci_from_the_others(world: World, word: str) -> None:
     branch(world)
@@ -61,6 +63,7 @@ def test_a_word_of_one_commit_does_not_keep_ci_from_the_others(world: World, wor
     assert "CI applies on push" in said and world.tip()[:12] in said
 
 
+@pytest.mark.slow
 def test_where_every_commit_skips_ci_the_push_skips_it_and_that_is_said(world: World) -> None:
     branch(world)
     world.git("commit", "--quiet", "--amend", "-m", "docs [ci skip]")
@@ -82,6 +85,7 @@ RULES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_a_rule_about_the_commits_is_told_with_the_way_out_and_nothing_is_pushed(world: World, rule: str) -> None:
     said, command = RULES[rule]
@@ -179,6 +183,7 @@ def many(world: World, deleted: int) -> None:
     world.git("commit", "--quiet", "-m", "less")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("--no-verify",), ("--verify-cmd", "true")])
 def test_a_change_that_deletes_most_of_the_target_wants_a_word(gated: World, options: tuple[str, ...]) -> None:
     many(gated, 25)
@@ -191,6 +196,7 @@ def test_a_change_that_deletes_most_of_the_target_wants_a_word(gated: World, opt
     assert row["allow_deletions"] is True
 
 
+@pytest.mark.slow
 def test_the_word_for_deletions_is_gone_with_a_landing_that_did_not_land(gated: World) -> None:
     many(gated, 25)
     gated.server_hook("pre-receive", "echo no >&2; exit 1")
@@ -200,6 +206,7 @@ def test_the_word_for_deletions_is_gone_with_a_landing_that_did_not_land(gated: 
     assert gated.homelab("work", "land").returncode == 3
 
 
+@pytest.mark.slow
 def test_a_topic_lands_from_anywhere(world: World) -> None:
     place = Path(world.homelab("work", "start", "dns").stdout.strip())
     head = world.commit({"dns": "1"}, cwd=place)
@@ -248,6 +255,7 @@ def record(number: int, **more: object) -> dict[str, object]:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_damaged_lines_of_the_journal_are_one_note_and_nothing_stops(world: World) -> None:
     log = world.clone / ".git/homelab/landings.jsonl"
     log.parent.mkdir(exist_ok=True)
@@ -332,6 +340,7 @@ def followed(world: World) -> Iterator[Forge]:
         yield made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("word", "code", "verdict"),
     [("success", 0, "green"), ("failure", 8, "red"), ("blocked", 8, "asks"), ("skipped", 9, "skipped")],
@@ -350,6 +359,7 @@ def test_ci_of_the_pushed_tip_is_followed_and_it_stays_landed(
     assert done.returncode == 0 and "CI applies on push" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_answer_is_given_before_ci_is_and_a_ci_that_is_away_is_seven(world: World, followed: Forge) -> None:
     head = branch(world)
     followed.now(head, Run("apply", "failure"))
@@ -367,6 +377,7 @@ def test_the_answer_is_given_before_ci_is_and_a_ci_that_is_away_is_seven(world: 
     assert (answer["status"], answer["error"]["kind"]) == ("landed", "unreachable")
 
 
+@pytest.mark.slow
 def test_a_landing_holds_until_ci_is_idle_on_the_target(world: World, followed: Forge) -> None:
     world.publish({"homelab.toml": f"[land]\nhold = true\nwatch = false\n{followed.config()}{SUITE}"})
     world.git("fetch", "--quiet", "origin")

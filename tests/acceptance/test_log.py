@@ -1,5 +1,7 @@
 """`homelab log` prints the whole log of a suite, and `verify -v` what it says while it says it."""
 
+import pytest
+
 from tests.support.world import World
 
 STACKS = r"""
@@ -33,6 +35,7 @@ def test_a_red_shows_what_counts_and_names_the_command_for_the_rest(world: World
     assert found["text"].startswith("Error: first\n1\n")
 
 
+@pytest.mark.slow
 def test_a_folder_is_named_by_its_path_or_its_end(world: World) -> None:
     prepared(world)
     world.homelab("verify")

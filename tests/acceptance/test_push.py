@@ -38,6 +38,7 @@ def test_a_red_push_is_refused_with_the_log(gated: World) -> None:
     assert "red" in refused(gated, "origin", "master")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spec", ["HEAD:master", "+HEAD:master", "@:master", "HEAD~0:refs/heads/master", "master", ":"])
 def test_what_is_not_verified_is_refused_however_it_is_spelled(gated: World, spec: str) -> None:
     strict(gated).commit({"x": "1"})
@@ -46,6 +47,7 @@ def test_what_is_not_verified_is_refused_however_it_is_spelled(gated: World, spe
     assert push(gated, "origin", spec) == 0
 
 
+@pytest.mark.slow
 def test_an_odd_source_is_judged_like_any_other(gated: World) -> None:
     strict(gated).commit({"x": "1"}, "odd words here")
     refused(gated, "origin", ":/odd words:refs/heads/master")
@@ -53,6 +55,7 @@ def test_an_odd_source_is_judged_like_any_other(gated: World) -> None:
     refused(gated, "origin", gated.git("rev-parse", "HEAD") + ":refs/heads/master")
 
 
+@pytest.mark.slow
 def test_one_bad_ref_refuses_the_whole_push(gated: World) -> None:
     strict(gated).git("branch", "aaa")
     assert push(gated, "origin", "aaa") == 0
@@ -71,6 +74,7 @@ def test_other_branches_go_unasked(gated: World) -> None:
     assert push(gated, "origin", "HEAD:refs/heads/Master", "HEAD:refs/heads/heads/master") == 0
 
 
+@pytest.mark.slow
 def test_a_protected_branch_is_not_deleted_nor_laundered(gated: World) -> None:
     strict(gated).commit({"x": "1"})
     refused(gated, "origin", ":master")
@@ -92,6 +96,7 @@ def test_a_stale_clone_does_not_roll_back_what_it_has_not_seen(gated: World) -> 
     assert "not in this clone" in refused(gated, "--force", "origin", "master")
 
 
+@pytest.mark.slow
 def test_what_is_pushed_decides_not_what_is_checked_out(gated: World) -> None:
     strict(gated)
     good = gated.commit({"x": "1"})
@@ -102,6 +107,7 @@ def test_what_is_pushed_decides_not_what_is_checked_out(gated: World) -> None:
     refused(gated, "origin", f"{bad}:master")
 
 
+@pytest.mark.slow
 def test_a_linked_worktree_and_a_detached_one_are_gated(gated: World) -> None:
     strict(gated)
     linked = gated.root / "linked"
@@ -112,6 +118,7 @@ def test_a_linked_worktree_and_a_detached_one_are_gated(gated: World) -> None:
     assert push(gated, "origin", "HEAD:master", cwd=linked) == 0
 
 
+@pytest.mark.slow
 def test_any_remote_or_url_is_gated_by_the_branchs_name(gated: World) -> None:
     strict(gated).commit({"x": "1"})
     gated.git("remote", "add", "backup", str(gated.remote))
@@ -119,6 +126,7 @@ def test_any_remote_or_url_is_gated_by_the_branchs_name(gated: World) -> None:
     refused(gated, str(gated.remote), "master")
 
 
+@pytest.mark.slow
 def test_replaced_objects_and_grafts_change_nothing(gated: World) -> None:
     good = strict(gated).commit({"x": "1"})
     assert gated.homelab("verify").returncode == 0
@@ -153,6 +161,7 @@ def test_the_first_branch_of_an_empty_remote_is_judged(gated: World) -> None:
     assert gated.git("for-each-ref", cwd=gated.root / "empty.git") == ""
 
 
+@pytest.mark.slow
 def test_a_memo_is_no_truth(gated: World) -> None:
     gated.commit({"x": "1"})
     assert gated.homelab("verify").returncode == 0
@@ -164,6 +173,7 @@ def test_a_memo_is_no_truth(gated: World) -> None:
     assert push(gated, "origin", "master") == 0
 
 
+@pytest.mark.slow
 def test_the_second_push_of_a_verified_update_starts_no_python(gated: World) -> None:
     gated.commit({"x": "1"})
     before = gated.tip()
@@ -191,6 +201,7 @@ def test_what_verify_has_seen_is_pushed_without_python(gated: World) -> None:
     assert gated.tip() == head
 
 
+@pytest.mark.slow
 def test_what_verify_has_seen_passes_from_where_the_target_was_fetched_and_nowhere_else(gated: World) -> None:
     first = gated.git("rev-parse", "HEAD")
     gated.commit({"x": "1"})
@@ -226,6 +237,7 @@ def test_a_rule_that_came_by_fetch_counts_from_the_next_push_on(gated: World) ->
     refused(gated, "origin", "HEAD:refs/heads/release/1")
 
 
+@pytest.mark.slow
 def test_rules_that_cannot_be_read_refuse_the_target_and_let_others_go(gated: World) -> None:
     gated.commit({"homelab.toml": "[gaet]\n"})
     assert "cannot be read" in refused(gated, "origin", "master")
@@ -235,6 +247,7 @@ def test_rules_that_cannot_be_read_refuse_the_target_and_let_others_go(gated: Wo
     assert push(gated, "origin", "HEAD:refs/heads/feature") == 0
 
 
+@pytest.mark.slow
 def test_variables_that_turn_red_into_green_do_not_reach_a_suite(gated: World) -> None:
     gated.commit({"homelab.toml": '[[suite]]\nname = "e"\nrun = "test -z \\"$SKIP$MAKEFLAGS$GIT_DIR$PYTEST_ADDOPTS\\""\n'})
     done = gated.run(
@@ -244,6 +257,7 @@ def test_variables_that_turn_red_into_green_do_not_reach_a_suite(gated: World) -
     assert gated.tip() == gated.git("rev-parse", "HEAD")
 
 
+@pytest.mark.slow
 def test_a_server_asks_for_the_same(world: World) -> None:
     assert world.homelab("hooks", "install", "--server", str(world.remote)).returncode == 0
     world.commit({"bad": "1"})
@@ -256,6 +270,7 @@ def test_a_server_asks_for_the_same(world: World) -> None:
     assert push(world, "origin", ":master") == 1
 
 
+@pytest.mark.slow
 def test_where_claims_are_honoured_a_held_stack_is_not_pushed_by_others(gated: World) -> None:
     gated.commit({"homelab.toml": "[gate]\nclaims = true\n" + SUITE, "stacks/dns/main.tf": "1", "stacks/nas/main.tf": "1"})
     assert push(gated, "origin", "master") == 0
@@ -274,6 +289,7 @@ def test_where_claims_are_honoured_a_held_stack_is_not_pushed_by_others(gated: W
     assert gated.homelab("work", "land").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_change_that_deletes_most_of_the_target_wants_a_word_of_its_own(gated: World) -> None:
     world = gated
     files = {f"stacks/s{n:02}/main.tf": f"{n}\n" for n in range(40)}
@@ -294,6 +310,7 @@ def test_a_change_that_deletes_most_of_the_target_wants_a_word_of_its_own(gated:
     assert world.tip() != lost
 
 
+@pytest.mark.slow
 def test_a_server_tells_of_a_mass_deletion_and_takes_it(world: World) -> None:
     assert world.homelab("hooks", "install", "--server", world.remote).returncode == 0
     world.commit({f"stacks/s{n:02}/main.tf": f"{n}\n" for n in range(40)})
@@ -304,6 +321,7 @@ def test_a_server_tells_of_a_mass_deletion_and_takes_it(world: World) -> None:
     assert world.tip() == lost and "40 of 42 files" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_limit_of_the_target_counts_and_not_the_changes(gated: World) -> None:
     world = gated
     world.commit({f"f{n:02}": f"{n}\n" for n in range(40)} | {"homelab.toml": "[gate]\nmax_deleted = 10\n" + SUITE})

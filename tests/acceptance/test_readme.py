@@ -12,6 +12,7 @@ ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS: dict[str, Callable[[World], None]] = {"README.md": furnish, "docs/getting-started.md": furnish_kinds}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_transcript_of_a_document_is_true(world: World, name: str) -> None:
     DOCUMENTS[name](world)

@@ -39,6 +39,7 @@ def runs(world: World) -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_what_is_red_on_the_target_with_the_same_content_is_told_and_lands(stacks: World) -> None:
     stacks.commit({"stacks/new/f": "2"})
     done = stacks.homelab("verify")
@@ -62,6 +63,7 @@ def test_a_plain_push_passes_too_and_is_judged_anew_each_time(stacks: World) -> 
     assert not list((stacks.clone / ".git/homelab/gate").rglob(f"*-{commit}"))
 
 
+@pytest.mark.slow
 def test_what_a_change_touches_is_its_own_doing(stacks: World) -> None:
     stacks.commit({"stacks/old/f": "touched"})
     assert stacks.homelab("verify").returncode == 1
@@ -74,6 +76,7 @@ def test_what_the_target_contains_already_stays_red(stacks: World) -> None:
     assert stacks.homelab("verify", "origin/master").returncode == 1
 
 
+@pytest.mark.slow
 def test_a_day_later_it_is_run_again_and_a_green_target_counts(stacks: World) -> None:
     stacks.commit({"stacks/new/f": "2"})
     assert stacks.homelab("verify").returncode == 0
@@ -88,6 +91,7 @@ def test_a_day_later_it_is_run_again_and_a_green_target_counts(stacks: World) ->
         assert stacks.homelab("verify").returncode == 0, damaged
 
 
+@pytest.mark.slow
 def test_refuse_makes_it_a_red_again(world: World) -> None:
     rules = '[gate]\nred_before = "refuse"\n' + EACH.format(root=world.root)
     world.commit({"homelab.toml": rules, "stacks/old/red": "", "stacks/new/f": ""})
@@ -97,6 +101,7 @@ def test_refuse_makes_it_a_red_again(world: World) -> None:
     assert world.homelab("verify").returncode == 1
 
 
+@pytest.mark.slow
 def test_green_on_the_target_and_red_here_under_one_key_is_told_blocks_and_is_not_kept(world: World) -> None:
     rules = '[[suite]]\nname = "s"\ndir = "a"\ninputs = ["a"]\nrun = "test ! -e ../red"\n'
     world.commit({"homelab.toml": rules, "a/f": ""})
@@ -157,6 +162,7 @@ def test_a_red_beside_it_wins(world: World) -> None:
     assert [suite["result"] for suite in json.loads(done.stdout)["suites"]] == ["unable", "failed"]
 
 
+@pytest.mark.slow
 def test_the_gate_and_landing_refuse_what_cannot_run_here_with_what_to_install(world: World) -> None:
     world.homelab("hooks", "install")
     world.commit({"homelab.toml": "[[suite]]\nname = 's'\nrun = 'nothere-cmd'\n"})
@@ -184,6 +190,7 @@ def test_nothing_ran_is_nothing_verified(world: World) -> None:
     assert world.run("git", "push", "origin", "HEAD:master", check=False).returncode != 0 and world.tip() == before
 
 
+@pytest.mark.slow
 def test_an_each_that_matches_nothing_and_an_input_that_is_missing_are_told_every_time(world: World) -> None:
     world.homelab("hooks", "install")
     rules = EACH.format(root=world.root).replace("stacks/*", "stakcs/*") + (
@@ -201,6 +208,7 @@ def test_an_each_that_matches_nothing_and_an_input_that_is_missing_are_told_ever
     }.items(), "a missing input makes the whole tree the input"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("detected", "code"), [("exit 1", 0), ("exit 0", 1)])
 def test_what_was_detected_binds_the_first_file_only_where_it_is_green_on_the_target(
     world: World, detected: str, code: int
@@ -214,6 +222,7 @@ def test_what_was_detected_binds_the_first_file_only_where_it_is_green_on_the_ta
     assert world.homelab("work", "land").returncode == code
 
 
+@pytest.mark.slow
 def test_a_fresh_red_forgets_the_green_and_its_marker(world: World) -> None:
     world.homelab("hooks", "install")
     world.commit({"homelab.toml": f"[[suite]]\nname = 's'\nrun = 'test ! -e {world.root}/flag'\n"})

@@ -50,6 +50,7 @@ def test_each_suite_keeps_its_line_and_cached_ones_are_a_number(world: World) ->
         assert re.fullmatch(r"verified \w{7} in .*: 2 cached", "\n".join(shown.ended()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_no_line_wraps_and_nothing_drawn_is_left(world: World, columns: int) -> None:
     name = "a-suite-with-a-name-that-is-longer-than-a-narrow-terminal-is-wide"

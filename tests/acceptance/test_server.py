@@ -35,6 +35,7 @@ def refused(world: World, *specs: str) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["updated", "deleted", "created"])
 def test_a_second_name_of_a_protected_branch_is_judged_as_that_branch(server: World, verb: str) -> None:
     world = server
@@ -83,6 +84,7 @@ def test_where_nothing_is_verified_at_push_time_the_hint_leads_to_a_push_that_pa
     assert push(world, "HEAD:master").returncode == 0 and world.tip() == head
 
 
+@pytest.mark.slow
 def test_pushes_that_come_at_once_run_their_suites_one_after_the_other(server: World) -> None:
     world = server
     suite = f'[[suite]]\nname = "one"\nrun = "mkdir {world.root}/busy && sleep 0.3 && rmdir {world.root}/busy"\n'
@@ -121,6 +123,7 @@ def program_for_all(world: World) -> None:
     hook.write_text(hook.read_text().replace(f"python={sys.executable}", f"python={path}"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
 @pytest.mark.parametrize("umask", [0o022, 0o077])
 def test_two_users_of_one_shared_repository_push_both(open_world: World, umask: int) -> None:

@@ -67,6 +67,7 @@ def completed(world: World, words: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.slow
 def test_commands_options_and_topics_are_offered(world: World) -> None:
     for name in ("one", "feat/two"):
         assert world.homelab("work", "start", name).returncode == 0
@@ -124,11 +125,13 @@ def test_bash_completes_from_what_shell_init_prints(world: World) -> None:
     assert shell(world, "bash", script) == ["one"]
 
 
+@pytest.mark.slow
 @needs("zsh")
 def test_zsh_knows_the_completion(world: World) -> None:
     assert shell(world, "zsh", "echo $_comps[homelab]") == ["_homelab_completion"]
 
 
+@pytest.mark.slow
 @needs("fish")
 def test_fish_completes_from_what_shell_init_prints(world: World) -> None:
     world.homelab("work", "start", "one")

@@ -42,6 +42,7 @@ def test_a_start_makes_a_worktree_on_a_branch_off_the_fetched_target(world: Worl
     assert world.git("status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_the_folder_is_ignored_once_and_no_tracked_file_is_touched(world: World) -> None:
     exclude = world.clone / ".git/info/exclude"
     exclude.write_text("mine")
@@ -65,6 +66,7 @@ def test_a_second_start_gives_the_path_again(world: World) -> None:
     assert second["path"] == first["path"] and second["created"] is False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["sub/deep", ".worktrees/one", ".worktrees/one/sub", ".git"])
 def test_a_start_from_anywhere_never_nests(world: World, place: str) -> None:
     world.homelab("work", "start", "one")
@@ -74,6 +76,7 @@ def test_a_start_from_anywhere_never_nests(world: World, place: str) -> None:
     assert done.stdout == f"{world.clone}/.worktrees/two\n", done.stderr
 
 
+@pytest.mark.slow
 def test_a_bare_layout_gets_its_worktrees_beside_the_git_file(world: World) -> None:
     root = world.root / "bare"
     root.mkdir()
@@ -85,6 +88,7 @@ def test_a_bare_layout_gets_its_worktrees_beside_the_git_file(world: World) -> N
     assert world.git("status", "--porcelain", cwd=root / ".worktrees/y") == ""
 
 
+@pytest.mark.slow
 def test_a_git_directory_that_stands_apart_hides_nothing(world: World) -> None:
     root = world.root / "apart"
     world.git("clone", "--quiet", "--separate-git-dir", world.root / "gitdir", world.remote, root)
@@ -92,6 +96,7 @@ def test_a_git_directory_that_stands_apart_hides_nothing(world: World) -> None:
     assert world.homelab("work", "start", "y", cwd=root / ".worktrees/x").stdout == f"{root}/.worktrees/y\n"
 
 
+@pytest.mark.slow
 def test_a_moved_clone_is_told_how_to_be_repaired_and_loses_nothing(world: World) -> None:
     world.json("work", "start", "x")
     moved = world.root / "moved"
@@ -103,6 +108,7 @@ def test_a_moved_clone_is_told_how_to_be_repaired_and_loses_nothing(world: World
     assert world.homelab("work", "start", "x", cwd=moved).stdout == f"{moved}/.worktrees/x\n"
 
 
+@pytest.mark.slow
 def test_a_linked_folder_of_worktrees_is_followed_and_ignored(world: World) -> None:
     (world.root / "ext").mkdir()
     (world.clone / ".worktrees").symlink_to(world.root / "ext")
@@ -173,6 +179,7 @@ def test_a_branch_that_only_the_remote_has_is_attached(world: World) -> None:
     assert world.git("config", "--get-regexp", r"^branch\.ada", check=False) == ""
 
 
+@pytest.mark.slow
 def test_from_names_another_start(world: World) -> None:
     first = world.git("rev-parse", "HEAD")
     world.commit({"local": "x"})
@@ -183,6 +190,7 @@ def test_from_names_another_start(world: World) -> None:
     assert "ada/y" not in branches(world)
 
 
+@pytest.mark.slow
 def test_an_unreachable_remote_leaves_nothing(world: World) -> None:
     world.remote.rename(world.root / "gone")
     done = world.homelab("work", "start", "x", "--json")
@@ -206,6 +214,7 @@ def test_no_remote_is_refused_and_from_works(world: World) -> None:
     assert world.homelab("work", "start", "x", "--from", "HEAD").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_refusing_post_checkout_hook_leaves_nothing(world: World) -> None:
     hook = world.clone / ".git/hooks/post-checkout"
     hook.write_text('#!/bin/sh\necho "$@" >> "$HOME/hook"; echo not today >&2; exit 1\n')
@@ -244,6 +253,7 @@ def test_a_file_where_the_folder_should_be_is_refused(world: World) -> None:
     assert branches(world) == "master"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [("feat/x", "feat"), ("feat", "feat/x")])
 def test_a_topic_inside_another_is_refused(world: World, first: str, second: str) -> None:
     world.homelab("work", "start", first)
@@ -293,6 +303,7 @@ def test_prepare_runs_in_the_worktree_and_is_narrated(world: World) -> None:
     assert "| preparing" in done.stderr and (path / "where").read_text() == f"{path}\n"
 
 
+@pytest.mark.slow
 def test_a_failing_prepare_is_said_and_the_worktree_stays(world: World) -> None:
     world.commit({"homelab.toml": '[work]\nprepare = "exit 9"\n'})
     world.git("push", "--quiet", "origin", "master")

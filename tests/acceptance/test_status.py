@@ -76,6 +76,7 @@ def test_it_says_that_this_is_no_repository(world: World, tmp_path: Path) -> Non
     assert found["ok"] is True and found["repository"] is None and found["claims"] == []
 
 
+@pytest.mark.slow
 def test_a_target_that_is_known_to_be_red_is_red_with_since_when(gated: World) -> None:
     suite = '[[suite]]\nname = "lint"\nrun = "test ! -e bad"\ninputs = ["bad"]\n[[suite]]\nname = "other"\nrun = "true"\n'
     gated.publish({"homelab.toml": suite, "bad": ""})
@@ -87,6 +88,7 @@ def test_a_target_that_is_known_to_be_red_is_red_with_since_when(gated: World) -
     assert "red: lint" in gated.homelab("status", cwd=path).stdout
 
 
+@pytest.mark.slow
 def test_claims_and_who_lands_are_in_it(gated: World) -> None:
     assert gated.homelab("claim", "host:nas", "--purpose", "new\x1bdisks").returncode == 0
     found = gated.json("status")
@@ -100,6 +102,7 @@ def test_a_store_that_cannot_be_used_is_told_beside_the_rest(gated: World) -> No
     assert found["claims"] is None and found["problems"] and found["gate"] == "whole"
 
 
+@pytest.mark.slow
 def test_it_starts_as_many_programs_for_fifty_worktrees_as_for_one(gated: World) -> None:
     gated.git("worktree", "add", "--quiet", "-b", "ada/t0", ".worktrees/t0")
     few = traced(gated, "status")
@@ -118,6 +121,7 @@ def test_nothing_is_written(gated: World) -> None:
     assert {path: path.stat().st_mtime_ns for path in gated.clone.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_gone_is_named_with_the_way_out(world: World) -> None:
     """The kind: any command, run where a colleague has removed the worktree under one's feet."""
     path = Path(world.homelab("work", "start", "x").stdout.strip())

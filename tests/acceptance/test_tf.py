@@ -84,6 +84,7 @@ def test_a_stacks_folder_without_a_mark_is_passed_by(stacks: Claimants) -> None:
     assert recorded(stacks)[0] == str(stacks.root / "stacks/dbaas")
 
 
+@pytest.mark.slow
 def test_apply_holds_the_stack_while_it_runs_and_says_that_it_is_out_of_band(stacks: Claimants) -> None:
     slow = stacks.root / "slow"
     child = stacks.start("tf", "apply", "vault", env={"SLOW": str(slow)}, stderr=subprocess.PIPE)
@@ -98,6 +99,7 @@ def test_apply_holds_the_stack_while_it_runs_and_says_that_it_is_out_of_band(sta
     assert child.returncode == 0 and stacks.board() == []
 
 
+@pytest.mark.slow
 def test_apply_goes_through_under_the_sessions_lease_and_leaves_it(stacks: Claimants) -> None:
     stacks.ok("claim", "stack:vault", "--purpose", "maintenance")
     before = stacks.board()
@@ -165,6 +167,7 @@ def test_of_two_applies_one_inside_the_other_one_runs(stacks: Claimants) -> None
     stacks.ok("claim", "stack:prod", "--purpose", "outer", "--", "homelab", "tf", "apply", "prod/dns")
 
 
+@pytest.mark.slow
 def test_apply_waits_its_turn(stacks: Claimants) -> None:
     stacks.ok("claim", "stack:vault", "--purpose", "first", session="b")
     child = stacks.start("tf", "apply", "--wait", "30s", "vault")
@@ -174,6 +177,7 @@ def test_apply_waits_its_turn(stacks: Claimants) -> None:
     assert child.wait(10) == 0 and recorded(stacks)
 
 
+@pytest.mark.slow
 def test_apply_without_a_claim_runs_and_the_history_keeps_the_reason(stacks: Claimants) -> None:
     stacks.ok("claim", "stack:vault", "--purpose", "first", session="b")
     done = stacks.run("tf", "apply", "--no-claim", "the store burns", "vault")
@@ -207,6 +211,7 @@ def test_sigkill_of_homelab_leaves_the_apply_and_its_claim(stacks: Claimants) ->
     stacks.ok("tf", "apply", "vault", session="b")
 
 
+@pytest.mark.slow
 def test_a_runner_that_cannot_run_leaves_no_claim(stacks: Claimants) -> None:
     (stacks.root / "scripts/tg").chmod(0o644)
     assert stacks.run("tf", "apply", "vault").returncode == 126
@@ -220,6 +225,7 @@ def test_a_runner_that_cannot_run_leaves_no_claim(stacks: Claimants) -> None:
     assert stacks.board() == [] and stacks.events() == []
 
 
+@pytest.mark.slow
 def test_a_linked_worktree_of_a_git_crypt_repository_names_the_main_one(stacks: Claimants) -> None:
     def git(*args: str | Path) -> None:
         subprocess.run(["git", *map(str, args)], cwd=stacks.root, env=stacks.env, check=True, capture_output=True)

@@ -82,6 +82,7 @@ def test_a_plan_in_a_linked_worktree_sees_heads_secrets_and_leaves_nothing(infra
     assert not list(Path(infra.env["XDG_CACHE_HOME"]).rglob("default")), "the key was copied"
 
 
+@pytest.mark.slow
 def test_a_killed_plan_is_swept_once_its_runner_has_ended(infra: World) -> None:
     slow = infra.root / "slow"
     argv = [str(BIN / "homelab"), "tf", "plan", "vault"]
@@ -107,6 +108,7 @@ def test_an_interrupted_plan_takes_its_checkout_away(infra: World) -> None:
     assert plans(infra) == []
 
 
+@pytest.mark.slow
 def test_an_apply_is_refused_and_names_the_main_worktree(infra: World) -> None:
     done = infra.homelab("tf", "apply", "vault", cwd=linked(infra))
     assert done.returncode == 3 and f"cd {infra.clone} && homelab tf apply vault" in done.stderr
@@ -114,6 +116,7 @@ def test_an_apply_is_refused_and_names_the_main_worktree(infra: World) -> None:
     assert infra.homelab("tf", "validate", "vault", cwd=linked(infra)).returncode == 0
 
 
+@pytest.mark.slow
 def test_a_branch_that_changes_the_runner_gets_no_secret(infra: World) -> None:
     for change in ("#!/bin/sh\ncat ../../secrets/token\n", None):
         path = linked(infra) / "scripts/tg"
@@ -133,6 +136,7 @@ def test_a_locked_clone_plans_nothing(infra: World) -> None:
     assert done.returncode == 3 and "git-crypt unlock" in done.stderr and recorded(infra) == []
 
 
+@pytest.mark.slow
 def test_a_worktree_with_a_key_of_its_own_plans_and_applies_its_own_files(infra: World) -> None:
     git_dir = infra.clone / ".git/worktrees/dns"
     (git_dir / "git-crypt").mkdir()

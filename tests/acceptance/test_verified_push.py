@@ -34,6 +34,7 @@ def push(world: World, *args: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_green_push_passes_and_the_missing_part_is_named(framed: World) -> None:
     head = framed.commit({"x": "1"})
     code, words = push(framed, "origin", "master")
@@ -41,6 +42,7 @@ def test_a_green_push_passes_and_the_missing_part_is_named(framed: World) -> Non
     assert "homelab hooks install" in words
 
 
+@pytest.mark.slow
 def test_a_red_push_is_refused(framed: World) -> None:
     framed.commit({"bad": "1"})
     before = framed.refs()
@@ -55,6 +57,7 @@ def test_the_pushed_commit_decides_whatever_is_checked_out(framed: World) -> Non
     assert push(framed, "origin", "master")[0] == 1 and framed.refs() == before
 
 
+@pytest.mark.slow
 def test_where_the_whole_gate_is_asked_for_a_part_is_refused(framed: World) -> None:
     framed.commit({".pre-commit-config.yaml": CONFIG.format(args="--whole")})
     before = framed.refs()

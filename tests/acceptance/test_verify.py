@@ -28,6 +28,7 @@ def fresh(world: World) -> World:
     return world
 
 
+@pytest.mark.slow
 def test_green_is_remembered_and_red_is_not(fresh: World) -> None:
     rules(fresh, 'run = "true"', f'run = "test -e {fresh.root}/flag"')
     assert results(fresh) == [("s0", "passed"), ("s1", "failed")]
@@ -38,6 +39,7 @@ def test_green_is_remembered_and_red_is_not(fresh: World) -> None:
     assert results(fresh, "--fresh") == [("s0", "passed"), ("s1", "passed")]
 
 
+@pytest.mark.slow
 def test_another_worktree_of_the_clone_knows_the_results(fresh: World) -> None:
     rules(fresh, 'run = "true"')
     assert results(fresh) == [("s0", "passed")]
@@ -99,6 +101,7 @@ def test_a_suite_has_no_stdin_and_a_leftover_process_holds_nothing_up(fresh: Wor
     assert fresh.homelab("verify", input="typed\n", timeout=20).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_environment_is_an_allow_list_and_what_is_named(fresh: World) -> None:
     rules(fresh, 'env = ["TOKEN"]\nrun = "test \\"$TOKEN\\" = a && test -z \\"$OTHER$SKIP$GIT_DIR$HOMELAB_SESSION\\""')
     env = {"TOKEN": "a", "OTHER": "b", "SKIP": "c", "HOMELAB_SESSION": "d"}
@@ -107,6 +110,7 @@ def test_the_environment_is_an_allow_list_and_what_is_named(fresh: World) -> Non
     assert results(fresh, env={**env, "TOKEN": "b"}) == [("s0", "failed")]
 
 
+@pytest.mark.slow
 def test_a_checkout_is_prepared_once_for_each_state_of_its_inputs(fresh: World, tmp_path: Path) -> None:
     rules(
         fresh,
@@ -146,6 +150,7 @@ def test_a_green_after_a_red_is_flaky(fresh: World, tmp_path: Path) -> None:
     assert suite["result"] == "passed" and suite["flaky"] is True
 
 
+@pytest.mark.slow
 def test_a_detected_suite_that_runs_no_test_has_verified_nothing(fresh: World) -> None:
     fresh.commit({"Makefile": "test:\n\t@:\n", "test": ""})
     done = fresh.homelab("verify")
@@ -163,6 +168,7 @@ def test_a_folder_that_is_not_there_is_a_red(fresh: World) -> None:
     assert fresh.homelab("verify").returncode == 1
 
 
+@pytest.mark.slow
 def test_another_file_of_rules_counts_by_hand_and_nowhere_else(fresh: World) -> None:
     rules(fresh, 'run = "false"')
     (fresh.root / "other.toml").write_text('[[suite]]\nname = "o"\nrun = "true"\n')
@@ -179,6 +185,7 @@ def test_a_cache_that_cannot_be_written_is_one_sentence(fresh: World) -> None:
     assert done.returncode == 1 and "/proc/nowhere" in done.stderr and "hint:" in done.stderr and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [b"{", b"", b'{"v": 2}', b'{"v": 1, "key": "other"}', b"\xff"])
 def test_a_damaged_receipt_is_none(fresh: World, content: bytes) -> None:
     rules(fresh, 'run = "true"')

@@ -65,6 +65,7 @@ def test_a_green_at_ci_lands_and_is_remembered_by_its_inputs(forge: Forge, gated
     assert len(forge.requests) == asked and document["suites"][0]["url"] == suite["url"]
 
 
+@pytest.mark.slow
 def test_a_red_at_ci_is_red_and_shows_what_ci_said(forge: Forge, gated: World) -> None:
     before = gated.tip()
     topic(gated, "t", {"src/bad": "1\n"})
@@ -75,6 +76,7 @@ def test_a_red_at_ci_is_red_and_shows_what_ci_said(forge: Forge, gated: World) -
     assert (gated.tip(), tries(gated)) == (before, [])
 
 
+@pytest.mark.slow
 def test_a_plain_push_without_a_receipt_is_refused_and_names_the_landing(forge: Forge, gated: World) -> None:
     before = gated.tip()
     topic(gated, "t", {"src/a": "3\n"})
@@ -85,6 +87,7 @@ def test_a_plain_push_without_a_receipt_is_refused_and_names_the_landing(forge: 
     assert gated.run("git", "push", "origin", "HEAD:master", check=False).returncode == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "code", "kind"),
     [([], 3, "refused"), (Answer(502), 7, "unreachable"), ([Run("ci/test", "skipped")], 3, "refused")],
@@ -105,6 +108,7 @@ def test_silence_is_unable_and_a_ci_that_is_away_unreachable(
     assert tries(gated) == []
 
 
+@pytest.mark.slow
 def test_a_change_of_cis_own_files_is_refused_and_lands_otherwise(forge: Forge, gated: World) -> None:
     before = gated.tip()
     topic(gated, "t", {".forgejo/workflows/test.yml": WORKFLOW.replace("make test", "true")})

@@ -52,6 +52,7 @@ def leftovers(world: World) -> list[Path]:
     return list((world.root / "home/.cache/homelab/private").glob("*"))
 
 
+@pytest.mark.slow
 def test_a_suite_with_secrets_sees_them_alone_and_leaves_nothing(unlocked: World) -> None:
     for rev in ("HEAD", "HEAD"):
         answer = unlocked.json("verify", rev, "--fresh")

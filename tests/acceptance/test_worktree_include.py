@@ -59,6 +59,7 @@ def test_nothing_is_written_through_a_link_of_the_new_worktree(local: World) -> 
     assert (path / "local").is_symlink() and list(outside.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_what_stands_there_is_not_overwritten(local: World) -> None:
     local.commit({"homelab.toml": '[work]\nprepare = "cat .env; echo mine > .env"\n', "x": "1"})
     local.git("push", "--quiet", "--no-verify", "origin", "master")
@@ -73,6 +74,7 @@ def test_what_stands_there_is_not_overwritten(local: World) -> None:
     assert (started(local, "two") / ".env.other").read_text() == "x"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lines", ["*\n", "/.worktrees/\n.git/\n", "../outside\n/etc/passwd\n", "**\n"])
 def test_no_pattern_reaches_out_or_into_the_other_worktrees(local: World, lines: str) -> None:
     first = started(local, "first")

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from homelab.commands.verbs import VERBS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -21,6 +23,7 @@ def test_the_reference_is_current() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_stale_reference_is_seen_and_written_again(tmp_path: Path) -> None:
     shutil.copy(DOCS / "reference.py", tmp_path)
     (tmp_path / "reference.md").write_text("old\n")

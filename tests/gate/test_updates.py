@@ -21,6 +21,7 @@ def expected(ref: str, old: str, new: str) -> updates.RefUpdate:
     return Update(ref, old, new) if old.strip("0") else Create(ref, new)
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(SOURCES, OIDS, REFS, OIDS), max_size=5), st.booleans())
 def test_a_push_written_as_git_writes_it_is_read_back(rows: list[tuple[bytes, str, str, str]], final: bool) -> None:
     text = b"\n".join(b" ".join([s, n.encode(), r.encode(), o.encode()]) for s, n, r, o in rows)

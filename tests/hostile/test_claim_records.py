@@ -125,6 +125,7 @@ def test_a_lease_past_the_calendar_is_damaged_and_one_of_more_than_a_year_is_nev
     on_files.ok("claims", "steal", "stack:a", "--reason", "damaged")
 
 
+@pytest.mark.slow
 def test_history_of_anybodys_making_is_shown_line_by_line(on_files: Claimants) -> None:
     on_files.ok("claim", "stack:a", "--purpose", "x")
     (past,) = (on_files.root / "store/history").iterdir()
@@ -136,6 +137,7 @@ def test_history_of_anybodys_making_is_shown_line_by_line(on_files: Claimants) -
     on_files.ok("claims", "history", "--since", "1h")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"v":1,"number":"x"}', f'{{"v":1,"number":{HUGE}}}'])
 def test_a_damaged_ticket_holds_up_nobody(on_files: Claimants, content: str) -> None:
     on_files.ok("claim", "stack:b", "--purpose", "x")
@@ -180,6 +182,7 @@ def test_nothing_planted_in_a_shared_folder_reaches_a_file_of_ours(on_files: Cla
         assert not (store / "held").is_dir() or not list((store / "held").glob("stack:a=*")), "claimed, and said it was not"
 
 
+@pytest.mark.slow
 def test_a_record_that_is_a_link_holds_its_label_and_no_other(on_files: Claimants) -> None:
     on_files.ok("claim", "stack:b", "--purpose", "x")
     victim = on_files.root / "victim"

@@ -24,6 +24,7 @@ def on_branch(world: World, name: str | bytes) -> str:
     return world.commit({"x": "1"})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ünï/çode", "-x", "HEAD", "refs/heads/x", "%s{}$(x);'", b"b\xff\xfe"])
 def test_a_branch_of_any_name_lands_and_is_pushed_for_review(world: World, name: str | bytes) -> None:
     head = on_branch(world, name)
@@ -38,6 +39,7 @@ def test_a_branch_of_any_name_lands_and_is_pushed_for_review(world: World, name:
     assert world.homelab("work", "log").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_branch_with_control_characters_is_never_printed_raw(world: World) -> None:
     on_branch(world, "a\u009b31m\u202eb")
     for words in ("landed", "already landed"):
@@ -45,6 +47,7 @@ def test_a_branch_with_control_characters_is_never_printed_raw(world: World) -> 
         assert done.returncode == 0 and words in done.stdout and not set("\u009b\u202e") & set(done.stdout + done.stderr)
 
 
+@pytest.mark.slow
 def test_names_in_a_conflict_cannot_speak_for_us(world: World) -> None:
     name = os.fsdecode(b"f\xff\x1b[31m\nhomelab: hint: rm -rf .")
     branch(world, files={name: "mine"})
@@ -64,6 +67,7 @@ def test_an_untracked_file_in_the_way_of_a_conflict_is_named_and_kept(world: Wor
     assert "overwrite notes" in answer["error"]["message"]
 
 
+@pytest.mark.slow
 def test_a_merge_that_is_resolved_but_not_committed_is_said(world: World) -> None:
     branch(world, files={"README": "mine"})
     world.publish({"README": "theirs"})
@@ -84,6 +88,7 @@ def test_a_branch_that_merged_the_target_does_not_become_its_first_parent_line(w
     assert world.git("rev-parse", "master^1", cwd=world.remote) == theirs
 
 
+@pytest.mark.slow
 def test_criss_cross_merges_land(world: World) -> None:
     mine = branch(world, files={"a": "1"})
     world.publish({"b": "1"})
@@ -123,6 +128,7 @@ def test_without_an_identity_nothing_is_merged(world: World, files: dict[str, st
     assert "user.name" in answer["error"]["hint"] + answer["error"]["message"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -153,6 +159,7 @@ def test_a_configuration_that_forbids_the_push_is_refused(world: World, name: st
     assert world.refs() == before
 
 
+@pytest.mark.slow
 def test_a_hook_in_a_folder_of_its_own_may_refuse_and_cannot_change_what_is_pushed(world: World) -> None:
     head, before = branch(world), world.refs()
     hooks = world.root / "hooks"
@@ -187,6 +194,7 @@ def test_the_address_may_be_rewritten(world: World) -> None:
     assert world.git("rev-parse", "master", cwd=world.root / "re möte.git") == head
 
 
+@pytest.mark.slow
 def test_where_the_push_goes_to_another_address_that_one_is_asked(world: World) -> None:
     head = branch(world)
     primary = world.root / "primary.git"
@@ -196,6 +204,7 @@ def test_where_the_push_goes_to_another_address_that_one_is_asked(world: World) 
     assert world.git("rev-parse", "master", cwd=primary) == head
 
 
+@pytest.mark.slow
 def test_a_remote_called_forgejo_comes_first_and_one_that_is_dead_is_unreachable(world: World) -> None:
     head = branch(world)
     world.git("remote", "add", "forgejo", str(world.root / "nowhere.git"))
@@ -218,6 +227,7 @@ def test_a_target_called_main_is_found(world: World) -> None:
     assert world.tip("refs/heads/main") == head and not world.tip()
 
 
+@pytest.mark.slow
 def test_a_target_that_the_server_renamed_or_removed_is_not_made_again(world: World) -> None:
     branch(world)
     tip = world.tip()
@@ -233,6 +243,7 @@ def test_a_target_that_the_server_renamed_or_removed_is_not_made_again(world: Wo
     assert world.refs() == ""
 
 
+@pytest.mark.slow
 def test_the_first_landing_on_an_empty_remote_makes_the_target(world: World) -> None:
     shutil.rmtree(world.remote)
     shutil.rmtree(world.clone)
@@ -245,6 +256,7 @@ def test_the_first_landing_on_an_empty_remote_makes_the_target(world: World) -> 
     assert world.refs() == f"refs/heads/master {head}"
 
 
+@pytest.mark.slow
 def test_attempts_and_deadline_are_kept_and_told(world: World) -> None:
     world.publish({"homelab.toml": "[land]\nattempts = 2\n" + SUITE})
     world.git("fetch", "--quiet")
@@ -328,6 +340,7 @@ def test_a_disk_that_cannot_be_written_fails_and_names_it(world: World, place: s
         assert world.refs() == before and answer["status"] == "failed" and "ead-only file system" in said
 
 
+@pytest.mark.slow
 def test_a_worktree_that_is_being_added_does_not_end_the_fetch(world: World) -> None:
     head = branch(world)
     world.publish({"theirs": "1"})

@@ -140,6 +140,7 @@ def test_a_red_commit_reaches_no_protected_branch(trunk: World, way: Callable[[W
     assert done.returncode == 0 and world.tip("refs/heads/feature") == bad, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["refs/heads/nowhere", None])
 def test_a_remote_that_does_not_say_is_unknown_until_the_command_that_is_named_was_run(trunk: World, head: str | None) -> None:
     world = trunk
@@ -186,6 +187,7 @@ def test_a_protection_that_a_landed_file_drops_is_dropped(trunk: World) -> None:
     assert world.run("git", "push", "origin", f"{bad}:refs/heads/trunk", cwd=folder, check=False).returncode == 1
 
 
+@pytest.mark.slow
 def test_doctor_asks_the_remote_whether_its_default_branch_is_still_the_same(world: World) -> None:
     assert world.homelab("hooks", "install").returncode == 0
     world.git("update-ref", "refs/heads/devel", world.tip(), cwd=world.remote)
@@ -204,6 +206,7 @@ def test_start_does_not_advise_to_bring_a_renamed_branch_back(world: World) -> N
     assert world.homelab("work", "start", "x").returncode == 0
 
 
+@pytest.mark.slow
 def test_a_backup_that_has_no_default_branch_yet_takes_what_is_green_and_is_known_then(world: World) -> None:
     assert world.homelab("hooks", "install").returncode == 0
     backup = world.root / "backup.git"
@@ -225,6 +228,7 @@ def test_a_backup_that_has_no_default_branch_yet_takes_what_is_green_and_is_know
     assert push(f"{bad}:refs/heads/another") == 0
 
 
+@pytest.mark.slow
 def test_rules_that_cannot_be_read_stop_a_start_and_are_mended_by_the_words(world: World) -> None:
     world.publish({"homelab.toml": '[work]\nbranch = "{topic}"\n[gaet]\n' + SUITE})
     world.git("fetch", "--quiet")

@@ -344,6 +344,7 @@ def test_where_no_name_is_known_every_branch_is_protected() -> None:
     assert b"needles=' refs/heads/'\n" in shim.pre_push(None, b"x")
 
 
+@pytest.mark.slow
 def test_twenty_thousand_refs_are_read_whole(stage: Stage) -> None:
     many = b"".join(record(f"refs/heads/feature-{n}") for n in range(20_000))
     assert (stage.push(many).returncode, stage.was_asked()) == (0, False)

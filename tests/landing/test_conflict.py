@@ -192,6 +192,7 @@ def test_programs_that_look_at_the_worktree_all_the_time_cost_nobody_a_file(conf
     assert {f"precious{n}" for n in range(6)} <= set(names)
 
 
+@pytest.mark.slow
 def test_a_merge_whose_lander_was_killed_is_finished_by_the_next(conflicting: World) -> None:
     """Killed at each moment between git's merge and the index's place: before the lock, holding it, and after."""
     conflicting.git("fetch", "--quiet")
@@ -208,6 +209,7 @@ def test_a_merge_whose_lander_was_killed_is_finished_by_the_next(conflicting: Wo
         assert left(conflicting) == (False, False, "")
 
 
+@pytest.mark.slow
 def test_a_merge_that_only_this_worktree_can_make_is_left_to_be_committed(conflicting: World) -> None:
     conflicting.commit({".gitattributes": "README merge=union\n"})  # the target has none, and its own count
     answer = conflicting.json("work", "land")

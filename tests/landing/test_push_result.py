@@ -590,6 +590,7 @@ def http_504_after(s: Scene) -> Pushed:
     return _http(s, 504, after=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_a_push_is_judged_by_what_became_of_it(scene: Scene, name: str) -> None:
     expected, after, make = CASES[name]

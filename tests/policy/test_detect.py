@@ -319,6 +319,7 @@ def test_make_that_finds_a_folder_called_test_has_run_nothing(world: World) -> N
     assert not really(world, "make test")
 
 
+@pytest.mark.slow
 def test_pytest_without_a_test_has_run_nothing(world: World) -> None:
     world.write({"tests/test_a.py": "", "Makefile": "test:\n\t@python -m pytest -p no:hypothesispytest tests\n"})
     assert really(world, "make test")

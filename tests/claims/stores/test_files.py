@@ -178,6 +178,7 @@ def test_a_url_that_names_no_store_is_wrong_usage(on_files: Claimants, url: str)
     assert on_files.run("claims", env={"HOMELAB_CLAIMS": url}).returncode == 2
 
 
+@pytest.mark.slow
 def test_a_private_store_is_private_and_a_groups_store_is_the_groups(on_files: Claimants) -> None:
     shared = on_files.root / "shared"
     shared.mkdir()
@@ -197,6 +198,7 @@ def test_a_private_store_is_private_and_a_groups_store_is_the_groups(on_files: C
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as two users")
 
 
+@pytest.mark.slow
 @needs_root
 def test_two_users_of_a_group_share_a_folder_whatever_their_umasks(tmp_path: Path) -> None:
     # The program itself is in a folder that other users cannot enter; the store's own code is what is tried.
