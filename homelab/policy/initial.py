@@ -41,7 +41,7 @@ class Entry:
     finding: Finding
     #: Why it is commented out, or empty.
     off: str = ""
-    #: What trying it showed that a reader should know, or empty.
+    #: What trying it showed that a reader should know, without a full stop, or empty.
     note: str = ""
 
     @property
@@ -145,7 +145,7 @@ def _entry(entry: Entry, *, explain: bool) -> str:
     body = "[[suite]]\n" + _keys(made, names, explain=explain) + (_WHOLE_TREE if explain and "inputs" not in names else "")
     if entry.off:
         body = textwrap.indent(body, "# ")
-    why = f"Switched off: {entry.off}." if entry.off else entry.note
+    why = f"Switched off: {entry.off}." if entry.off else f"{entry.note[:1].upper()}{entry.note[1:]}." if entry.note else ""
     head = [f"From {finding.source}." if finding.source else "", why]
     return "".join(f"# {row}\n" for part in head if part for row in textwrap.wrap(_line(part), 110)) + body
 

@@ -233,15 +233,24 @@ def whole_key(tree: str, policies: Sequence[Policy], filters: str) -> str:
     return digest({"v": VERSION, "tree": tree, "policies": rules, "env": values(names), "filters": filters, "tools": asked})
 
 
+def _question(suite: Suite, verify: Verify) -> tuple[object, ...]:
+    """Return what a suite asks of a commit, whatever it is called and wherever it was found."""
+    return suite.run, suite.dir, suite.each, suite.inputs, suite.env, verify.prepare, verify.prepare_inputs, verify.env
+
+
 def demand(objects: Objects, tree: str, policies: Sequence[Policy], filters: str) -> Demand:
     """Return what a tree needs by its policies; a run that two policies ask for stands once."""
     keys = Keys(objects, tree, filters)
     # Where the change brings the first file, what was detected before is only a guess of ours.
     guessed = len(policies) > 1 and policies[0].blob is None
+    # What the first file says itself is no guess, and would run twice.
+    said = {_question(suite, policies[-1].config.verify) for suite in policies[-1].suites} if guessed else set()
     runs: dict[str, Run] = {}
     notes: dict[str, None] = {}
     for n, policy in enumerate(policies):
         for suite in policy.suites:
+            if n == 0 and _question(suite, policy.config.verify) in said:
+                continue
             found = keys.runs(suite, policy.config.verify)
             if not found:
                 notes[f"each = {suite.each!r} of {suite.name} matches no folder"] = None

@@ -17,9 +17,9 @@ from homelab.policy.config import Config, Suite
 from homelab.policy.initial import Entry, Proposal
 from homelab.policy.policy import Policy
 from homelab.system import process
-from homelab.verify import verification
+from homelab.verify import no_tests, verification
 from homelab.verify.reporter import Reporter, Silent
-from homelab.verify.results import Result
+from homelab.verify.results import Result, State, end
 from homelab.verify.suites import Run
 
 
@@ -31,6 +31,8 @@ class Trial:
     #: The folders in which it is red, and those that the time did not reach.
     red: tuple[str, ...] = ()
     unreached: tuple[str, ...] = ()
+    #: The folders in which it ended well and ran no test, which is nothing to go by.
+    idle: tuple[str, ...] = ()
     #: Why it cannot run here, in a few words, or empty.
     missing: str = ""
     #: Whether it was not even begun, since a program of its own line is not installed.
@@ -42,7 +44,7 @@ class Trial:
     @property
     def total(self) -> int:
         """In how many folders it would run."""
-        return self.green + len(self.red) + len(self.unreached)
+        return self.green + len(self.red) + len(self.idle) + len(self.unreached)
 
 
 def try_out(
@@ -111,15 +113,17 @@ def _judged(entry: Entry, trial: Trial, commit: str) -> Entry:
         return replace(entry, off=f"it cannot run here: {trial.missing}")
     if trial.red and not trial.green:
         return replace(entry, off=f"it is red on {commit[:12]}; mend that, then take the marks of this comment away")
+    if trial.idle and not trial.green:
+        return replace(entry, off=f"it ran no test on {commit[:12]}, so its green says nothing")
     notes = []
     if trial.red:
         named = ", ".join(trial.red[:3]) + (", …" if len(trial.red) > 3 else "")
-        notes.append(f"Red in {len(trial.red)} of {trial.total} folders on {commit[:12]} ({named}): red before blocks nobody.")
+        notes.append(f"red in {len(trial.red)} of {trial.total} folders on {commit[:12]} ({named}): red before blocks nobody")
     if trial.unreached and trial.total > 1:
-        notes.append(f"Not tried in {len(trial.unreached)} of {trial.total} folders: the time was up.")
+        notes.append(f"not tried in {len(trial.unreached)} of {trial.total} folders: the time was up")
     elif trial.unreached:
-        notes.append("Not tried: the time was up.")
-    return replace(entry, note=" ".join(notes))
+        notes.append("not tried: the time was up")
+    return replace(entry, note="; ".join(notes))
 
 
 def _missing(suite: Suite) -> str:
@@ -164,26 +168,29 @@ class _Notes(Silent):
 
 def _trial(name: str, runs: Iterable[Run], results: Iterable[Result]) -> Trial:
     by_key: Mapping[str, Result] = {result.run.key: result for result in results}
-    green, red, unreached, missing, seconds = 0, [], [], "", 0.0
+    green, missing, seconds = 0, "", 0.0
+    red: list[str] = []
+    idle: list[str] = []
+    unreached: list[str] = []
     for run in runs:
         if run.suite.name != name:
             continue
         result = by_key.get(run.key)
-        if result is None or result.result == "skipped" or "abandoned" in result.reason:
+        if result is None or result.result is State.SKIPPED or "abandoned" in result.reason:
             unreached.append(run.dir)
             continue
         seconds += result.seconds
-        if result.is_green:
-            green += 1
-        elif words := _inability(result):
-            missing = words
-        else:
+        if result.result is State.UNABLE:
+            missing = result.reason.removeprefix("it cannot run here: ")
+        elif not result.is_green:
             red.append(run.dir)
-    return Trial(green, tuple(red), tuple(unreached), missing, seconds=seconds)
+        elif _ran_nothing(result):
+            idle.append(run.dir)
+        else:
+            green += 1
+    return Trial(green, tuple(red), tuple(unreached), tuple(idle), missing, seconds=seconds)
 
 
-def _inability(result: Result) -> str:
-    """Return why a run could not be made here, or nothing where it was and is red."""
-    if result.result == "unable" or "was not found" in result.reason:
-        return result.reason.removeprefix("it cannot run here: ") or "something is missing"
-    return ""
+def _ran_nothing(result: Result) -> bool:
+    """Tell whether a green comes from nothing: nobody has looked at this suite yet, so its author's word is not there."""
+    return result.log is not None and no_tests.ran_nothing(result.run.suite.run, end(result.log, 1 << 20), 0)

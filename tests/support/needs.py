@@ -1,6 +1,6 @@
 """Programs that some tests need: without one they are skipped with the reason, and counted.
 
-Under CI it is an error when one is missing that `.ci/run` installs.
+Under CI it is an error when one is missing that `.ci/run` installs, or that its machine is known to have.
 """
 
 import os
@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-_INSTALLED = ("chromium", "git-crypt", "git-lfs")
+_INSTALLED = ("chromium", "git-crypt", "git-lfs", "make", "npm", "terraform")
 
 
 def needs(program: str) -> pytest.MarkDecorator:

@@ -15,6 +15,7 @@ BIN = Path(sys.executable).parent
 
 #: A suite that is green while a file called `bad` does not exist.
 SUITE = '[[suite]]\nname = "check"\nrun = "test ! -e bad"\n'
+BEGINNING = {"README": "hello\n", "homelab.toml": SUITE}
 
 
 def sealed(home: Path) -> dict[str, str]:
@@ -132,8 +133,8 @@ class World:
         path.chmod(0o755)
 
 
-def build(root: Path) -> World:
-    """Make a new world below `root`: remote, clone, and a policy of one suite on master."""
+def build(root: Path, files: Mapping[str, str | bytes] = BEGINNING) -> World:
+    """Make a new world below `root`: remote, clone, and these files on master, by default a policy of one suite."""
     home = root / "home"
     home.mkdir(parents=True)
     world = World(root, sealed(home))
@@ -141,7 +142,7 @@ def build(root: Path) -> World:
     world.git("config", "--global", "advice.detachedHead", "false", cwd=root)
     world.git("init", "--quiet", "--bare", world.remote, cwd=root)
     world.git("clone", "--quiet", world.remote, world.clone, cwd=root)
-    world.commit({"README": "hello\n", "homelab.toml": SUITE}, "begin")
+    world.commit(files, "begin")
     world.git("push", "--quiet", "origin", "master")
     world.git("remote", "set-head", "origin", "master")
     return world

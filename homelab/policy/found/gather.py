@@ -12,6 +12,8 @@ from homelab.policy.found.finding import WITH_GOALS, Finding, Source
 from homelab.policy.tree import Tree
 
 _Subject = tuple[str, str]
+#: Programs that run whatever file they are given: that says what they are about.
+_INTERPRETERS = frozenset("node deno python python3 ruby perl sh bash".split())
 _MOST = 60
 
 
@@ -85,6 +87,9 @@ def _subjects(run: str) -> Iterator[str]:
         if not words or words[0] in ("echo", "cd", "set", "export", "mkdir", "test", "true", "git", "command"):
             continue
         program = words[0].removeprefix("./")
+        if program in _INTERPRETERS:
+            yield " ".join(words)
+            continue
         rest = [word for word in words[1 : words.index("--") if "--" in words else None] if not word.startswith("-")]
         rest = [word for word in rest if word not in ("run", "run-script", ".", "./...")]
         if rest[:1] not in (["ci"], ["install"]):
