@@ -238,7 +238,13 @@ def results(world: World, cwd: Path | None = None) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "where",
-    ["plain", "hand-written", pytest.param("pre-commit", marks=pytest.mark.slow), "prek", "hooksPath", "linked"],
+    [
+        "plain",
+        *(
+            pytest.param(where, marks=pytest.mark.slow)
+            for where in ("hand-written", "pre-commit", "prek", "hooksPath", "linked")
+        ),
+    ],
 )
 def test_a_gate_that_holds_is_shown_to_hold(world: World, where: str) -> None:
     cwd = None

@@ -56,7 +56,7 @@ def blob(world: World, revision: str, path: str, cwd: Path | None = None) -> byt
 
 def sealed(world: World, revision: str, cwd: Path | None = None) -> bool:
     """Tell whether every secret of a commit is ciphertext, or empty."""
-    return all(blob(world, revision, name, cwd).startswith(b"\0GITCRYPT\0") or not content for name, content in SECRETS.items())
+    return all(not content or blob(world, revision, name, cwd).startswith(b"\0GITCRYPT\0") for name, content in SECRETS.items())
 
 
 def started(world: World, topic: str = "work", cwd: Path | None = None) -> Path:
@@ -350,7 +350,9 @@ def test_the_way_back_seals_the_secret_where_the_key_is_and_merges_where_the_tar
     unlocked.write({"secrets/db.env": "password=new\n", "secrets/gone": "x\n", "odd/my PATH.txt": "y\n"})
     unlocked.git(*past, "add", "--all")
     unlocked.git(*past, "commit", "--quiet", "--no-verify", "-m", "plain")
-    unlocked.git("rm", "--quiet", "--force", "secrets/gone")
+    # An empty secret that git-crypt 0.7 made a ciphertext of is always changed for `git stash create`, and git 2.39 then fails
+    # a merge with "stash failed" every other time.
+    unlocked.git("rm", "--quiet", "--force", "secrets/gone", "empty.secret")
     unlocked.git("commit", "--quiet", "--no-verify", "--all", "-m", "sealed again, but not in what came before")
     answer = unlocked.json("work", "land", "--verify-cmd", "true")
     unlocked.run("sh", "-c", answer["error"]["next"], cwd=unlocked.clone / "odd")

@@ -234,7 +234,14 @@ def at(clock: Clock, timeline: dict[float, Says]) -> Callable[[], Says]:
     return lambda: timeline[max(moment for moment in timeline if moment <= clock.now())]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=[f"{one.kind}: {one.name}" for one in SCENARIOS])
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        # An hour on the virtual clock is ten seconds of questions.
+        pytest.param(one, id=f"{one.kind}: {one.name}", marks=pytest.mark.slow if (one.least or 0) >= 3600 else ())
+        for one in SCENARIOS
+    ],
+)
 def test_a_scenario(scenario: Scenario) -> None:
     clock = Clock()
     with serving(scenario.kind) as forge:
