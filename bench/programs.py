@@ -28,6 +28,7 @@ def _starting(world: World, rounds: int) -> Table:
         "homelab manifest": case(HOMELAB, "manifest"),
         "homelab work --help": case(HOMELAB, "work", "--help"),
         "homelab verify, verified": case(HOMELAB, "verify"),
+        "homelab": case(HOMELAB),
         "homelab work list": case(HOMELAB, "work", "list"),
     }
     return Table("The program", "Beside the interpreter that it runs in.").run(cases, rounds)

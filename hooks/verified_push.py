@@ -59,10 +59,10 @@ def judge_told(*, whole: bool) -> None:
 
     from homelab.gate.admission import Admission
     from homelab.git.repository import discover
-    from homelab.install import install
+    from homelab.install import present
 
     repository = discover(from_hook=True)
-    complete = install.status(repository).gate == "whole"
+    complete = present.status(repository).gate == "whole"
     if not complete:
         if whole:
             raise Refused(f"this clone does not have the whole gate, and {_PART}", hint=_REPAIR)

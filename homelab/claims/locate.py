@@ -7,25 +7,29 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from homelab.claims.stores import folder as place
-from homelab.claims.stores.base import HeartbeatStore, Store
 from homelab.errors import HomelabError, Unreachable, Usage
 from homelab.system import folders
 
 if TYPE_CHECKING:
+    from homelab.claims.stores.base import HeartbeatStore, Store
     from homelab.git.repository import Repository
+    from homelab.policy.states import State
 
 _FORMS = "write it as file:///PATH or postgresql://HOST/DATABASE"
 _ELSE = "name the store with HOMELAB_CLAIMS"
 
 
-def url(repository: "Repository | None" = None) -> str | None:
+def url(repository: "Repository | None" = None, *, known: "tuple[Repository, State] | None" = None) -> str | None:
     """Return the URL that names the store, or None for files on this machine. Raises `Unreachable` when it is not known.
 
-    The rules are those of `repository`, by default of the clone around us, and of a submodule its superproject's. A store
-    that is configured is the store, or nothing is claimed: files would exclude nobody on another machine.
+    The rules are those of `repository`, by default of the clone around us, and of a submodule its superproject's. Where the
+    rules of the clone around us have been read they are `known`. A store that is configured is the store, or nothing is
+    claimed: files would exclude nobody on another machine.
     """
     if named := os.environ.get("HOMELAB_CLAIMS", "").strip():
         return named
+    if known and not _may_be_submodule(known[0]):
+        return _stated(known[1])
     try:
         repository = repository or _around()
     except Usage as error:
@@ -33,9 +37,14 @@ def url(repository: "Repository | None" = None) -> str | None:
     if repository is None:
         return None
     from homelab.policy.rules import read_rules
+
+    return _stated(read_rules(repository))
+
+
+def _stated(rules: "State") -> str | None:
     from homelab.policy.states import Rules, Unknown
 
-    match read_rules(repository):
+    match rules:
         case Unknown(reason=reason, repair=repair):
             words = f"which claim store this clone has is not known: {reason}"
             raise Unreachable(words, hint=f"`{repair}`, or {_ELSE}", next=repair)
@@ -56,7 +65,7 @@ def _around() -> "Repository | None":
     from homelab.git.repository import discover
 
     repository = discover()
-    while above := repository.line("rev-parse", "--show-superproject-working-tree"):
+    while _may_be_submodule(repository) and (above := repository.line("rev-parse", "--show-superproject-working-tree")):
         repository = discover(Path(above))
     return repository
 
@@ -67,7 +76,17 @@ def _seems_repository(folder: Path) -> bool:
     return git.is_file() or (git / "HEAD").exists() or all((folder / name).exists() for name in bare)
 
 
-def open(url: str | None) -> Store:
+def _may_be_submodule(repository: "Repository") -> bool:
+    """Tell whether a worktree lies in that of another repository, which git alone can tell from its superproject.
+
+    A started worktree lies in its own clone's, and pays for no process that says so.
+    """
+    top = repository.worktree
+    above = next((folder / ".git" for folder in top.parents if (folder / ".git").exists()), None) if top else None
+    return above is not None and above.resolve() != repository.common_dir.resolve()
+
+
+def open(url: str | None) -> "Store":
     """Return the store that a URL names. Raises `Usage`, `Refused` or `Unreachable`."""
     if url is None:
         return _files(place.default())
@@ -78,8 +97,10 @@ def open(url: str | None) -> Store:
     return _files(_folder(url))
 
 
-def reopen(url: str) -> HeartbeatStore:
+def reopen(url: str) -> "HeartbeatStore":
     """Return a further connection to a store that lives by heartbeats. Raises as `open` does."""
+    from homelab.claims.stores.base import HeartbeatStore
+
     store = open(url)
     assert isinstance(store, HeartbeatStore)
     return store
@@ -102,7 +123,7 @@ def _folder(url: str) -> Path:
     return Path(path)
 
 
-def _files(folder: Path) -> Store:
+def _files(folder: Path) -> "Store":
     from homelab.claims.stores.files import FileStore
 
     return FileStore(folder)

@@ -5,22 +5,16 @@ Commands return None and raise: a status that a click command returns is ignored
 
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
 from homelab import output
-from homelab.commands.verbs import ALIASES, GROUPS, VERBS, following
-from homelab.errors import HomelabError, Interrupted, Usage
-from homelab.system import folders
-
-#: click's own variable, set by a shell that completes.
-COMPLETE = "_HOMELAB_COMPLETE"
+from homelab.commands.program import COMPLETE
+from homelab.commands.verbs import GROUPS, VERBS, following
+from homelab.errors import HomelabError, Usage
 
 
 def load(verb: str) -> click.Command:
@@ -119,13 +113,6 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")(command)
 
 
-def _end(signum: int, _: FrameType | None) -> NoReturn:
-    raise Interrupted(signum)
-
-
-_QUIET = frozenset(("-q", "--quiet"))
-
-
 def _completed() -> click.Command:
     """Return the command whose words a shell completes: the program, or the shell function `hw`."""
     if os.environ.get("COMP_WORDS", "").split()[:1] != ["hw"]:
@@ -135,73 +122,29 @@ def _completed() -> click.Command:
     return completion.Hw()
 
 
-#: What needs no folder to be in.
-_ANYWHERE = frozenset(("agent-hook", "claim", "claims", "manifest", "release", "shell-init", "version"))
-
-
-def _require_folder(argv: list[str]) -> None:
-    """Refuse a command whose working folder has been deleted, as `work clean` in another shell does. Raises `Usage`."""
-    if argv[:1] and argv[0] in _ANYWHERE:
-        return
+def invoke(argv: list[str]) -> None:
+    """Run the command that the words name. Raises `Usage` for words that make no command."""
+    # Not click's own `main`: it would turn a broken pipe into 1 and swallow what we have words for.
     try:
-        Path.cwd()
-    except OSError:
-        command = folders.way_out()
-        raise Usage("the folder you are in is gone", hint=f"`{command}`, then run it again", next=command) from None
+        with root().make_context("homelab", argv) as context:
+            context.command.invoke(context)
+    except click.exceptions.Exit:
+        return
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(error.format_message() + "\n")
+        path = error.ctx.command_path
+        words = following(path.removeprefix("homelab").strip())
+        raise Usage(f"{path} wants one of these commands: {', '.join(words)}", hint=f"`{path} COMMAND --help`") from None
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "homelab"
+        raise Usage(error.format_message().rstrip(".").replace("\n", " "), hint=f"`{where} --help` shows how") from None
+    except click.Abort:
+        raise KeyboardInterrupt from None
 
 
-def _spelt_out(argv: list[str]) -> list[str]:
-    """Return the words with the name of a command in place of its alias; without any command it is `status`."""
-    for alias, verb in ALIASES.items():
-        if tuple(argv[: len(alias)]) == alias:
-            return [*verb, *argv[len(alias) :]]
-    return ["status", *argv] if argv in ([], ["--json"]) else argv
+def complete(instruction: str) -> None:
+    """Print what a shell asks for: its script, or the words that may follow."""
+    from click.shell_completion import shell_complete
 
-
-def run(argv: list[str]) -> int:
-    """Run the command line and return its exit code."""
-    # Known before anything is parsed, since wrong usage is answered in JSON too. What follows a stack is the runner's, and
-    # what follows -- is a command's.
-    end = argv.index("--") if "--" in argv else len(argv)
-    own, rest = (argv[:1], argv[1:]) if argv[:1] == ["tf"] else (argv[:end], argv[end:])
-    output.configure(quiet=not _QUIET.isdisjoint(own), as_json="--json" in own)
-    argv = _spelt_out([word for word in own if word not in _QUIET]) + rest
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(signum) is signal.SIG_DFL:
-            signal.signal(signum, _end)
-
-    def entry() -> None:
-        if instruction := os.environ.get(COMPLETE):
-            from click.shell_completion import shell_complete
-
-            with contextlib.suppress(HomelabError):  # a line that is wrong so far has no next word, and a prompt to keep clean
-                shell_complete(_completed(), {}, "homelab", COMPLETE, instruction)
-            return
-        from homelab.claims.renewal import renew_own_leases
-        from homelab.system import private
-
-        renew_own_leases(argv)
-        private.sweep()
-        _require_folder(argv)
-        if argv[:1] not in (["hooks"], ["doctor"]):  # they speak of it themselves
-            from homelab.install.upkeep import look_after_gate
-
-            look_after_gate()
-        # Not click's own `main`: it would turn a broken pipe into 1 and swallow what we have words for.
-        try:
-            with root().make_context("homelab", argv) as context:
-                context.command.invoke(context)
-        except click.exceptions.Exit:
-            return
-        except click.exceptions.NoArgsIsHelpError as error:
-            sys.stderr.write(error.format_message() + "\n")
-            path = error.ctx.command_path
-            words = following(path.removeprefix("homelab").strip())
-            raise Usage(f"{path} wants one of these commands: {', '.join(words)}", hint=f"`{path} COMMAND --help`") from None
-        except click.UsageError as error:
-            where = error.ctx.command_path if error.ctx else "homelab"
-            raise Usage(error.format_message().rstrip(".").replace("\n", " "), hint=f"`{where} --help` shows how") from None
-        except click.Abort:
-            raise KeyboardInterrupt from None
-
-    return output.report(entry)
+    with contextlib.suppress(HomelabError):  # a line that is wrong so far has no next word, and a prompt to keep clean
+        shell_complete(_completed(), {}, "homelab", COMPLETE, instruction)

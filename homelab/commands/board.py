@@ -29,8 +29,8 @@ def board(port: int, opens: bool, once: Path | None) -> None:
 
 
 def _write(path: Path) -> None:
-    from homelab import overview
     from homelab.board import page
+    from homelab.overview.document import document
     from homelab.system import files
 
     name = output.line(str(path))
@@ -42,17 +42,17 @@ def _write(path: Path) -> None:
     if not path.parent.is_dir():
         folder = shlex.quote(output.line(str(path.parent)))
         raise Usage(f"there is no folder for {name}", hint=f"`mkdir -p {folder}` makes it")
-    files.replace(path, page.render(overview.document(), alone=True).encode("utf-8", "backslashreplace"))
+    files.replace(path, page.render(document(), alone=True).encode("utf-8", "backslashreplace"))
     output.answer(str(path))
 
 
 def _serve(port: int, opens: bool) -> None:
-    from homelab import overview
     from homelab.board.server import Server
     from homelab.board.state import State
+    from homelab.overview.document import document
 
     try:
-        server = Server(port, State(overview.document))
+        server = Server(port, State(document))
     except OSError as error:
         raise Usage(
             f"port {port} of 127.0.0.1 cannot be had: {(error.strerror or str(error)).lower()}",

@@ -47,9 +47,9 @@ def doctor(attacking: bool, as_json: bool) -> None:
 
 def _target() -> Iterator[Finding]:
     """Yield what is known of the target itself: a red one is told with every landing until somebody mends it."""
-    from homelab import overview
+    from homelab.overview.document import document
 
-    target = overview.document()["target"]
+    target = document()["target"]
     if not target or target["verdict"] not in ("red", "green"):
         return
     since = f" since {target['since']}" if target["since"] else ""

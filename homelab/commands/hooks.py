@@ -10,8 +10,9 @@ from homelab.commands.app import json_option
 from homelab.git.repository import discover
 from homelab.git.version import require_version
 from homelab.install import install as installation
+from homelab.install import present
 from homelab.install import server as receiving
-from homelab.install.install import Status
+from homelab.install.present import Status
 
 _SERVER = click.option(
     "--server",
@@ -74,7 +75,7 @@ def uninstall(server: Path | None, as_json: bool) -> None:
 @json_option
 def status(as_json: bool) -> None:
     """Say which gate this clone has."""
-    found = installation.status(discover())
+    found = present.status(discover())
     if as_json:
         output.answer_json(_document(found))
         return

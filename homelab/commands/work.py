@@ -66,9 +66,9 @@ def list_(as_json: bool) -> None:
 
     A mark shows the one that I am in. The branch is named where it is not the topic's.
     """
-    from homelab import overview
+    from homelab.overview import trees
 
-    rows = overview.worktrees()
+    rows = trees.rows()
     if as_json:
         output.answer_json(rows)
         return
@@ -81,7 +81,7 @@ def list_(as_json: bool) -> None:
 
 
 def _cells(row: Mapping[str, Any], mark: str) -> tuple[str, ...]:
-    from homelab import overview
+    from homelab.overview import trees
 
     name = row["topic"] or ("(main)" if row["main"] else row["path"])
     if row["branch"] is None:
@@ -89,7 +89,7 @@ def _cells(row: Mapping[str, Any], mark: str) -> tuple[str, ...]:
     elif not row["topic"] or not row["branch"].endswith(row["topic"]):
         name += f" ({row['branch']})"
     age = output.ago(row["committed_at"]).removesuffix(" ago") if row["committed_at"] else "-"
-    return mark if row["here"] else "", name, overview.state(row), age, row["subject"] or "-"
+    return mark if row["here"] else "", name, trees.state(row), age, row["subject"] or "-"
 
 
 @click.command()

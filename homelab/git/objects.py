@@ -9,13 +9,15 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from homelab.errors import Failed
 from homelab.system import process
 
+#: Questions that are put before the first answer is read: a pipe holds them all, so that neither side waits for the other.
+_AT_ONCE = 200
 FOLDER, LINK, GITLINK = 0o040000, 0o120000, 0o160000
 
 
@@ -53,12 +55,16 @@ def _parse_tree(content: bytes, width: int) -> dict[str, Entry]:
     return found
 
 
-def _ask(child: process.Child, oid: str) -> tuple[tuple[str, bytes] | None, bool]:
-    """Return an object's type and content, None where git does not have it, and whether the process can go on."""
-    assert child.stdin is not None and child.stdout is not None
+def _ask(child: process.Child, oids: Iterable[str]) -> None:
+    assert child.stdin is not None
     with contextlib.suppress(BrokenPipeError):
-        child.stdin.write(f"{oid}\n".encode())
+        child.stdin.write("".join(f"{oid}\n" for oid in oids).encode())
         child.stdin.flush()
+
+
+def _answer(child: process.Child) -> tuple[tuple[str, bytes] | None, bool]:
+    """Return an object's type and content, None where git does not have it, and whether the process can go on."""
+    assert child.stdout is not None
     header = child.stdout.readline()
     words = header.decode(errors="replace").split()
     if len(words) != 3:
@@ -90,17 +96,48 @@ class Objects:
     _child: process.Child | None = field(default=None, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _trees: dict[str, dict[str, Entry]] = field(default_factory=dict, init=False)
+    _found: dict[tuple[str, str], Entry | None] = field(default_factory=dict, init=False)
 
     def _raw(self, oid: str) -> tuple[str, bytes]:
         """Return an object's type and content. Raises `Failed` when the clone does not have it."""
         with self._lock:
             child = self._child or self._start()
             self._child = None  # a question that is cut off (a signal, a broken object) leaves no half answer to the next
-            found, whole = _ask(child, oid)
+            _ask(child, (oid,))
+            found, whole = _answer(child)
             if whole:
                 self._child = child
         if found is None:
             raise Failed(f"the object {oid[:12]} is not in this clone", hint="`git fetch`, then run it again")
+        return found
+
+    def read_trees(self, trees: Iterable[str]) -> None:
+        """Read trees and all that are below them, a level at a time: a question each would wait for git as often.
+
+        What git does not have is left out; whoever asks for it later is told.
+        """
+        wanted = [tree for tree in dict.fromkeys(trees) if tree not in self._trees]
+        while wanted:
+            found: list[str] = []
+            for start in range(0, len(wanted), _AT_ONCE):
+                for tree, content in self._contents(wanted[start : start + _AT_ONCE]):
+                    entries = self._trees[tree] = _parse_tree(content, len(tree) // 2)
+                    found += [entry.oid for entry in entries.values() if entry.is_folder]
+            wanted = [tree for tree in dict.fromkeys(found) if tree not in self._trees]
+
+    def _contents(self, trees: Sequence[str]) -> list[tuple[str, bytes]]:
+        found: list[tuple[str, bytes]] = []
+        with self._lock:
+            child = self._child or self._start()
+            self._child = None
+            _ask(child, trees)
+            for tree in trees:
+                answer, whole = _answer(child)
+                if not whole:
+                    return found
+                if answer and answer[0] == "tree":
+                    found.append((tree, answer[1]))
+            self._child = child
         return found
 
     def _start(self) -> process.Child:
@@ -163,6 +200,11 @@ class Objects:
 
     def entry(self, tree: str, path: str) -> Entry | None:
         """Return what a path from the root is in a tree, or None. Links are not followed; ``.`` is the tree itself."""
+        if (tree, path) not in self._found:
+            self._found[tree, path] = self._entry(tree, path)
+        return self._found[tree, path]
+
+    def _entry(self, tree: str, path: str) -> Entry | None:
         found = Entry(FOLDER, tree)
         for name in path.split("/"):
             if name in ("", "."):

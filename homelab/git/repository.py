@@ -110,6 +110,22 @@ class Repository:
             pass_fds=pass_fds,
         )
 
+    def begin(self, *args: str | Path) -> Callable[[], process.Completed]:
+        """Start a git command that only looks, and return what waits for its end."""
+        child = process.start(
+            ["git", *args],
+            cwd=self.worktree or self.git_dir,
+            extra=variables({**self._named, **dict(self.quarantine)}),
+            stdout=process.PIPE,
+            stderr=process.DEVNULL,
+        )
+
+        def ended() -> process.Completed:
+            stdout, _ = child.communicate()
+            return process.Completed(child.returncode, stdout, b"")
+
+        return ended
+
     def ask(
         self,
         *args: str | Path,

@@ -19,8 +19,8 @@ from homelab.git.remotes import ask_remote_head
 from homelab.git.repository import Repository
 from homelab.git.version import MINIMUM, git_version
 from homelab.gitcrypt import linked
-from homelab.install import hooks_path, install, shim
-from homelab.install.install import Status
+from homelab.install import hooks_path, install, present, shim
+from homelab.install.present import Status
 from homelab.policy import policy
 from homelab.policy.config import Suite
 from homelab.policy.rules import read_rules
@@ -66,7 +66,7 @@ class Diagnosis:
 
 def diagnose(repository: Repository) -> Diagnosis:
     """Return which gate this clone has and every reason why it might not hold. Asks no remote, and CI whether it answers."""
-    status = install.status(repository)
+    status = present.status(repository)
     findings = [
         *_program_git(),
         *_gate(repository, status),
@@ -298,7 +298,7 @@ def _remote(repository: Repository) -> Iterator[Finding]:
 def _secrets(repository: Repository) -> Iterator[Finding]:
     if problem := linked.problem(repository):
         yield Finding("git-crypt-worktrees", WARNING, problem, _INSTALL)
-    if linked.uses_git_crypt(repository) and install.was_installed(repository) and not install.looks_at_commits(repository):
+    if linked.uses_git_crypt(repository) and install.was_installed(repository) and not present.looks_at_commits(repository):
         yield Finding("commits-unsealed", WARNING, "nobody looks for plaintext secrets in a commit, only in a push", _INSTALL)
     yield from _exposed(repository)
 

@@ -9,7 +9,6 @@ install goes on from it.
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from homelab import output
@@ -17,8 +16,9 @@ from homelab.errors import HomelabError, Refused
 from homelab.gate import markers
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
-from homelab.install import chain, hooks_path, shim
+from homelab.install import chain, hooks_path, present, shim
 from homelab.install.hooks_path import Place
+from homelab.install.present import Status
 from homelab.policy.rules import read_rules
 from homelab.system import files
 
@@ -31,19 +31,6 @@ _RARE = """
     reference-transaction post-index-change fsmonitor-watchman push-to-checkout pre-receive update post-receive
     post-update proc-receive p4-changelist p4-prepare-changelist p4-post-changelist p4-pre-submit
 """.split()
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """Which gate a clone has: `whole` sees every ref of a push, `framework` the first one only."""
-
-    gate: str
-    #: The file that git starts on a push.
-    hook: Path
-    #: Where ours stands and is reached from `hook`, or None.
-    ours: Path | None
-    #: What else runs on a push: each tool or file by name.
-    chained: tuple[str, ...]
 
 
 def _lock(repository: Repository) -> Path:
@@ -76,7 +63,7 @@ def install(repository: Repository) -> Status:
             if linked.uses_git_crypt(repository):
                 _put(repository, found.folder, "pre-commit", shim.pre_commit(chain.word("pre-commit")))
     linked.mend(repository)
-    return status(repository)
+    return present.status(repository)
 
 
 def _put(repository: Repository, folder: Path, hook: str, content: bytes) -> None:
@@ -85,7 +72,7 @@ def _put(repository: Repository, folder: Path, hook: str, content: bytes) -> Non
 
 def renew(repository: Repository) -> bool:
     """Write our pre-push anew where another version of this very program wrote it. Return whether it did."""
-    ours = status(repository).ours
+    ours = present.status(repository).ours
     if ours is None or shim.is_current(ours) or not shim.is_own_program(ours):
         return False
     install(repository)
@@ -116,20 +103,12 @@ def _writes_its_own(folder: Path) -> bool:
     return "lefthook" in (shim.owner(folder / "pre-push"), shim.owner(chain.following(folder, "pre-push")))
 
 
-def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
-
-
 # -- in git's own folder ---------------------------------------------------------------------------------------------
-
-
-def _slots(folder: Path, hook: str = "pre-push") -> tuple[Path, Path]:
-    return folder / hook, folder / f"{hook}.legacy"
 
 
 def _slot(folder: Path, hook: str = "pre-push") -> Path:
     """Return where ours belongs: behind the hook of a framework, else at the front."""
-    front, legacy = _slots(folder, hook)
+    front, legacy = present.slots(folder, hook)
     return legacy if shim.owner(front) in shim.FRAMEWORKS else front
 
 
@@ -150,7 +129,7 @@ def _take_hooks_path(repository: Repository, found: Place, protect: Iterable[str
             "core.hooksPath is set in a file that the clone's configuration includes, which cannot be overruled",
             hint="`git config --show-origin core.hooksPath` names it; take it out, then `homelab hooks install`",
         )
-    if _same(found.folder, repository.common_dir / "hooks"):
+    if present.same(found.folder, repository.common_dir / "hooks"):
         _empty_slots(repository)  # else the former folder would run us a second time
 
 
@@ -184,7 +163,7 @@ def _remove_apart(repository: Repository) -> None:
 def _empty_slots(repository: Repository) -> None:
     folder = repository.common_dir / "hooks"
     for hook in ("pre-push", "pre-commit"):
-        for slot in _slots(folder, hook):
+        for slot in present.slots(folder, hook):
             chain.take_out(slot, chain.following(folder, hook))
 
 
@@ -198,52 +177,4 @@ def uninstall(repository: Repository) -> Status:
         _trace(repository).unlink(missing_ok=True)
     if not linked.withdraw(repository):
         output.say("git-crypt: the linked worktrees keep the filter that keeps their secrets sealed")
-    return status(repository)
-
-
-# -- what is there ----------------------------------------------------------------------------------------------------
-
-
-def status(repository: Repository) -> Status:
-    """Return which gate this clone has, by what git would run on a push from here."""
-    found = hooks_path.place(repository)
-    front, legacy = _slots(found.folder)
-    ours = next((slot for slot in _reached(front, legacy) if shim.owner(slot) == "homelab"), None)
-    following = chain.following(found.folder, "pre-push")
-    apart = _same(found.folder, hooks_path.own_folder(repository)) and not os.path.lexists(following)
-    if apart and (former := hooks_path.former(repository)):
-        following = (repository.worktree or repository.git_dir) / former / "pre-push"
-    chained = [_named(front)] if ours == legacy else []
-    if ours and os.access(following, os.X_OK):
-        chained.append(_named(following))
-    elif ours is None and os.access(front, os.X_OK):
-        chained.append(_named(front))
-    framework = any(name in shim.FRAMEWORKS for name in chained) and _configured(repository)
-    return Status("whole" if ours else "framework" if framework else "none", front, ours, tuple(chained))
-
-
-def looks_at_commits(repository: Repository) -> bool:
-    """Tell whether a commit meets our pre-commit, in front or behind a framework's."""
-    return any(shim.owner(slot) == "homelab" for slot in _reached(*_slots(hooks_path.place(repository).folder, "pre-commit")))
-
-
-def _reached(front: Path, legacy: Path) -> tuple[Path, ...]:
-    """Return the slots that a push reaches: a file that is not executable is passed over without a word."""
-    if not os.access(front, os.X_OK):
-        return ()
-    behind = shim.owner(front) in shim.FRAMEWORKS and os.access(legacy, os.X_OK)
-    return (front, legacy) if behind else (front,)
-
-
-def _named(path: Path) -> str:
-    owner = shim.owner(path)
-    return owner if owner and owner != "hand-written" else os.fspath(path)
-
-
-def _configured(repository: Repository) -> bool:
-    """Tell whether the framework's own configuration here names our hook."""
-    for name in (".pre-commit-config.yaml", ".pre-commit-config.yml", "prek.toml"):
-        path = (repository.worktree or repository.git_dir) / name
-        if path.is_file() and b"verified-push" in path.read_bytes():
-            return True
-    return False
+    return present.status(repository)

@@ -43,10 +43,10 @@ def _is_well(common: Path) -> bool:
 
 def _repair() -> None:
     from homelab.git.repository import discover
-    from homelab.install import hooks_path, install
+    from homelab.install import hooks_path, install, present
 
     repository = discover()
-    status = install.status(repository)
+    status = present.status(repository)
     if status.ours is None and hooks_path.is_own(repository, hooks_path.place(repository)):
         status = install.install(repository)
         output.warn("note: the clone was moved and git ran no hook in it; the gate is in force again")

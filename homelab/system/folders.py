@@ -6,6 +6,7 @@ number in a container) has none, which matters only to what needs a file there.
 
 import os
 import shlex
+import sys
 from pathlib import Path
 
 from homelab.errors import Unreachable
@@ -13,16 +14,22 @@ from homelab.errors import Unreachable
 
 def cache() -> Path:
     """Return the folder for what can be made again. Raises `Unreachable` for a user without a home."""
-    return _folder("user_cache_dir", "XDG_CACHE_HOME")
+    return _folder("user_cache_dir", "XDG_CACHE_HOME", ".cache")
 
 
 def state() -> Path:
     """Return the folder for what has to last, such as claims. Raises `Unreachable` for a user without a home."""
-    return _folder("user_state_dir", "XDG_STATE_HOME")
+    return _folder("user_state_dir", "XDG_STATE_HOME", ".local/state")
 
 
-def _folder(which: str, variable: str) -> Path:
-    import platformdirs  # 14 ms, which a push never needs
+def _folder(which: str, variable: str, usual: str) -> Path:
+    # Every command looks here, and the library takes as long as four of git's processes: it brings tempfile and random.
+    named, home = Path(os.environ.get(variable, "")), Path(os.environ.get("HOME", ""))
+    if named.is_absolute():
+        return named / "homelab"
+    if sys.platform == "linux" and home.is_absolute():
+        return home / usual / "homelab"
+    import platformdirs  # macOS, and a home that the password database alone knows
 
     try:
         return Path(str(getattr(platformdirs, which)("homelab")))

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,8 @@ def _base() -> Path:
 @contextlib.contextmanager
 def folder() -> Iterator[tuple[Path, int]]:
     """Yield a new folder, and the descriptor of its lock, which a child may inherit. It is gone afterwards."""
+    import tempfile  # every command sweeps, few make one
+
     base = _base()
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
     fd, name = tempfile.mkstemp(suffix=".lock", dir=base)

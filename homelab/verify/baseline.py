@@ -15,6 +15,7 @@ from homelab.verify.reds import RedBefore, Reds
 from homelab.verify.results import Result, State
 from homelab.verify.screen import Screen
 from homelab.verify.suites import Run
+from homelab.verify.tip import Tip
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +33,12 @@ class Comparison:
         self._repository = repository
         self._baseline = baseline
         self._reds = Reds(repository.state)
-        self._tree = repository.objects.commit(baseline.commit).tree
-        self._keys = suites.Keys(repository.objects, self._tree, suites.filters(repository.settings()))
+        self._tip = Tip(repository, baseline.commit, suites.filters(repository.settings()))
 
     def remembered(self, run: Run) -> Result | None:
         """Return a run as red before where the target has its key and it was red there within a day, or None."""
         found = self._reds.known(run.key) if self._baseline.tells else None
-        there = self._there(run) if found else None
-        return _red_before(run, found) if found and there and there.key == run.key else None
+        return _red_before(run, found) if found and self._tip.key(run) == run.key else None
 
     def settle(self, results: Sequence[Result], abandoned: Abandoned | None) -> list[Result]:
         """Return the results as the target's tip shows them, having made there what that takes."""
@@ -58,11 +57,6 @@ class Comparison:
         settled = [result if there is None else self._settled(result, found[there.key]) for result, there in answers]
         return [result for result in settled if result is not None]
 
-    def _there(self, run: Run) -> Run | None:
-        """Return the same suite in the same folder of the tip, or None where the tip has no such folder."""
-        entry = self._repository.objects.entry(self._tree, run.dir)
-        return self._keys.run(run.suite, run.dir, run.verify) if entry is not None and entry.is_folder else None
-
     def _question(self, result: Result) -> Run | None:
         """Return what has to be made on the tip to know what a result means, or None."""
         # Where CI gave no verdict, trying again on the target would tell nothing of the change.
@@ -72,7 +66,7 @@ class Comparison:
             or (result.result is State.UNABLE and result.run.suite.ci)
         ):
             return None
-        there = self._there(result.run)
+        there = self._tip.run(result.run)
         if there is None or result.run.is_guess:
             return there
         same = there.key == result.run.key

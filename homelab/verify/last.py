@@ -10,11 +10,14 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from homelab.git.repository import Repository
 from homelab.system import clock, files
-from homelab.verify.results import Result
 from homelab.verify.suites import Run
+
+if TYPE_CHECKING:
+    from homelab.verify.results import Result
 
 #: What a run counts against those before it.
 _WEIGHT = 0.3
@@ -34,6 +37,8 @@ class Last:
     seconds: float
     #: What it usually takes, in seconds.
     usual: float
+    #: Of the content that it ran on; "" in a record of an older version.
+    key: str = ""
 
     @property
     def is_red(self) -> bool:
@@ -46,7 +51,7 @@ class Last:
         return self.name if self.dir == "." else f"{self.name}:{self.dir}"
 
 
-def remember(repository: Repository, commit: str, result: Result) -> None:
+def remember(repository: Repository, commit: str, result: "Result") -> None:
     """Write down how a run ended. Never fails."""
     run = result.run
     path = _path(repository, run.suite.name, run.dir)
@@ -57,15 +62,20 @@ def remember(repository: Repository, commit: str, result: Result) -> None:
     log = str(result.log) if result.log else None
     record = Last(
         run.suite.name, run.dir, str(result.result), result.reason, log, commit, clock.now(), round(result.seconds, 3),
-        round(usual, 3),
+        round(usual, 3), run.key,
     )  # fmt: skip
     with contextlib.suppress(OSError):
         files.replace(path, json.dumps(asdict(record)).encode(), passing=True)
 
 
+def of(repository: Repository, run: Run) -> Last | None:
+    """Return the last run of a suite in a folder, whatever the content was, or None."""
+    return _load(_path(repository, run.suite.name, run.dir))
+
+
 def usual(repository: Repository, runs: Iterable[Run]) -> dict[str, float]:
     """Return the usual seconds of the runs that have ended here before, by their labels."""
-    found = ((run.label, _load(_path(repository, run.suite.name, run.dir))) for run in runs)
+    found = ((run.label, of(repository, run)) for run in runs)
     return {label: record.usual for label, record in found if record}
 
 
@@ -85,7 +95,7 @@ def _path(repository: Repository, name: str, folder: str) -> Path:
 
 def _load(path: Path) -> Last | None:
     try:
-        document = json.loads(path.read_bytes())
+        document = {"key": "", **json.loads(path.read_bytes())}
         record = Last(**{name: document[name] for name in Last.__dataclass_fields__})
         return record if isinstance(record.usual, (int, float)) and isinstance(record.finished, str) else None
     except (OSError, ValueError, TypeError, KeyError):

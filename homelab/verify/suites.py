@@ -166,9 +166,12 @@ class Keys:
         """Return a suite's runs: one, or one for each matching folder."""
         if suite.each is None:
             return [self.run(suite, suite.dir, verify)]
-        return [self.run(suite, folder, verify) for folder in self._folders(suite.each)]
+        found = self._folders(suite.each)
+        self._objects.read_trees(tree for _, tree in found)  # each is walked for its links
+        return [self.run(suite, folder, verify) for folder, _ in found]
 
-    def _folders(self, pattern: str) -> list[str]:
+    def _folders(self, pattern: str) -> list[tuple[str, str]]:
+        """Return the folders that match a pattern, each with its tree."""
         found = [("", self._tree)]
         for part in pattern.split("/"):
             found = [
@@ -177,7 +180,7 @@ class Keys:
                 for name, entry in self._objects.entries(tree).items()
                 if entry.is_folder and fnmatch.fnmatchcase(name, part) and name.startswith(".") == part.startswith(".")
             ]
-        return [path for path, _ in found]
+        return found
 
 
 def values(names: Iterable[str]) -> dict[str, str | None]:
@@ -255,7 +258,7 @@ def demand(objects: Objects, tree: str, policies: Sequence[Policy], filters: str
             if not found:
                 notes[f"each = {suite.each!r} of {suite.name} matches no folder"] = None
             for run in found:
-                runs.setdefault(run.key, replace(run, is_guess=guessed and n == 0))
+                runs.setdefault(run.key, replace(run, is_guess=True) if guessed and n == 0 else run)
                 for path in run.missing:
                     notes[f"{suite.name} names the input {path}, which is not there: all of the tree is its input"] = None
     whole = whole_key(tree, policies, filters)

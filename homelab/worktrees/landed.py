@@ -53,6 +53,8 @@ def _same_changes(repository: Repository, base: str, target: str, tip: str) -> s
     listed = repository.run(
         "--literal-pathspecs", "rev-list", "--no-merges", f"--max-count={_DEPTH}", "--stdin", input=revisions
     )
+    if not listed.stdout:  # the target has changed nothing of it since
+        return None
     there = set(_patches(repository, listed.stdout.decode().split()).values())
     if there & set(_fingerprints(repository, base, tip).values()):
         return "squash"

@@ -6,6 +6,7 @@ another. Making and removing them is `homelab.worktrees.start` and `homelab.work
 
 import contextlib
 import os
+import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from homelab import output
 from homelab.errors import Refused, Usage
 from homelab.git.repository import Repository
 from homelab.policy.config import Work
+from homelab.policy.states import Rules, State
 from homelab.system import files
 from homelab.worktrees import names as topic
 
@@ -60,6 +62,13 @@ def _worktree(fields: dict[str, str], *, is_main: bool) -> Worktree:
         is_main=is_main,
         lock=fields.get("locked"),
     )
+
+
+def target(repository: Repository, rules: State) -> str | None:
+    """Return the target's tip as it was last fetched, or None where there is none."""
+    if isinstance(rules, Rules) and rules.is_named and rules.target == rules.default:
+        return rules.tip  # it has been read from there
+    return repository.oid(f"refs/remotes/{rules.remote}/{rules.target}") if rules.target else None
 
 
 def exclusive(repository: Repository) -> AbstractContextManager[None]:
@@ -132,22 +141,37 @@ def find(plan: Layout, name: str) -> Worktree:
 
 def layout(repository: Repository, work: Work) -> Layout:
     """Return where worktrees stand. Raises `Refused` when the main worktree cannot be told from here."""
-    root = _root(repository).resolve()
-    bare = repository.line("--git-dir", str(repository.common_dir), "config", "--type=bool", "core.bare") == "true"
-    main = Repository(repository.common_dir, repository.common_dir, None if bare else root)
+    is_bare, configured = _main_settings(repository)
+    root = _root(repository, is_bare=is_bare, configured=configured).resolve()
+    main = Repository(repository.common_dir, repository.common_dir, None if is_bare else root)
     return Layout(main, root, (root / work.directory).resolve(), work.directory, work.branch)
 
 
-def _root(repository: Repository) -> Path:
+def _main_settings(repository: Repository) -> tuple[bool, str | None]:
+    """Return whether the clone is bare, and what core.worktree names.
+
+    What every `git init` and `git clone` writes is read here; git is asked only where the file leaves a doubt.
+    """
+    file = repository.common_dir / "config"
+    with contextlib.suppress(OSError):
+        text = file.read_bytes().lower()
+        stated = re.findall(rb"^\s*bare\b(.*)", text, re.MULTILINE)
+        if stated == [b" = false"] and b"worktree" not in text and b"include" not in text:
+            return False, None
+    bare = repository.line("--git-dir", str(repository.common_dir), "config", "--type=bool", "core.bare") == "true"
+    return bare, repository.line("config", "--file", str(file), "core.worktree")
+
+
+def _root(repository: Repository, *, is_bare: bool, configured: str | None) -> Path:
     """Return the main worktree, or the folder of a bare layout that worktrees stand in."""
     common = repository.common_dir
     if not repository.is_linked and repository.worktree:
         return repository.worktree
-    if configured := repository.line("config", "--file", str(common / "config"), "core.worktree"):
+    if configured:
         return common / configured
     if common.name == ".git" or _points_at(common.parent / ".git", common):
         return common.parent
-    if repository.line("config", "--file", str(common / "config"), "--type=bool", "core.bare") == "true":
+    if is_bare:
         return common
     with contextlib.suppress(OSError):
         remembered = Path(os.fsdecode((repository.state / _ROOT).read_bytes()))

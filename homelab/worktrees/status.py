@@ -3,7 +3,6 @@
 What is not known is None, never a guess.
 """
 
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,9 +10,8 @@ from pathlib import Path
 from homelab.claims import stacks
 from homelab.errors import HomelabError
 from homelab.git.repository import Repository, seen_from
-from homelab.policy import policy
 from homelab.policy.rules import read_rules
-from homelab.verify import verification
+from homelab.verify.remembered import Memory, Remembered, Verdict
 from homelab.worktrees import heads, landed, registry
 from homelab.worktrees.heads import Head
 from homelab.worktrees.registry import Layout, Worktree
@@ -31,7 +29,10 @@ class Row:
     ahead: int | None
     behind: int | None
     dirty: bool | None
+    #: Whether all that the target demands is remembered as green, or as red there too.
     verified: bool | None
+    #: The runs that are known to be red with this very content.
+    red: list[str]
     landed: bool | None
     #: It has no commit of its own yet: nothing to land.
     fresh: bool | None
@@ -47,67 +48,68 @@ class Row:
 
 def rows(repository: Repository) -> tuple[Row, ...]:
     """Return every worktree and its state against the target as last fetched."""
-    rules = read_rules(repository, ask=False)
+    seen = repository.snapshot()
+    rules = read_rules(repository, seen, ask=False)
     plan = registry.layout(repository, rules.config.work)
-    target = repository.oid(f"refs/remotes/{rules.remote}/{rules.target}") if rules.target else None
+    target = registry.target(repository, rules)
     entries = registry.registered(repository)
-    verified = {head: _verified(repository, target, head) for head in {entry.head for entry in entries} if head}
-    commits = heads.read(repository, target, verified)
+    commits = heads.read(repository, target, {entry.head for entry in entries}, both_ways=True)
+    memory = Memory(repository, seen.settings, target, tells=rules.config.gate.red_before == "tell")
+    judged = {head: _judged(memory, head, commits.get(head)) for head in {entry.head for entry in entries} if head}
+    here = repository.worktree.resolve() if repository.worktree else None
     with ThreadPoolExecutor(4) as pool:
-        found = pool.map(lambda entry: _row(plan, target, entry, verified), entries)
-        return tuple(_with_commit(row, commits.get(row.head or ""), repository) for row in found)
+        found = pool.map(lambda entry: _row(plan, target, entry, commits.get(entry.head or ""), here), entries)
+        return tuple(
+            replace(row, verified=known.verdict is Verdict.GREEN, red=list(known.red)) if known else row
+            for row, entry in zip(found, entries, strict=True)
+            for known in [judged.get(entry.head or "")]
+        )
 
 
-def _with_commit(row: Row, commit: Head | None, repository: Repository) -> Row:
-    here = repository.worktree is not None and repository.worktree.resolve() == row.path.resolve()
-    return replace(
-        row, subject=commit.subject if commit else None, committed_at=commit.committed_at if commit else None, here=here
-    )
-
-
-def _verified(repository: Repository, target: str | None, head: str) -> bool | None:
-    """Tell whether all that the target demands of a commit is remembered as green; None where that cannot be told."""
+def _judged(memory: Memory, head: str, commit: Head | None) -> Remembered | None:
+    """Return what is remembered of a commit by all that the target demands; None where that cannot be told."""
     try:
-        tree = repository.objects.commit(head).tree
-        demand = verification.demanded(repository, tree, policy.policies(repository.objects, target, tree))
+        return memory.of(head, is_new=bool(commit and commit.ahead))
     except HomelabError:
         return None
-    return demand.verifiable and bool(demand.runs) and not verification.lookup(repository, demand)[1]
 
 
-def _row(plan: Layout, target: str | None, entry: Worktree, verified: Mapping[str, bool | None]) -> Row:
+def _row(plan: Layout, target: str | None, entry: Worktree, commit: Head | None, here: Path | None) -> Row:
     repository, head = plan.repository, entry.head
-    ahead, behind = _distance(repository, target, head)
-    done = landed.proof(repository, target, head) is not None if target and head else None
+    path = plan.root if entry.is_main else entry.path
+    done = _has_landed(repository, target, head, commit) if target and head else None
     fresh = None
     if done and target and head and entry.branch:
         fresh = not landed.begun(repository, target, entry.branch, head)
     return Row(
         topic=plan.topic(entry),
         branch=entry.branch,
-        path=plan.root if entry.is_main else entry.path,
+        path=path,
         head=head,
         main=entry.is_main,
-        ahead=ahead,
-        behind=behind,
+        ahead=commit.ahead if commit else None,
+        behind=commit.behind if commit else None,
         dirty=_dirty(repository, entry),
-        verified=verified.get(head) if head else None,
+        verified=None,
+        red=[],
         landed=False if fresh else done,
         fresh=fresh if done else done,
         claims=stacks.touched(repository, target, head) if target and head else None,
         locked=entry.lock,
         missing=entry.missing,
-        subject=None,
-        committed_at=None,
-        here=False,
+        subject=commit.subject if commit else None,
+        committed_at=commit.committed_at if commit else None,
+        here=path.resolve() == here,
     )
 
 
-def _distance(repository: Repository, target: str | None, head: str | None) -> tuple[int | None, int | None]:
-    if not target or not head:
-        return None, None
-    counts = (repository.line("rev-list", "--left-right", "--count", f"{head}...{target}") or "").split()
-    return (int(counts[0]), int(counts[1])) if len(counts) == 2 else (None, None)
+def _has_landed(repository: Repository, target: str, head: str, commit: Head | None) -> bool:
+    """Tell whether everything up to `head` is on the target; what the numbers say already costs no further process."""
+    if commit and commit.ahead == 0:
+        return True
+    if commit and commit.behind == 0:  # the target has nothing that could have it in another form
+        return repository.objects.commit(head).tree == repository.objects.commit(target).tree
+    return landed.proof(repository, target, head) is not None
 
 
 def _dirty(repository: Repository, entry: Worktree) -> bool | None:

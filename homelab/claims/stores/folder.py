@@ -28,6 +28,20 @@ def default() -> Path:
     return folders.state() / "claims"
 
 
+def is_idle(folder: Path) -> bool:
+    """Tell whether nobody holds or waits for anything in a store, or there is none yet. Nothing is made."""
+    for part in ("held", "queue"):
+        try:
+            with os.scandir(folder / part) as entries:
+                if any(entries):
+                    return False
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+    return True
+
+
 def unfit(folder: Path) -> str | None:
     """Return why claims cannot be kept in a folder, or None. One that does not exist yet is judged by its parent.
 

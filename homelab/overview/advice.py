@@ -1,0 +1,47 @@
+"""The command to run now, by where one stands."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from homelab.worktrees.registry import Layout
+
+
+def following(found: Mapping[str, Any], plan: Layout) -> tuple[str | None, str | None]:
+    """Return the command to run now and why, or None with a hint."""
+    here, target = found["here"], found["target"]
+    changes = here["changes"] or {}
+    if target is None:
+        return None, "`git remote add origin URL` names where work lands"
+    if here["operation"] or changes.get("conflicts"):
+        return "git status", f"a {here['operation'] or 'merge'} is under way"
+    if target["verdict"] == "unverifiable" and not here["ahead"]:
+        if not (plan.root / "homelab.toml").exists():
+            return "homelab init", "nothing says yet how to verify this repository"
+        return None, "name a suite in homelab.toml, commit and push it"
+    if found["gate"] == "none":
+        return "homelab hooks install", "no push from this clone is judged"
+    if here["branch"] == target["branch"] or here["main"]:
+        return _in_main(here, changes)
+    return _in_linked(found, plan, changes)
+
+
+def _in_main(here: Mapping[str, Any], changes: Mapping[str, int]) -> tuple[str | None, str | None]:
+    if here["ahead"]:
+        return ("git push", None) if here["verified"] else ("homelab verify", None)
+    if changes.get("changed"):
+        return "git status", "commit what belongs together"
+    return None, "`homelab work start TOPIC` starts work"
+
+
+def _in_linked(found: Mapping[str, Any], plan: Layout, changes: Mapping[str, int]) -> tuple[str | None, str | None]:
+    here, topic = found["here"], found["here"]["topic"]
+    if changes.get("changed") or changes.get("untracked"):
+        return "git status", "commit what belongs to this work"
+    if here["red"]:
+        return "homelab log", f"{', '.join(here['red'])} was red for this very commit"
+    if here["ahead"]:
+        return "homelab work land", None
+    if topic and here["landed"]:
+        return f"cd {shlex.quote(str(plan.root))} && homelab work clean {shlex.quote(topic)}", "everything in it has landed"
+    return None, "commit, then `homelab work land`"
