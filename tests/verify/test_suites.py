@@ -84,6 +84,55 @@ def test_a_mode_is_content(stacks: World) -> None:
     assert keys(stacks, SCOPED) != before
 
 
+@pytest.mark.parametrize(
+    ("links", "inputs"),
+    [
+        ({"modules/l": "../docs/d"}, ("modules",)),
+        ({"modules/l": "../docs"}, ("modules",)),
+        ({"l": "docs"}, ("l",)),
+        ({"modules/l": "../one", "one": "./two", "two": "docs/d"}, ("modules",)),
+        ({"modules/l": "../modules", "modules/m2": "../docs/d"}, ("modules/l",)),
+        ({}, ("docs",)),
+    ],
+)
+def test_a_link_counts_with_what_it_points_at(stacks: World, links: dict[str, str], inputs: tuple[str, ...]) -> None:
+    for name, target in links.items():
+        (stacks.clone / name).symlink_to(target)
+        stacks.git("add", name)
+    suite = Suite("s", "true", inputs=inputs)
+    stacks.git("commit", "--quiet", "--allow-empty", "-m", "links")
+    before = keys(stacks, suite)
+    stacks.commit({"stacks/a/main.tf": "elsewhere"})
+    assert keys(stacks, suite) == before
+    stacks.commit({"docs/d": "changed"})
+    assert keys(stacks, suite) != before
+
+
+def test_a_folder_to_run_in_and_what_prepares_without_inputs_are_inputs(stacks: World) -> None:
+    there = Suite("s", "true", dir="docs", inputs=("modules",))
+    anything = Verify(prepare="true")
+    before = keys(stacks, there), keys(stacks, SCOPED, anything)
+    stacks.commit({"docs/d": "changed"})
+    assert keys(stacks, there) != before[0] and keys(stacks, SCOPED, anything) != before[1]
+
+
+def test_what_tools_print_and_which_filters_run_is_part_of_the_key(stacks: World) -> None:
+    version = stacks.root / "version"
+    version.write_text("1\n")
+    tools = Verify(tools=(f"cat {version}",))
+    before = keys(stacks, SCOPED, tools)
+    version.write_text("2\n")
+    suites.printed.cache_clear()  # asked once by a process
+    assert keys(stacks, SCOPED, tools) != before
+    seen = [suites.filters(discover(stacks.clone).settings())]
+    for args in (("filter.lfs.smudge", "git-lfs smudge --skip -- %f"), ("lfs.fetchexclude", "*.bin")):
+        stacks.git("config", *args)
+        seen.append(suites.filters(discover(stacks.clone).settings()))
+    assert len(set(seen)) == 3, "what a checkout of ours runs"
+    stacks.git("config", "filter.own.smudge", "tr a b")
+    assert suites.filters(discover(stacks.clone).settings()) == seen[-1], "and what it does not"
+
+
 def test_each_matching_folder_is_a_run_of_its_own(stacks: World) -> None:
     suite = Suite("s", "true", each="stacks/*", inputs=("modules",))
     a, b = keys(stacks, suite)
