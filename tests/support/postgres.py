@@ -107,6 +107,8 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self.frozen = False
+        #: How many connections it was asked for.
+        self.asked = 0
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -117,6 +119,7 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            self.asked += 1
             server = socket.create_connection(("127.0.0.1", self._target))
             for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()

@@ -345,9 +345,9 @@ def test_a_lease_of_ours_in_a_store_that_went_away_does_not_make_anyone_wait_twi
             begun = time.monotonic()
             assert on_server.run(*args, env=env).returncode == (0 if args == ["manifest"] else 7)
             assert time.monotonic() - begun < 5
-        begun = time.monotonic()
+        asked = proxy.asked
         on_server.ok("manifest", env=env)
-        assert time.monotonic() - begun < 2
+        assert proxy.asked == asked, "nobody waits for it again so soon"
     finally:
         proxy.frozen = False
         proxy.close()
