@@ -15,10 +15,10 @@ from homelab import output
 from homelab.git.repository import Repository
 from homelab.system import process, supervise
 from homelab.verify import no_tests
+from homelab.verify.checkout import Checkout
 from homelab.verify.inability import inability
 from homelab.verify.reporter import Reporter
 from homelab.verify.results import Result, State, end
-from homelab.verify.scratch import Slot
 from homelab.verify.suites import Run
 
 Abandoned = Callable[[], bool]
@@ -29,7 +29,7 @@ class Attempt:
     """A run that is to be made in a slot, unless `ended` says that nobody wants it any more."""
 
     repository: Repository
-    slot: Slot
+    slot: Checkout
     commit: str
     run: Run
     reporter: Reporter

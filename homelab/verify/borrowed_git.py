@@ -2,7 +2,7 @@
 
 A linked worktree would share configuration, refs and stash: a suite that runs `git config` or `git tag` in one changes the
 user's clone. What is borrowed is written anew each time, so a moved clone or a suite's changes leave no trace. Which commit
-stands where is `homelab.verify.scratch`'s.
+stands where is `homelab.verify.checkout`'s.
 """
 
 import hashlib

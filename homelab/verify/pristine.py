@@ -5,6 +5,7 @@ A cache is kept between runs, so without this one commit's suite could leave in 
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -39,18 +40,36 @@ def _walk(path: str) -> Iterable[str]:
             yield from _walk(name)
 
 
-def keep(root: Path, paths: Sequence[str], place: Path) -> None:
-    """Copy the paths below `root` to `place`, and nothing else. Raises `OSError`, `Failed`."""
+def keep(root: Path, paths: Sequence[str], place: Path) -> str:
+    """Copy the paths below `root` to `place`, and nothing else. Return a note for `restore`. Raises `OSError`, `Failed`."""
     files.remove(place)
     for path in paths:
         _copy(root / path, place / path)
+    return _noted(root, paths)
 
 
-def put_back(root: Path, paths: Sequence[str], place: Path) -> None:
-    """Make the paths below `root` what was kept of them at `place`. Raises `OSError`, `Failed`."""
-    for path in paths:
+def restore(root: Path, there: Sequence[str], place: Path, note: str) -> str | None:
+    """Make what is `there` below `root` what was kept at `place`, and return the note of it; None where that cannot be done.
+
+    Raises `OSError`, `Failed`.
+    """
+    try:
+        paths, _ = json.loads(note)
+    except ValueError:
+        return None
+    if there == paths and note == _noted(root, paths):
+        return note
+    if not all(os.path.lexists(place / path) for path in paths):
+        return None
+    for path in {*there, *paths}:
         files.remove(root / path)
+    for path in paths:
         _copy(place / path, root / path)
+    return _noted(root, paths)
+
+
+def _noted(root: Path, paths: Sequence[str]) -> str:
+    return json.dumps([paths, fingerprint(root, paths)])
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from homelab.git.repository import Repository
 from homelab.verify import scratch
 from homelab.verify.attempt import Abandoned, Attempt
+from homelab.verify.checkout import Checkout
 from homelab.verify.reporter import Reporter
 from homelab.verify.results import Result, State
 from homelab.verify.suites import Run
@@ -75,7 +76,7 @@ class _WorkQueue:
             self.errors.append(error)
             self.stop.set()
 
-    def _attempt(self, run: Run, slot: scratch.Slot) -> Result:
+    def _attempt(self, run: Run, slot: Checkout) -> Result:
         return Attempt(self.repository, slot, self.commit, run, self.reporter, self._ended).make()
 
     def _with_secrets(self, run: Run) -> Result:

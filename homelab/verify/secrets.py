@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked, rules
 from homelab.system import private
-from homelab.verify.scratch import Slot
+from homelab.verify.checkout import Checkout
 
 
 class Locked(Exception):
@@ -21,12 +21,12 @@ class Locked(Exception):
 
 
 @contextlib.contextmanager
-def slot(repository: Repository, commit: str) -> Iterator[Slot]:
+def slot(repository: Repository, commit: str) -> Iterator[Checkout]:
     """Yield a checkout of its own for one run. Raises `Locked` where this clone cannot read the commit's secrets."""
     settings = plaintext_settings(repository, commit)
     private.sweep()
     with private.folder() as (folder, fd):
-        yield Slot(folder, fd, repository, dict(os.environ), settings)
+        yield Checkout(folder, fd, repository, dict(os.environ), settings)
 
 
 def plaintext_settings(repository: Repository, commit: str) -> tuple[str, ...]:

@@ -16,11 +16,12 @@ import pytest
 from homelab.errors import Failed
 from homelab.git.repository import discover
 from homelab.verify import scratch
+from homelab.verify.checkout import Checkout
 from tests.support.world import World
 
 
 @contextmanager
-def slot(world: World, clone: Path | None = None) -> Iterator[scratch.Slot]:
+def slot(world: World, clone: Path | None = None) -> Iterator[Checkout]:
     with scratch.slot(discover(clone or world.clone), env=world.env) as made:
         yield made
 
@@ -577,7 +578,7 @@ def _many(world: World) -> tuple[str, str]:
 
 
 @contextmanager
-def slot_zero(world: World) -> Iterator[scratch.Slot]:
+def slot_zero(world: World) -> Iterator[Checkout]:
     """The first slot, as soon as the last git of a killed program has ended."""
     for _ in range(1000):
         with slot(world) as made:
