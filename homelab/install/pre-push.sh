@@ -10,18 +10,7 @@ next=@NEXT@
 nl='
 '
 
-# Line by line costs no process, but time that grows with the square: past 16 lines cat reads the rest.
-updates= count=
-while IFS= read -r line; do
-  updates=$updates$line$nl count=1$count
-  case $count in 1111111111111111)
-    line=$(cat && echo x) || exit 1
-    line=${line%x}
-    break
-    ;;
-  esac
-done
-updates=$updates$line # and a last line without its newline
+@READ@
 
 # Runs a command with exactly the bytes that git wrote. A here-document ends in a newline, and $(cat) would lose some.
 feed() {
@@ -226,12 +215,11 @@ if [ -n "$memo" ] && [ -s "$memo/protected" ] && [ -r "$memo/protected" ] && sam
 fi
 
 [ -x "$python" ] || gone "$@"
-feed "$python" -I -m homelab_hooks.verified_push --native "$@" >&2
+feed started "$python" -I -m homelab_hooks.verified_push --native "$@" >&2
 code=$?
 case $code in
   0) pass "$@" ;;
-  # Python ends with 1 as well when the module is not there (a newer Python took this one's place).
-  # Short of memory Python can turn in circles at its start, so it gets five seconds of the processor.
-  1 | 126 | 127) (ulimit -t 5; exec "$python" -I -c 'import homelab_hooks.verified_push') </dev/null >/dev/null 2>&1 || gone "$@" ;;
+  1 | 126 | 127 | 134 | 137 | 139 | 152) starts || gone "$@" ;;
 esac
+explain "$code"
 exit "$code"

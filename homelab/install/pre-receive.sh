@@ -7,18 +7,7 @@ next=@NEXT@
 nl='
 '
 
-# Line by line costs no process, but time that grows with the square: past 16 lines cat reads the rest.
-updates= count=
-while IFS= read -r line; do
-  updates=$updates$line$nl count=1$count
-  case $count in 1111111111111111)
-    line=$(cat && echo x) || exit 1
-    line=${line%x}
-    break
-    ;;
-  esac
-done
-updates=$updates$line # and a last line without its newline
+@READ@
 
 feed() {
   "$@" <<EOF
@@ -37,13 +26,15 @@ gone() {
 }
 
 if [ -x "$python" ]; then
-  feed "$python" -I -m homelab_hooks.verified_push --server >&2
+  feed started "$python" -I -m homelab_hooks.verified_push --server >&2
   code=$?
   case $code in
     0) ;;
-    1 | 126 | 127)
-      # Short of memory Python can turn in circles at its start, so it gets five seconds of the processor.
-      (ulimit -t 5; exec "$python" -I -c 'import homelab_hooks.verified_push') </dev/null >/dev/null 2>&1 && exit "$code"
+    1 | 126 | 127 | 134 | 137 | 139 | 152)
+      if starts; then
+        explain "$code"
+        exit "$code"
+      fi
       gone
       ;;
     *) exit "$code" ;;

@@ -58,9 +58,14 @@ def word(text: str | Path) -> bytes:
 
 
 def _render(name: str, names: Iterable[str], following: bytes, python: str) -> bytes:
-    template = (Path(__file__).parent / name).read_bytes()
     parts = {b"@PYTHON@": word(python), b"@NEEDLES@": word("\n".join(names)), b"@NEXT@": following}
-    return re.sub(rb"@[A-Z]+@", lambda found: parts[found[0]], template)
+    return re.sub(rb"@[A-Z]+@", lambda found: parts[found[0]], _template(name))
+
+
+def _template(name: str) -> bytes:
+    """Return one of our scripts; what reads the push and starts Python is the same in two of them."""
+    here = Path(__file__).parent
+    return (here / name).read_bytes().replace(b"@READ@\n", (here / "updates.sh").read_bytes())
 
 
 def owner(path: Path) -> str | None:
@@ -92,5 +97,4 @@ def is_current(path: Path) -> bool:
     """Tell whether one of our hooks is as this version writes it, whatever it was given."""
     content = path.read_bytes()
     name = "pre-receive.sh" if b": pre-receive." in content.split(b"\n", 2)[1] else "pre-push.sh"
-    template = (Path(__file__).parent / name).read_bytes()
-    return content.endswith(template.partition(b"next=@NEXT@\n")[2])
+    return content.endswith(_template(name).partition(b"next=@NEXT@\n")[2])

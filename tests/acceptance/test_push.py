@@ -337,3 +337,9 @@ def test_a_token_in_the_address_that_is_pushed_to_is_in_no_word(gated: World) ->
     world.commit({"x": "1"})
     said = refused(world, f"file://ann:s3cr3t@localhost{world.remote}", "+HEAD:master")
     assert "s3cr3t" not in "".join(row for row in said.splitlines() if row.startswith("homelab:"))
+
+
+def test_a_suite_is_not_bound_by_the_limit_that_our_program_starts_under(gated: World) -> None:
+    gated.commit({"homelab.toml": SUITE + f"[[suite]]\nname = 'limit'\nrun = 'ulimit -S -t >{gated.root}/limit'\n"})
+    assert push(gated, "origin", "master") == 0
+    assert (gated.root / "limit").read_text() == gated.run("sh", "-c", "ulimit -S -t").stdout

@@ -51,7 +51,7 @@ def test_a_second_name_of_a_protected_branch_is_judged_as_that_branch(server: Wo
         refused(world, f":{name}" if verb == "deleted" else f"HEAD:{name}")
 
 
-@pytest.mark.parametrize("how", ["gone", "no memory", "no module"])
+@pytest.mark.parametrize("how", ["gone", "no memory", "no module", "aborted"])
 def test_a_program_that_cannot_be_started_refuses_every_branch(server: World, how: str) -> None:
     world = server
     hook = world.remote / "hooks/pre-receive"
@@ -60,8 +60,8 @@ def test_a_program_that_cannot_be_started_refuses_every_branch(server: World, ho
         text = text.replace("#!/bin/sh\n", "#!/bin/sh\nulimit -v 8000\n", 1)
     else:
         python = world.root / "python"
-        if how == "no module":
-            python.write_text("#!/bin/sh\nexit 1\n")
+        if how != "gone":
+            python.write_text("#!/bin/sh\n" + {"no module": "exit 1", "aborted": "kill -ABRT $$"}[how] + "\n")
             python.chmod(0o755)
         text = text.replace(f"python={sys.executable}", f"python={python}")
     hook.write_text(text)

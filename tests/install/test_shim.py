@@ -167,6 +167,26 @@ def test_the_code_of_python_is_the_code_of_the_hook(stage: Stage, code: int) -> 
     assert stage.push(record("refs/heads/master")).returncode == code
 
 
+@pytest.mark.parametrize("code", [134, 137, 139, 152])
+def test_a_program_that_was_ended_lets_nothing_through_and_is_told_of(stage: Stage, code: int) -> None:
+    stage.python(code)
+    done = stage.push(record("refs/heads/master"))
+    assert (done.returncode, b"ended by signal %d" % (code - 128) in done.stderr) == (code, True)
+    stage.python(code, importable=134)
+    done = stage.push(record("refs/heads/master"))
+    assert (done.returncode, b"is gone" in done.stderr) == (1, True)
+
+
+def test_python_starts_under_a_limit_that_it_takes_off_itself(stage: Stage) -> None:
+    turning = stage.here / "python with 'quotes'"
+    turning.write_text("#!/bin/sh\nulimit -S -t 1\nwhile :; do :; done\n")  # five would be as good, and take five
+    assert stage.push(record("refs/heads/master")).returncode == 1
+    limits = stage.here / "limits"
+    turning.write_text(f"#!/bin/sh\nulimit -S -t >'{limits}'\n")
+    assert stage.push(record("refs/heads/master")).returncode == 0
+    assert limits.read_text() == "5\n"
+
+
 @pytest.mark.parametrize(
     "source",
     [
