@@ -1,12 +1,14 @@
 """What landing costs beyond the suite, and what several landings at once cost one another."""
 
 import math
+import statistics
 import subprocess
 import time
 from pathlib import Path
 
 from bench import repositories as make
 from bench.timing import Rows, progress
+from tests.support import layouts
 from tests.support.world import BIN, World
 
 HOMELAB = BIN / "homelab"
@@ -48,7 +50,28 @@ def measure(root: Path, quick: bool) -> list[Rows]:
     progress(f"{stacks} stacks")
     took, ran = _at_once(root / "stacks", stacks, 0, STACKS)
     table.rows.append((f"{stacks}, each a stack of its own", 0, f"{took / 1e3:.2f}", ran, stacks, stacks))
-    return [table, _ways(root, (1, 4) if quick else (1, 4, 8, 16))]
+    return [table, _one_of_many(root / "owner", 3 if quick else 9), _ways(root, (1, 4) if quick else (1, 4, 8, 16))]
+
+
+def _one_of_many(root: Path, rounds: int) -> Rows:
+    """Return what it takes to land a change of one stack among as many as the first user has."""
+    table = Rows(
+        f"A change of one of {layouts.STACKS} stacks, landed",
+        f"`homelab work land` as a whole program: one ran, the others are remembered, {layouts.UNFORMATTED} as red before. "
+        "Held to two seconds.",
+        ("seconds, median", "least", "most"),
+    )
+    progress(table.title)
+    world = make.stacks(root, layouts.STACKS, layouts.UNFORMATTED)
+    folder = Path(world.run(HOMELAB, "work", "start", "topic").stdout.strip())
+    took = []
+    for number in range(rounds):
+        world.commit({f"stacks/s{layouts.STACKS - 1:04}/main.tf": f"# {number}\n"}, cwd=folder)
+        began = time.perf_counter()
+        world.run(HOMELAB, "work", "land", cwd=folder)
+        took.append(time.perf_counter() - began)
+    table.rows.append(tuple(f"{each:.2f}" for each in (statistics.median(took), min(took), max(took))))
+    return table
 
 
 def _ways(root: Path, counts: tuple[int, ...]) -> Rows:

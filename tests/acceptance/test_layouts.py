@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from homelab.policy import config
-from tests.support.layouts import LAYOUTS, Layout, toolbox
+from tests.support.layouts import LAYOUTS, STACKS, UNFORMATTED, Layout, infra, toolbox
 from tests.support.needs import needs
 from tests.support.world import World, build
 
@@ -79,3 +79,34 @@ def test_a_repository_comes_from_init_to_a_landed_change(tmp_path: Path, path: s
 def label(suite: dict[str, str]) -> str:
     """Return a run's name, with its folder where the suite runs in many."""
     return suite["name"] if suite["dir"] == "." else f"{suite['name']} ({suite['dir']})"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@needs("git-crypt")
+@needs("terraform")
+def test_the_owners_repository_comes_from_a_clone_to_a_landed_change_in_five_commands(tmp_path: Path, path: str) -> None:
+    world = build(tmp_path, {"README.md": ""})
+    world.env["PATH"] = path
+    world.run("git-crypt", "init")
+    world.commit(infra(), "all of it")
+    world.git("push", "--quiet", "origin", "master")
+    clone = world.root / "owner"
+
+    world.git("clone", "--quiet", world.remote, clone, cwd=world.root)  # locked, as all but one are
+    begun = world.homelab("init", "--yes", cwd=clone, timeout=400)
+    assert begun.returncode == 0, begun.stderr
+    assert "apply" not in (clone / "homelab.toml").read_text()
+    world.run("sh", "-c", next_command(begun.stderr, Layout({}, (), {}, ())), cwd=clone, timeout=120)
+    worktree = Path(world.homelab("work", "start", "dns", cwd=clone).stdout.strip())
+    stack = "stacks/s100"
+    world.commit({f"{stack}/main.tf": str(infra()[f"{stack}/main.tf"]) + "# mine\n"}, cwd=worktree)
+    landed = world.json("work", "land", cwd=worktree, timeout=120)
+
+    assert (landed.get("error"), landed["status"], world.tip()) == (None, "landed", landed["pushed"])
+    results = {label(suite): suite["result"] for suite in landed["suites"]}
+    red = {f"stack (stacks/s{n:03})": "red-before" for n in range(UNFORMATTED)}
+    stacks = {f"stack (stacks/s{n:03})": "cached" for n in range(STACKS)}
+    rest = {"service (modules/service)": "cached", "audit (tools/audit)": "cached"}
+    assert results == rest | stacks | red | {f"stack ({stack})": "passed"}
+    assert "hunter2" not in world.git("show", "master:config.tfvars", cwd=world.remote)

@@ -346,3 +346,31 @@ LAYOUTS: dict[str, Layout] = {
         {"README.md": "hello\n"}, ("check",), {"README.md": "hello again\n"}, ("check",), said="test -s README.md"
     ),
 }  # fmt: skip
+
+
+#: How many stacks the owner's repository has, and how many of them nobody has formatted.
+STACKS, UNFORMATTED = 155, 14
+_PROVIDED = 'terraform {\n  required_providers {\n    x = {\n      source = "forge.invalid/x/x"\n    }\n  }\n}\n'
+
+
+def infra() -> Files:
+    """Return the repository that this was made for, its secrets not sealed yet: stacks, a module, go, Python, Woodpecker."""
+    files: Files = {
+        "terragrunt.hcl": "",
+        "modules/service/main.tf": OUTPUT,
+        ".gitattributes": "*.tfvars filter=git-crypt diff=git-crypt\nsecrets/** filter=git-crypt diff=git-crypt\n",
+        "config.tfvars": 'password = "hunter2"\n',
+        "secrets/kubeconfig": "token: hunter2\n",
+        "cli/go.mod": "module cli\n",
+        "cli/main_test.go": "package main\n",
+        "tools/audit/requirements.txt": "",
+        "tools/audit/test_audit.py": TEST,
+        ".woodpecker/default.yml": "when: {event: push, branch: master}\nsteps:\n"
+        "  - {name: apply, image: x, commands: [scripts/apply-changed]}\n",
+        "scripts/apply-changed": "#!/bin/sh\nterragrunt apply --non-interactive\n",
+    }
+    for n in range(STACKS):
+        folder = f"stacks/s{n:03}"
+        files[f"{folder}/main.tf"] = _PROVIDED + (UNTIDY if n < UNFORMATTED else OUTPUT)
+        files[f"{folder}/terragrunt.hcl"] = "include {\n  path = find_in_parent_folders()\n}\n"
+    return files
