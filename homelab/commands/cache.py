@@ -18,6 +18,7 @@ def cache(prune: bool, as_json: bool) -> None:
     """Show what scratch checkouts, logs and receipts take.
 
     Receipts, grants and the journal are evidence: they are never pruned. What is pruned is made again when it is needed.
+    Once a day a verification removes scratch of clones that are gone, and the least recently used beyond 10 GB.
     """
     repository = _here()
     freed = stored.prune(repository) if prune else None

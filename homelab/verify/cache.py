@@ -10,12 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from homelab import output
 from homelab.git.repository import Repository
 from homelab.system import files
 from homelab.verify import last, scratch
 
 #: A log younger than this, in seconds, may belong to a suite that still runs.
 _YOUNG = 3600
+#: Bytes that all scratch checkouts of this user may take; beyond them the least recently used go, looked at once a day.
+BOUND = 10 << 30
+_DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +61,59 @@ def prune(repository: Repository | None) -> int:
     """Take back idle scratch checkouts and old logs. Return how many bytes that freed."""
     freed = 0
     for lock in scratch.home_of(os.environ).glob("*/*/lock"):
-        before = _size(lock.parent)
-        with _idle(lock) as is_idle:
-            if is_idle:
-                for path in lock.parent.iterdir():
-                    if path != lock:  # whoever waits for the lock has opened this very file
-                        files.remove(path)
-        freed += before - _size(lock.parent)
+        freed += _clear(lock)
     for log in _old_logs(repository) if repository else ():
         with contextlib.suppress(OSError):
             size = log.stat().st_size
             log.unlink()
             freed += size
     return freed
+
+
+def tidy(*, bound: int = BOUND, every: float = _DAY) -> int:
+    """Remove scratch of clones that are gone, and the least recently used beyond the bound. Return the bytes of the latter.
+
+    At most once in so many seconds, since every file is looked at. Never fails: it is nobody's errand. A kill leaves slots
+    that are half empty, which their next user fills again.
+    """
+    base, freed = scratch.home_of(os.environ), 0
+    with contextlib.suppress(OSError):
+        stamp = base / "tidied"
+        if stamp.exists() and 0 <= time.time() - stamp.stat().st_mtime < every:
+            return 0
+        files.replace(stamp, b"")
+        scratch.forget_gone(base)
+        slots = sorted(base.glob("*/*/lock"), key=_used)
+        over = sum(_size(lock.parent) for lock in slots) - bound
+        for lock in slots:
+            if freed >= over:
+                break
+            freed += _clear(lock)
+    if freed:
+        output.say(
+            f"note: scratch checkouts took more than {output.size(bound)}; what was used least recently is gone "
+            f"({output.size(freed)}), and made again when it is needed"
+        )
+    return freed
+
+
+def _used(lock: Path) -> float:
+    """Return when a slot was last used: each checkout replaces the index beside it."""
+    with contextlib.suppress(OSError):
+        return (lock.parent / "git").stat().st_mtime
+    return 0.0
+
+
+def _clear(lock: Path) -> int:
+    """Empty a slot that nobody has. Return how many bytes that freed."""
+    before = _size(lock.parent)
+    with _idle(lock) as is_idle:
+        if not is_idle:
+            return 0
+        for path in lock.parent.iterdir():
+            if path != lock:  # whoever waits for the lock has opened this very file
+                files.remove(path)
+    return before - _size(lock.parent)
 
 
 def _checkouts(home: Path) -> Checkouts:

@@ -45,7 +45,12 @@ def _announce(home: Path, repository: Repository) -> None:
     home.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     files.replace(home.parent / "CACHEDIR.TAG", b"Signature: 8a477f597d28d172789f06886806bc55\n")
     files.replace(whose, os.fsencode(repository.common_dir))
-    for other in home.parent.glob("*/clone"):
+    forget_gone(home.parent)
+
+
+def forget_gone(base: Path) -> None:
+    """Remove the slots of clones that are gone from the folder of every clone's scratch checkouts."""
+    for other in base.glob("*/clone"):
         with contextlib.suppress(OSError):
             if not os.path.lexists(other.read_bytes()):
                 _forget(other.parent)

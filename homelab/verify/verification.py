@@ -147,6 +147,10 @@ def ensure(
             Reds(repository.state).forget([result.run.key for result in made if not result.is_green])
     finally:
         reporter.finish()  # also when interrupted: a live line would stay
+    if made:
+        from homelab.verify import cache  # rarely: most of what is asked for is remembered
+
+        cache.tidy()
     if comparison is not None:
         made = comparison.settle(made, abandoned)
     by_key = {result.run.key: result for result in (*known_now, *made)}
