@@ -65,67 +65,74 @@ def url(outcome: Outcome) -> str | None:
     return next((check.url for check in told if check.url), None)
 
 
+def kept(outcome: Outcome) -> dict[str, Any] | None:
+    """Return what the journal keeps of an outcome, None where it is not the end of it."""
+    if outcome.is_cut or outcome.verdict in (Verdict.RUNNING, Verdict.UNREACHABLE):
+        return None
+    named = names(outcome.checks, outcome.verdict) if outcome.verdict is not Verdict.GREEN else []
+    return {"verdict": str(outcome.verdict), "waited": round(outcome.waited, 1), "url": url(outcome), "checks": named}
+
+
 def problem(outcome: Outcome) -> HomelabError | None:
     """Return what is wrong with an outcome as an error with its exit code, None where it is green."""
-    commit = (outcome.followed or outcome.commit)[:12]
-    which = output.names(names(outcome.checks, outcome.verdict), 6)
-    link = url(outcome)
-    again = f"homelab ci watch {outcome.commit[:12]}"
-    where = f"look at {link}" if link else f"`{again}` looks again"
-    fields = {key: value for key, value in document(outcome).items() if key != "ok"}
+    if outcome.verdict is Verdict.GREEN:
+        return None
+    told = _Told(outcome)
+    if outcome.verdict in (Verdict.RED, Verdict.ASKS, Verdict.UNKNOWN):
+        return _red(told)
+    if outcome.verdict is Verdict.UNREACHABLE:
+        hint = outcome.hint or f"`{told.again}` asks again"
+        return Unreachable(outcome.reason or "CI cannot be asked", hint=hint, next=told.again, fields=told.fields)
+    return _silent(told)
+
+
+class _Told:
+    """An outcome in the words that its errors have in common."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.commit = (outcome.followed or outcome.commit)[:12]
+        self.which = output.names(names(outcome.checks, outcome.verdict), 6)
+        self.link = url(outcome)
+        self.again = f"homelab ci watch {outcome.commit[:12]}"
+        self.where = f"look at {self.link}" if self.link else f"`{self.again}` looks again"
+        self.fields = {key: value for key, value in document(outcome).items() if key != "ok"}
+
+
+def _red(told: _Told) -> CiRed:
+    """Return the error of a CI that is not green, or wants somebody to act."""
+    outcome, next_ = told.outcome, None
+    if outcome.verdict is Verdict.RED:
+        words = f"CI is red for {told.commit}: {told.which}"
+        hint = f"{told.where}, mend it, and land the repair"
+    elif outcome.verdict is Verdict.ASKS:
+        words = f"CI waits for somebody to act on {told.commit}: {told.which}"
+        hint, next_ = f"{told.where} to approve or start it, then `{told.again}`", told.again
+    else:
+        odd = ", ".join(sorted({output.line(check.word) for check in outcome.checks if check.verdict is Verdict.UNKNOWN}))
+        words = f"CI says {odd!r} of {told.commit}, a word that homelab does not know: {told.which}"
+        hint = f"{told.where}; a newer homelab may know it"
+    evidence = outcome.tails if outcome.verdict is Verdict.RED else ()
+    return CiRed(words, hint=hint, next=next_, fields=told.fields, evidence=evidence)
+
+
+def _silent(told: _Told) -> CiSilent:
+    """Return the error of a CI that says nothing, or nothing yet."""
+    outcome, next_ = told.outcome, told.again
+    waits = f"`{told.again}` waits for it"
     match outcome.verdict:
-        case Verdict.GREEN:
-            return None
-        case Verdict.RED:
-            return CiRed(
-                f"CI is red for {commit}: {which}",
-                hint=f"{where}, mend it, and land the repair",
-                fields=fields,
-                evidence=outcome.tails,
-            )
-        case Verdict.ASKS:
-            return CiRed(
-                f"CI waits for somebody to act on {commit}: {which}",
-                hint=f"{where} to approve or start it, then `{again}`",
-                next=again,
-                fields=fields,
-            )
-        case Verdict.UNKNOWN:
-            odd = ", ".join(sorted({output.line(check.word) for check in outcome.checks if check.verdict is Verdict.UNKNOWN}))
-            return CiRed(
-                f"CI says {odd!r} of {commit}, a word that homelab does not know: {which}",
-                hint=f"{where}; a newer homelab may know it",
-                fields=fields,
-            )
-        case Verdict.UNREACHABLE:
-            return Unreachable(
-                outcome.reason or "CI cannot be asked", hint=outcome.hint or f"`{again}` asks again", next=again, fields=fields
-            )
         case Verdict.RUNNING:
             over = "time was up while CI still runs" if outcome.is_cut else "CI still runs"
-            return CiSilent(
-                f"{over} for {commit}: {which or 'nothing seen yet'}", hint=f"`{again}` waits for it", next=again, fields=fields
-            )
+            words, hint = f"{over} for {told.commit}: {told.which or 'nothing seen yet'}", waits
         case Verdict.GONE:
-            return CiSilent(
-                f"CI of {commit} was ended by a later push or by a person, and nothing later contains it: {which}",
-                hint=f"start it again ({link or 'on its page'}), then `{again}`",
-                next=again,
-                fields=fields,
-            )
+            words = f"CI of {told.commit} was ended by a later push or by a person, and nothing later contains it: {told.which}"
+            hint = f"start it again ({told.link or 'on its page'}), then `{told.again}`"
         case Verdict.SKIPPED:
-            return CiSilent(
-                f"CI skipped {commit}: {which or 'its message says so'}",
-                hint="nothing was applied; start it by hand where it should be",
-                fields=fields,
-            )
-    if outcome.is_cut:
-        return CiSilent(
-            f"time was up, and CI has nothing for {commit} yet", hint=f"`{again}` waits for it", next=again, fields=fields
-        )
-    return CiSilent(
-        f"CI has no pipeline for {commit}",
-        hint=f"look whether it runs on pushes of this branch, then `{again}`",
-        next=again,
-        fields=fields,
-    )
+            words = f"CI skipped {told.commit}: {told.which or 'its message says so'}"
+            return CiSilent(words, hint="nothing was applied; start it by hand where it should be", fields=told.fields)
+        case _ if outcome.is_cut:
+            words, hint = f"time was up, and CI has nothing for {told.commit} yet", waits
+        case _:
+            words = f"CI has no pipeline for {told.commit}"
+            hint = f"look whether it runs on pushes of this branch, then `{told.again}`"
+    return CiSilent(words, hint=hint, next=next_, fields=told.fields)

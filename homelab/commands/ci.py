@@ -14,6 +14,7 @@ from homelab.commands.app import json_option
 from homelab.errors import HomelabError, Unreachable, Usage
 from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository, discover
+from homelab.landing.journal import Journal
 from homelab.policy import config
 from homelab.policy.rules import read_rules
 from homelab.policy.states import require_target
@@ -47,7 +48,10 @@ def watch(commit: str | None, timeout: str | None, as_json: bool) -> None:
     limit = config.duration(timeout, "--timeout") if timeout is not None else None
     site, oid = _find(commit)
     with _told(oid, "none"):
-        _answer(site, site.follow(oid, limit=limit, age=proc.age()), as_json=as_json)
+        outcome = site.follow(oid, limit=limit, age=proc.age())
+        if said := report.kept(outcome):
+            Journal(site.repository.state).hear(oid, said)
+        _answer(site, outcome, as_json=as_json)
 
 
 def _find(revision: str | None) -> tuple[Site, str]:

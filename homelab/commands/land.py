@@ -107,7 +107,17 @@ def _logged(row: Mapping[str, Any]) -> tuple[str, ...]:
         words = f"with {tip[:7]}"
     else:
         words = _counted(row)
-    return row["commit"][:7], when, row["user"], row["branch"], words, "" if landed else f"not landed: {row['status']}"
+    became = _followed(row.get("ci")) if landed else f"not landed: {row['status']}"
+    return row["commit"][:7], when, row["user"], row["branch"], words, became
+
+
+def _followed(said: Mapping[str, Any] | None) -> str:
+    """Return what CI said in the end of a landing that was followed."""
+    if not said:
+        return ""
+    took = f" in {output.duration(said.get('waited') or 0)}" if said["verdict"] == "green" else ""
+    which = f": {output.names(said.get('checks') or (), 3)}" if said.get("checks") else ""
+    return f"CI {said['verdict']}{which}{took}"
 
 
 def _counted(row: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ An intent is on disk before a push starts and is deleted when its outcome is kno
 log only grows. It has a line of a kilobyte or so for each landing: the suites that ran by name, and the others as counts.
 """
 
+import contextlib
 import json
 import os
 from collections import Counter
@@ -19,6 +20,8 @@ _TAIL = 1 << 18
 #: What is kept of a run, and for which results: the others are counted.
 _KEPT = ("name", "dir", "result", "seconds", "reason", "flaky")
 _COUNTED = ("cached",)
+#: Landings at the log's end among which those of a pushed tip are looked for.
+_LAST = 200
 _WORDS = ("id", "started", "user", "host", "session", "branch", "remote", "target", "commit", "status")
 _WORDS_OR_NONE = ("finished", "reason", "pushed", "base")
 
@@ -97,6 +100,17 @@ class Journal:
         files.append(self.log, asdict(landing))
         self.drop(landing.id)
 
+    def hear(self, tip: str, said: Mapping[str, Any]) -> None:
+        """Add what CI said of a pushed tip to the landings that it brought. Never fails: they stay landed.
+
+        Each is written once more, since the log only grows; who reads it takes nothing else from a landing's second line.
+        """
+        with contextlib.suppress(OSError):
+            for row in self.recent(_LAST):
+                is_of_tip = row["status"] == "landed" and (row.get("pushed") or row["commit"]) == tip
+                if is_of_tip and (row.get("ci") or {}).get("verdict") != said["verdict"]:
+                    files.append(self.log, {**row, "ci": dict(said)})
+
     def drop(self, identity: str) -> None:
         """Delete the intent of this landing."""
         path = self._intents / f"{identity}.json"
@@ -152,8 +166,10 @@ def _read(content: bytes) -> tuple[list[dict[str, Any]], int]:
             record = None
         if not _is_sound(record):
             damaged += 1
-        elif found.get(record["id"], {}).get("status") != "landed":
+        elif (earlier := found.get(record["id"], {})).get("status") != "landed":
             found[record["id"]] = record
+        elif record.get("ci"):
+            earlier["ci"] = record["ci"]
     return list(found.values()), damaged
 
 
@@ -167,7 +183,9 @@ def _is_sound(record: object) -> bool:
     for name in _WORDS_OR_NONE:
         if not isinstance(record.get(name), str | None):
             return False
-    suites, counts = record.get("suites", []), record.get("counts", {})
+    suites, counts, said = record.get("suites", []), record.get("counts", {}), record.get("ci") or {"verdict": ""}
+    if not isinstance(said, dict) or not isinstance(said.get("verdict"), str):
+        return False
     if not isinstance(suites, list) or not isinstance(counts, dict):
         return False
     for row in suites:

@@ -15,6 +15,7 @@ from homelab.claims import identity
 from homelab.errors import Bug, Failed, HomelabError, of_system_call
 from homelab.git.repository import Repository
 from homelab.landing import preconditions
+from homelab.landing.journal import Journal
 from homelab.landing.override import Override
 from homelab.landing.queue import Place, Queue
 from homelab.landing.report import Report, Status
@@ -82,6 +83,8 @@ def _follow(repository: Repository, rules: State, report: Report, asked: Overrid
     outcome = target.follow(repository, rules, report.pushed) if wanted else None
     if outcome is not None:
         report.ci = ci.document(outcome)
+        if said := ci.kept(outcome):
+            Journal(repository.state).hear(report.pushed, said)
         if (problem := ci.problem(outcome)) is not None:
             raise problem
     elif word := trigger.skip_word(repository.objects.message(report.pushed)):

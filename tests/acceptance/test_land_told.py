@@ -353,7 +353,9 @@ def test_ci_of_the_pushed_tip_is_followed_and_it_stays_landed(
     answer, _ = land(world, code)
     assert world.tip() == head and answer["status"] == "landed" and answer["pushed"] == head
     assert (answer["ok"], answer["ci"]["verdict"], answer["ci"]["commit"]) == (code == 0, verdict, head)
-    assert [row["status"] for row in world.json("work", "log")] == ["landed"]
+    assert [(row["status"], row["ci"]["verdict"]) for row in world.json("work", "log")] == [("landed", verdict)]
+    assert f"CI {verdict}" in world.homelab("work", "log").stdout
+    assert world.json("status")["landings"][0]["ci"]["verdict"] == verdict, "the page shows it"
     branch(world, "y")
     done = world.homelab("work", "land", "--no-watch")
     assert done.returncode == 0 and "CI applies on push" in done.stderr

@@ -22,7 +22,7 @@ def document(**parts: Any) -> dict[str, Any]:
     landing = {
         "started": now, "finished": now, "user": EVIL, "session": EVIL, "branch": EVIL, "target": "master", "commit": "c" * 40,
         "pushed": None, "status": "failed", "verified": True, "reason": EVIL, "counts": {"cached": 3},
-        "suites": [{"name": EVIL, "result": "failed", "seconds": 1}],
+        "suites": [{"name": EVIL, "result": "failed", "seconds": 1}], "ci": {"verdict": "red", "checks": [EVIL]},
     }  # fmt: skip
     ticket = {"position": 0, "branch": EVIL, "user": EVIL, "host": "h", "session": EVIL, "worktree": "/", "since": now}
     suite = {"name": EVIL, "runs": 3, "passed": 2, "flaky": 1, "median": 1.0, "times": [0.0, 1.0, 2.0]}
