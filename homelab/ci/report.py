@@ -7,22 +7,6 @@ from homelab.ci.verdict import Verdict, names
 from homelab.ci.watch import Outcome
 from homelab.errors import CiRed, CiSilent, HomelabError, Unreachable
 
-
-class Progress:
-    """Narrates what CI says whenever that changes."""
-
-    def __init__(self, where: str) -> None:
-        self._where = where
-        self._said = ""
-
-    def tell(self, outcome: Outcome) -> None:
-        """Say it where it is not what was said before."""
-        words = sentence(outcome, self._where)
-        if words != self._said:
-            self._said = words
-            output.say(words)
-
-
 _SAID = {
     Verdict.ASKS: "waits for somebody",
     Verdict.GONE: "was ended",

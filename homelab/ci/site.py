@@ -12,7 +12,7 @@ from typing import Any
 
 from homelab import output
 from homelab.ci import shared, trigger, watch
-from homelab.ci.report import Progress
+from homelab.ci.progress import Progress
 from homelab.ci.system import Names, System
 from homelab.ci.trouble import Away
 from homelab.ci.verdict import OPEN, Check, Verdict
@@ -90,16 +90,16 @@ class Site:
         if trigger.is_skipped(self.repository.objects.message(commit)) and (now := self.status(commit)).verdict is Verdict.NONE:
             return replace(now, verdict=Verdict.SKIPPED)  # it will not come, so nobody waits for it
         virtual = watch.LIMIT if limit is None else limit / self.clock.pace
-        progress = Progress(self.words)
-        outcome = shared.together(
-            self.repository,
-            self._key(commit),
-            self.clock,
-            lambda told: watch.watch(self.look, commit, self.clock, limit=virtual, successor=self._successor, told=told),
-            limit=virtual,
-            told=progress.tell,
-            since=time.time() - age,
-        )
+        with Progress(self.words) as progress:
+            outcome = shared.together(
+                self.repository,
+                self._key(commit),
+                self.clock,
+                lambda told: watch.watch(self.look, commit, self.clock, limit=virtual, successor=self._successor, told=told),
+                limit=virtual,
+                told=progress.tell,
+                since=time.time() - age,
+            )
         return self._told(outcome)
 
     def open_checks(self, tip: str) -> tuple[list[Check], bool]:

@@ -87,6 +87,8 @@ def _follow(repository: Repository, rules: State, report: Report, asked: Overrid
             Journal(repository.state).hear(report.pushed, said)
         if (problem := ci.problem(outcome)) is not None:
             raise problem
+        link = f": {url}" if (url := ci.url(outcome)) else ""
+        output.say(output.line(f"CI is green for {report.pushed[:12]} after {output.duration(outcome.waited)}{link}"))
     elif word := trigger.skip_word(repository.objects.message(report.pushed)):
         output.say(output.line(f"the message of {report.pushed[:12]} says {word}, so CI leaves it out: nothing is applied"))
     else:

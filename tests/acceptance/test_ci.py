@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.forge import KINDS, Answer, Forge, Run, serving
+from tests.support.terminal import terminal
 from tests.support.world import BIN, SUITE, World
 
 TOKEN = "s3cret-t0ken"
@@ -88,6 +90,20 @@ def test_a_run_is_running_when_asked_once_and_waited_for_when_watched(forgejo: F
     code, document = asked(world, "watch", "--timeout", "1s")
     assert (code, document["verdict"], document["error"]["kind"]) == (9, "running", "ci-silent")
     assert "time was up" in document["error"]["message"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [40, 200])
+def test_a_terminal_shows_one_line_that_lives_while_ci_runs(forgejo: Forge, world: World, columns: int) -> None:
+    tip = world.tip()
+    forgejo.now(tip, Run("ci/x", "pending"))
+    with terminal(BIN / "homelab", "ci", "watch", cwd=world.clone, env={**world.env, **ENV}, columns=columns) as shown:
+        shown.until(lambda lines: any(re.match(r". 0:0[1-9]  Forgejo at 127", line) for line in lines))
+        assert len(shown.lines()) == 1, "it is drawn in place"
+        forgejo.now(tip, Run("ci/x", "success"))
+        lines = shown.ended()
+    assert shown.program.returncode == 0
+    assert re.fullmatch(rf"Forgejo at \S+ is green for {tip[:12]}: ci/x", " ".join(lines)), "only the answer stays"
 
 
 def test_what_waits_for_somebody_asks(world: World) -> None:
