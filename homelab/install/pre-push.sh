@@ -102,6 +102,7 @@ configured() {
 # Whether all that can change the rules of a push to this remote is as it was when Python last read them.
 same() {
   case $1 in '' | .* | *[!A-Za-z0-9._-]*) return 1 ;; esac
+  [ -e "$memo/of/$1" ] || return 1
   common=${gate%/homelab/gate/2}
   for file in "$common"/remotes/* "$common"/branches/*; do
     [ ! -e "$file" ] || return 1

@@ -547,8 +547,8 @@ def test_the_shell_passes_nothing_to_where_the_rules_were_not_read_for(world: Wo
     stage = stage_for(world, shell)
     push = [*stage.shell, ".git/hooks/pre-push"]
     for name in ("fork", "", ".", "..", "../of/origin", "a b", "*", str(world.remote), "-n"):
-        world.run(*push, name, "url", input=record("refs/heads/feature"))
-        assert stage.was_asked(), name
+        done = world.run(*push, name, "url", input=record("refs/heads/feature"))
+        assert stage.was_asked() and done.stderr == "said-by-python\n", name
     extra = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "remote.forgejo.url", "GIT_CONFIG_VALUE_0": URL}
     for env in (extra, {"GIT_CONFIG_PARAMETERS": f"'remote.forgejo.url'='{URL}'"}):
         stage.push(record("refs/heads/feature"), env)
