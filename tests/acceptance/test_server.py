@@ -90,6 +90,11 @@ def test_pushes_that_come_at_once_run_their_suites_one_after_the_other(server: W
     suite = f'[[suite]]\nname = "one"\nrun = "mkdir {world.root}/busy && sleep 0.3 && rmdir {world.root}/busy"\n'
     world.commit({"homelab.toml": '[gate]\nprotect = ["release/*"]\n' + suite})
     assert push(world, "HEAD:master").returncode == 0
+    old = world.remote / "homelab/receipts/00/old.json"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    os.utime(old, (1, 1))
+    (world.remote / "homelab/collected").unlink()
     commits = [world.commit({"n": str(n)}) for n in range(3)]
     command = ["git", "push", "--quiet", "--no-verify", "origin"]
     running = [
@@ -97,6 +102,7 @@ def test_pushes_that_come_at_once_run_their_suites_one_after_the_other(server: W
         for n, oid in enumerate(commits)
     ]
     assert [each.wait(60) for each in running] == [0, 0, 0]
+    assert not old.exists(), "a server has nobody else who takes old receipts away"
 
 
 @pytest.fixture
