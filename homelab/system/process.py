@@ -119,6 +119,8 @@ def run(
             f"{argv[0]} did not answer within {timeout:.0f} s", hint="look at the network, then run it again"
         ) from None
     except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+        if cwd is not None and not cwd.is_dir():
+            raise Failed(f"the folder {cwd} is gone", hint="`homelab work list` names those that are there") from None
         raise Failed(f"cannot start {argv[0]}: {error.strerror}", hint=f"install {argv[0]}, or look at PATH") from None
     return Completed(child.returncode, child.stdout, child.stderr)
 

@@ -1,6 +1,9 @@
 """Merges of the target in a worktree: whatever git left half done, nobody's landed files leave the target by it."""
 
+import shutil
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -217,3 +220,34 @@ def test_a_merge_that_only_this_worktree_can_make_is_left_to_be_committed(confli
     assert left(conflicting)[:2] in ((True, False), (True, True))
     conflicting.run("sh", "-c", "git add README && git commit -q --no-edit")
     assert conflicting.json("work", "land")["status"] == "landed"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["another branch", "another commit", "gone"])
+def test_no_merge_is_begun_in_a_worktree_that_has_moved_on_meanwhile(world: World, how: str) -> None:
+    world.publish({"homelab.toml": f'[[suite]]\nname = "s"\nrun = "touch {world.root}/runs; sleep 3"\n'})
+    place = Path(world.homelab("work", "start", "x").stdout.strip())
+    world.commit({"README": "mine\n"}, cwd=place)
+    with ThreadPoolExecutor() as pool:
+        landing = pool.submit(world.json, "work", "land", cwd=place)
+        while not (world.root / "runs").exists() and not landing.done():
+            time.sleep(0.02)
+        world.publish({"README": "theirs\n"})
+        if how == "gone":
+            shutil.rmtree(place)
+        else:
+            if how == "another branch":
+                world.git("switch", "--quiet", "-c", "other", cwd=place)
+            world.commit({"more": "1\n"}, cwd=place)
+        answer = landing.result()
+    if how == "gone":
+        assert str(place) in answer["error"]["message"] and "PATH" not in answer["error"]["hint"]
+        return
+    assert (answer["status"], answer["conflicts"]) == ("conflict", ["README"])
+    assert (
+        world.git("status", "--porcelain", cwd=place) == ""
+        and world.git("rev-parse", "-q", "--verify", "MERGE_HEAD", cwd=place, check=False) == ""
+    )
+    assert world.run("sh", "-c", answer["error"]["next"], cwd=place, check=False).returncode == 5
+    assert world.git("symbolic-ref", "--short", "HEAD", cwd=place) == "ada/x"
+    assert world.git("ls-files", "--unmerged", cwd=place)
