@@ -17,6 +17,6 @@ def main() -> None:
         # Before anything is imported: scripts ask for it, and it shows at once whether the program starts.
         sys.stdout.write(f"homelab {__version__}\n")
         return
-    from homelab.commands.program import run
+    from homelab.commands.program import serve
 
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(serve(sys.argv[1:]))

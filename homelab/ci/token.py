@@ -80,7 +80,7 @@ def _from_tool(kind: str, host: str) -> str | None:
     if argv is None or shutil.which(argv[0]) is None:
         return None
     try:
-        done = process.run(argv, timeout=10)
+        done = process.complete(argv, timeout=10)
     except Failed:
         return None
     return done.stdout.decode(errors="replace").strip() or None if done.returncode == 0 else None

@@ -18,7 +18,7 @@ from homelab.system import folders
 COMPLETE = "_HOMELAB_COMPLETE"
 
 
-def run(argv: list[str]) -> int:
+def serve(argv: list[str]) -> int:
     """Run the command line and return its exit code."""
     # Known before anything is parsed, since wrong usage is answered in JSON too. What follows a stack is the runner's, and
     # what follows -- is a command's.

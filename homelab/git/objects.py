@@ -101,7 +101,7 @@ class Objects:
     def _raw(self, oid: str) -> tuple[str, bytes]:
         """Return an object's type and content. Raises `Failed` when the clone does not have it."""
         with self._lock:
-            child = self._child or self._start()
+            child = self._child or self._launch()
             self._child = None  # a question that is cut off (a signal, a broken object) leaves no half answer to the next
             _ask(child, (oid,))
             found, whole = _answer(child)
@@ -128,7 +128,7 @@ class Objects:
     def _contents(self, trees: Sequence[str]) -> list[tuple[str, bytes]]:
         found: list[tuple[str, bytes]] = []
         with self._lock:
-            child = self._child or self._start()
+            child = self._child or self._launch()
             self._child = None
             _ask(child, trees)
             for tree in trees:
@@ -140,7 +140,7 @@ class Objects:
             self._child = child
         return found
 
-    def _start(self) -> process.Child:
+    def _launch(self) -> process.Child:
         argv = ["git", f"--git-dir={self.common_dir}", "--no-replace-objects", "cat-file", "--batch"]
         # Not in the caller's folder: `work clean` would find a process of ours in the worktree that it takes away.
         child = process.start(

@@ -101,7 +101,7 @@ class Repository:
         pass_fds: Sequence[int] = (),
     ) -> process.Completed:
         """Return how a git command ended, run in the worktree (or `cwd`), or on the git directory where there is none."""
-        return process.run(
+        return process.complete(
             ["git", *args],
             cwd=cwd or self.worktree or self.git_dir,
             extra=variables({**self._named, **dict(self.quarantine), **(env or {})}),
@@ -235,7 +235,7 @@ def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
     """Return the repository at `cwd`, or in a hook the one that git named in the environment. Raises `Usage`."""
     env, extra = (os.environ, _ENVIRONMENT) if from_hook else (None, variables())
     questions = ("--git-dir", "--git-common-dir", "--show-toplevel")
-    done = process.run([*_ABSOLUTE, *questions], cwd=cwd, env=env, extra=extra)
+    done = process.complete([*_ABSOLUTE, *questions], cwd=cwd, env=env, extra=extra)
     if not done.stdout:
         words = done.words
         if "not a git repository" in words:
@@ -250,7 +250,7 @@ def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
         raise Usage(f"git cannot open the repository here: {words}", hint="`git status` says more")
     lines = done.stdout.removesuffix(b"\n").split(b"\n")
     if len(lines) != (3 if done.returncode == 0 else 2):  # a path with a newline: one question at a time
-        single = (process.run([*_ABSOLUTE, option], cwd=cwd, env=env, extra=extra) for option in questions)
+        single = (process.complete([*_ABSOLUTE, option], cwd=cwd, env=env, extra=extra) for option in questions)
         lines = [answer.stdout.removesuffix(b"\n") for answer in single if answer.returncode == 0]
     git_dir, common_dir, *top = (Path(os.fsdecode(line)) for line in lines if line)
     quarantine = tuple((name, os.environ[name]) for name in _QUARANTINE if from_hook and name in os.environ)

@@ -10,7 +10,7 @@ MINIMUM = (2, 39)
 
 def git_version() -> tuple[int, ...]:
     """Return the version of the git program, as (2, 39, 5)."""
-    done = process.run(["git", "--version"])
+    done = process.complete(["git", "--version"])
     found = re.search(rb"(\d+)\.(\d+)(?:\.(\d+))?", done.stdout)
     return tuple(int(part or 0) for part in found.groups()) if found else (0, 0, 0)
 

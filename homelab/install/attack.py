@@ -83,7 +83,7 @@ class _Range:
         quiet = ("--recurse-submodules=no", "--no-follow-tags", "--no-signed", "--force")
         skip = () if hooks else ("--no-verify",)
         where = self.repository.worktree or self.repository.git_dir
-        done = process.run(["git", "push", *quiet, *skip, "--", self.remote, *specs], cwd=where, timeout=1800)
+        done = process.complete(["git", "push", *quiet, *skip, "--", self.remote, *specs], cwd=where, timeout=1800)
         said = [row for row in done.stderr.decode(errors="replace").splitlines() if row.startswith("homelab: ")]
         return said[0] if said else done.words
 

@@ -112,7 +112,7 @@ def _program(hook: Path) -> Iterator[Finding]:
         message = f"the hook's program is gone: {python}; pushes to protected branches are refused unjudged"
         yield Finding("program-gone", FAILURE, message, _INSTALL)
         return
-    if process.run([python, "-I", "-c", "import homelab_hooks.verified_push"], timeout=60).returncode:
+    if process.complete([python, "-I", "-c", "import homelab_hooks.verified_push"], timeout=60).returncode:
         message = f"the hook's program {python} no longer has homelab; pushes to protected branches are refused unjudged"
         yield Finding("program-gone", FAILURE, message, _INSTALL)
     elif python != sys.executable:

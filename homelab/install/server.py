@@ -15,7 +15,7 @@ def bare_repository(path: Path) -> Repository:
     """Return the bare repository at `path`. Raises `Usage` when it is none."""
     # The path is explicit, as `safe.bareRepository = explicit` wants it.
     asked = ("rev-parse", "--path-format=absolute", "--git-common-dir", "--is-bare-repository")
-    done = process.run(["git", f"--git-dir={path}", *asked], cwd=path) if path.is_dir() else None
+    done = process.complete(["git", f"--git-dir={path}", *asked], cwd=path) if path.is_dir() else None
     where, _, bare = os.fsdecode(done.stdout).rstrip("\n").rpartition("\n") if done and not done.returncode else ("", "", "")
     if bare != "true" or Path(where).resolve() != path.resolve():
         raise Usage(f"{path} is not a bare repository", hint="name the repository that pushes are received in")

@@ -59,7 +59,7 @@ def bring(
     """
     merged = candidate.merge(target.repository, base, head)
     try:
-        demand = demanded(target, base, merged.tree)
+        demand = demand_of(target, base, merged.tree)
     except (Usage, Refused):
         if not asked.no_verify:
             raise
@@ -74,7 +74,7 @@ def bring(
     return Member(ticket, base, merged, commit, override.demanded(target, asked, demand))
 
 
-def demanded(target: Target, base: str | None, tree: str) -> Demand:
+def demand_of(target: Target, base: str | None, tree: str) -> Demand:
     """Return what the rules on `base`, and those of the tree where it changes them, demand of a tree."""
     policies = policy.policies(target.repository.objects, base, tree)
     return verification.demanded(target.repository, tree, policies)
@@ -88,7 +88,7 @@ def verified_by(target: Target, demand: Demand, base: str) -> list[str]:
     kept = Receipts(target.repository.state)
     known = {run.key for run in demand.runs if kept.load(run.key)}
     old = [run for run in demand.runs if run.suite.each or run.key not in known]
-    before = {run.key for run in demanded(target, base, target.repository.objects.commit(base).tree).runs} if old else set()
+    before = {run.key for run in demand_of(target, base, target.repository.objects.commit(base).tree).runs} if old else set()
     runs = [run for run in demand.runs if run.key not in before or (run.key in known and not run.suite.each)]
     return [f"Homelab-Verified: {run.label} {run.key}" for run in runs]
 

@@ -33,7 +33,7 @@ def land(repository: Repository, asked: Override, told: Callable[[Report], None]
     try:
         # Drawn before anything is looked at, so that a leader sees who is about to come.
         with Queue(repository.state).drawn(repository.worktree or repository.git_dir, identity.session()) as place:
-            rules = _ready(repository, report, place, asked)
+            rules = _prepare(repository, report, place, asked)
             with Waiting() as waiting:
                 found = place.wait(waiting)
             if found is None:
@@ -43,7 +43,7 @@ def land(repository: Repository, asked: Override, told: Callable[[Report], None]
             else:
                 _take(report, found)
         told(report)
-        _follow(repository, rules, report, asked)
+        _watch(repository, rules, report, asked)
     except HomelabError as error:
         if not report.ok:
             report.status = Status.of_error(error.kind)
@@ -58,7 +58,7 @@ def land(repository: Repository, asked: Override, told: Callable[[Report], None]
     return report
 
 
-def _ready(repository: Repository, report: Report, place: Place, asked: Override) -> State:
+def _prepare(repository: Repository, report: Report, place: Place, asked: Override) -> State:
     """Look whether the worktree can land, and say on the ticket what it brings. Return the rules from before the landing."""
     report.branch, head = preconditions.branch(repository)
     rules = read_rules(repository)
@@ -69,7 +69,7 @@ def _ready(repository: Repository, report: Report, place: Place, asked: Override
     return rules
 
 
-def _follow(repository: Repository, rules: State, report: Report, asked: Override) -> None:
+def _watch(repository: Repository, rules: State, report: Report, asked: Override) -> None:
     """Follow CI of the pushed tip, by the rules from before the landing. Raises its verdict where that is not green.
 
     Without CI, say what applies on push and where to look.

@@ -114,12 +114,12 @@ class Leader:
             return None
         self._check(base, attempt)
         self.report.attempts = attempt.count
-        own = self._bring(base)
-        self._guard(base, own.commit)
+        own = self._own(base)
+        self._look_through(base, own.commit)
         if not self.asked.allow_deletions:
             batch.check_deletions(self.target, base, own.merged.tree)
         self.report.commit, self.report.tree = own.commit, own.merged.tree
-        members = batch.gather(self.target, own, self._guard) if attempt.may_batch and base is not None else [own]
+        members = batch.gather(self.target, own, self._look_through) if attempt.may_batch and base is not None else [own]
         with self._kept(members):
             watch = Watch(self.target, members, self.place.ticket.number, may_grow=attempt.may_batch and not attempt.grown)
             try:
@@ -180,7 +180,7 @@ class Leader:
                 next="homelab work land",
             )
 
-    def _bring(self, base: str | None) -> Member:
+    def _own(self, base: str | None) -> Member:
         """Return our own landing. Raises `Conflict`, and leaves the worktree in the merge."""
         try:
             return batch.bring(self.target, self.place.ticket, base, self._head, asked=self.asked)
@@ -207,7 +207,7 @@ class Leader:
             return f"git switch {shlex.quote(branch)} && homelab work land"
         return None if self._repository.oid("HEAD") == self._head else "homelab work land"
 
-    def _guard(self, base: str | None, commit: str) -> None:
+    def _look_through(self, base: str | None, commit: str) -> None:
         """Refuse what no landing may bring, such as a secret as plaintext."""
         try:
             Admission(self._repository, self.rules, self.target.remote).guard([updates.moved(self.target.ref, base, commit)])

@@ -70,7 +70,8 @@ def _push_until_known(target: Target, commit: str, base: str | None, fds: Sequen
     A busy server, and one whose reply was lost, gets the same push again: the lease lets it through once at the most.
     """
     for pause in (*_BACK_OFF, None):
-        pushed = push(target, commit, base, fds)
+        # It inherits `fds`, and so holds their locks as long as it runs.
+        pushed = target.push(commit, target.ref, lease(target, base), pass_fds=fds)
         found = _settle(target, pushed, commit, base, _POLLS if pause else _LAST_POLLS)
         if pushed.code == 0 and found is Outcome.OPEN and _pushed_elsewhere(target, commit):
             found = Outcome.LANDED
@@ -81,26 +82,23 @@ def _push_until_known(target: Target, commit: str, base: str | None, fds: Sequen
     return pushed, found
 
 
-def push(target: Target, commit: str, base: str | None, fds: Sequence[int] = ()) -> Pushed:
-    """Return how one push of one object id ended; its lease names the base, so nothing else can be replaced.
-
-    The push inherits `fds`, and so holds their locks as long as it runs.
-    """
-    return target.push(commit, target.ref, f"--force-with-lease={target.ref}:{base or ''}", pass_fds=fds)
+def lease(target: Target, base: str | None) -> str:
+    """Return the option by which a push replaces the base and nothing else."""
+    return f"--force-with-lease={target.ref}:{base or ''}"
 
 
 def _settle(target: Target, pushed: Pushed, commit: str, base: str | None, pauses: tuple[float, ...]) -> Outcome:
     """Return what became of a push, asking the remote again after each pause while that is unknown."""
-    found = push_result.classify(pushed, target.ref, ask(target, commit, base))
+    found = push_result.classify(pushed, target.ref, look(target, commit, base))
     for pause in pauses:
         if found is not Outcome.OPEN:
             break
         time.sleep(pause)
-        found = push_result.classify(pushed, target.ref, ask(target, commit, base))
+        found = push_result.classify(pushed, target.ref, look(target, commit, base))
     return found
 
 
-def ask(target: Target, commit: str, base: str | None) -> Seen:
+def look(target: Target, commit: str, base: str | None) -> Seen:
     """Return where the remote says the target is, seen from a push of `commit` onto `base`."""
     try:
         tip = ask_remote(target.repository, target.remote, target.ref).get(target.ref)

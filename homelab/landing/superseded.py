@@ -80,7 +80,7 @@ class Watch:
                 return False
             base = fetch_branch(target.repository, target.remote, target.branch)
             merged = candidate.merge(target.repository, base, self._commit)
-            return not self._needed <= {run.key for run in batch.demanded(target, base, merged.tree).runs}
+            return not self._needed <= {run.key for run in batch.demand_of(target, base, merged.tree).runs}
         except Conflict:
             return True
         except HomelabError:

@@ -150,7 +150,7 @@ def _ask_lsof() -> list[Occupant]:
     from homelab.system import process  # claims read this module and seldom start anything
 
     try:
-        done = process.run(["lsof", "-w", "-d", "cwd", "-F", "pcn"], timeout=20)
+        done = process.complete(["lsof", "-w", "-d", "cwd", "-F", "pcn"], timeout=20)
     except Failed:
         return []
     found, pid, name = [], 0, ""

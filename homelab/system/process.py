@@ -89,7 +89,7 @@ def suite_environment(names: Iterable[str]) -> dict[str, str]:
     return kept
 
 
-def run(
+def complete(
     argv: Sequence[str | Path],
     *,
     cwd: Path | None = None,

@@ -192,7 +192,7 @@ def _check_out(found: Sealed, commit: str, tree: Path) -> None:
     borrowed_git.show(git_dir, clone, commit)
     settings = [setting for name in found.filters for setting in _filter(found.repository.common_dir, name)]
     argv = ["git", f"--git-dir={git_dir}", f"--work-tree={tree}", *settings, "read-tree", "-u", "--reset", commit]
-    done = process.run(argv, env=borrowed_git.environment(os.environ), cwd=tree)
+    done = process.complete(argv, env=borrowed_git.environment(os.environ), cwd=tree)
     if done.returncode:
         raise Failed(
             f"HEAD cannot be checked out with its secrets: {done.words}", hint="`git-crypt status` in the main worktree"

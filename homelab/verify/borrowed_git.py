@@ -102,7 +102,7 @@ def look(repository: Repository, env: Mapping[str, str]) -> Clone:
 
 
 def _ask(repository: Repository, env: Mapping[str, str], *args: str) -> bytes:
-    done = process.run(["git", f"--git-dir={repository.common_dir}", *args], env=environment(env))
+    done = process.complete(["git", f"--git-dir={repository.common_dir}", *args], env=environment(env))
     if done.returncode:
         raise Failed(f"git {args[0]} failed: {done.words}", hint="`homelab doctor` looks for the usual reasons")
     return done.stdout
@@ -151,14 +151,14 @@ def make(git_dir: Path, clone: Clone, env: Mapping[str, str]) -> None:
     """Make a new git directory, with what git found out about the file system in its `base`. Raises `Failed`."""
     new = git_dir.with_name("new")
     shutil.rmtree(new, ignore_errors=True)
-    done = process.run(
+    done = process.complete(
         ["git", "-c", "init.defaultRefFormat=files", "init", "--quiet", "--template=",
          f"--object-format={clone.object_format}", new],
         env=environment(env),
     )  # fmt: skip
     if done.returncode:
         raise Failed(f"the scratch repository {new} cannot be made: {done.words}")
-    found = process.run(["git", "config", "--file", new / ".git/config", "--list", "--null"], env=environment(env))
+    found = process.complete(["git", "config", "--file", new / ".git/config", "--list", "--null"], env=environment(env))
     (new / ".git" / "base").write_bytes(found.stdout)
     # The renaming comes last: a git directory that is here is whole.
     (new / ".git").rename(git_dir)

@@ -186,7 +186,7 @@ class Checkout:
         where = [f"--git-dir={self._git_dir}", f"--work-tree={self.path}"]
         env = borrowed_git.environment(self._env)
         # When we are killed git goes on: as long as it writes, the slot is not free.
-        return process.run(
+        return process.complete(
             ["git", *where, *self._settings, *args], cwd=self.path, env=env, input=input, pass_fds=[self.lock_fd]
         )
 

@@ -76,7 +76,7 @@ def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(Failed):
         # GNU's shares the blocks where the file system can, so that it takes neither time nor room.
-        if process.run(["cp", "-a", "--reflink=auto", "--", source, target]).returncode == 0:
+        if process.complete(["cp", "-a", "--reflink=auto", "--", source, target]).returncode == 0:
             return
     files.remove(target)
     if source.is_dir() and not source.is_symlink():

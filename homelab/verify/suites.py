@@ -75,7 +75,7 @@ def _is_shown(setting: Setting) -> bool:
 def printed(command: str) -> str:
     """Return what a command of ``[verify] tools`` prints and how it ends, asked once by a process; it may be missing."""
     try:
-        done = process.run(["/bin/sh", "-c", command], cwd=Path("/"), env=process.suite_environment(()), timeout=30)
+        done = process.complete(["/bin/sh", "-c", command], cwd=Path("/"), env=process.suite_environment(()), timeout=30)
     except Failed as error:
         return error.message
     return f"{done.returncode}\n{os.fsdecode(done.stdout + done.stderr)}"

@@ -11,3 +11,13 @@ def test_what_a_push_is_judged_by_is_asked_once_and_handed_down(gated: World) ->
     assert len(way.stays) <= 37 and way.ups <= 17 and way.returns <= 28, way.stays
     assert [argv[1] for argv, _ in way.started if argv[1][0] != "-"] == ["rev-parse", "config", "for-each-ref", "rev-list"]
     assert len(way.started) == 5, way.started
+
+
+def test_the_functions_of_one_stack_have_names_of_their_own_and_a_landing_is_seven_calls_from_its_push(gated: World) -> None:
+    landing = ways.land(gated)
+    claim = ways.follow(gated, "homelab.cli", "claim", "stack:dns", "--purpose", "measure")
+    for argv, stack in (*landing.started, *claim.started):
+        names = [place.rpartition(".")[2].strip("_") for place in stack]
+        assert len(set(names)) == len(names), (argv, stack)
+    push = landing.stack("push", "--porcelain")
+    assert push.index("homelab.landing.target.push") - push.index("homelab.commands.land.work_land") <= 7, push

@@ -41,7 +41,7 @@ class Scene:
 
     def push(self) -> Pushed:
         """Push as publishing does."""
-        return publish.push(self.target, self.commit, self.base)
+        return self.target.push(self.commit, self.target.ref, publish.lease(self.target, self.base))
 
     def git_push(self, *args: str) -> Pushed:
         """Push with other arguments than publishing's."""
@@ -54,7 +54,7 @@ class Scene:
 
     def seen(self) -> Seen:
         """Return what the remote answers."""
-        return publish.ask(self.target, self.commit, self.base)
+        return publish.look(self.target, self.commit, self.base)
 
     def hook(self, name: str, body: str) -> Pushed:
         """Push to a server with this hook."""

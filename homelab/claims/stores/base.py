@@ -124,13 +124,13 @@ class Store(abc.ABC):
     def attempt(self, request: Request) -> Taken | Blocked:
         """Take all labels of a request, or none."""
         with self._at(request) as ledger:
-            return self._take(ledger, request, None)
+            return self._decide(ledger, request, None)
 
     def _at(self, request: Request) -> AbstractContextManager[Ledger]:
         # Who asks for `stack:a` and who asks for `stack:a/b` meet at `stack:a`, so neither overlooks the other.
         return self.transaction({*request.labels, *request.around})
 
-    def _take(self, ledger: Ledger, request: Request, place: int | None) -> Taken | Blocked:
+    def _decide(self, ledger: Ledger, request: Request, place: int | None) -> Taken | Blocked:
         """Take the labels; `place` is the number of the ticket with which the request has waited."""
         plan: list[tuple[str, Grant | Renew | Covered]] = []
         near = model.nearby(request, self.board()) if request.nested else []
@@ -200,7 +200,7 @@ class Store(abc.ABC):
         """
         until = time.monotonic() + seconds
         with self._at(request) as ledger:
-            found = self._take(ledger, request, None)
+            found = self._decide(ledger, request, None)
             if isinstance(found, Taken):
                 return found
             place = ledger.number()
@@ -214,7 +214,7 @@ class Store(abc.ABC):
                 tell(found, 1 + ahead)
                 self._pause(found, ticket, request.labels, until)
                 with self._at(request) as ledger:
-                    found = self._take(ledger, request, place)
+                    found = self._decide(ledger, request, place)
                     ahead = _ahead(ledger, request, place)
                 if isinstance(found, Taken):
                     break
