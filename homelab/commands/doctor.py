@@ -14,7 +14,8 @@ from homelab.git.repository import discover
 from homelab.install import attack
 from homelab.install import doctor as diagnosis
 from homelab.install.attack import Outcome
-from homelab.install.doctor import Diagnosis, Finding, Severity
+from homelab.install.doctor import Diagnosis
+from homelab.install.findings import Finding, Severity
 
 #: A repair that begins like this is a command, not advice.
 _PROGRAMS = ("homelab ", "git ", "chmod ", "unset ")
@@ -34,7 +35,7 @@ def doctor(attacking: bool, as_json: bool) -> None:
     if not as_json:
         _show(found, outcomes)
     if not holds:
-        repair = next((f.repair for f in found.findings if f.severity == diagnosis.FAILURE and f.repair), None)
+        repair = next((f.repair for f in found.findings if f.severity == Severity.FAILURE and f.repair), None)
         raise Failed(
             _reason(found, outcomes),
             hint=f"to repair it: {repair}" if repair else "the lines above say what to do",
@@ -67,7 +68,7 @@ def _reason(found: Diagnosis, outcomes: tuple[Outcome, ...] | None) -> str:
         return f"the gate leaks: {', '.join(leaks)}"
     if found.holds:
         return "the gate refuses an ordinary branch"
-    return next((f.message for f in found.findings if f.severity == diagnosis.FAILURE), "the gate does not hold here")
+    return next((f.message for f in found.findings if f.severity == Severity.FAILURE), "the gate does not hold here")
 
 
 def _document(found: Diagnosis, outcomes: tuple[Outcome, ...] | None, holds: bool) -> dict[str, Any]:

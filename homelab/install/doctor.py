@@ -4,12 +4,10 @@ Only looks: nothing in the clone, on the remote or in a worktree is changed. Wha
 (`git push --no-verify`) is said as a note and is no failure. Pushing at the gate is `homelab.install.attack`'s.
 """
 
-import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from homelab.claims import locate
@@ -19,36 +17,14 @@ from homelab.git.remotes import ask_remote_head
 from homelab.git.repository import Repository
 from homelab.git.version import MINIMUM, git_version
 from homelab.gitcrypt import linked
-from homelab.install import hooks_path, install, present, shim
+from homelab.install import in_front, install, present, shim
+from homelab.install.findings import FAILURE, INSTALL, NOTE, WARNING, Finding
 from homelab.install.present import Status
 from homelab.policy import policy
 from homelab.policy.config import Suite
 from homelab.policy.rules import read_rules
 from homelab.policy.states import NoTarget, Rules, State, Unknown
-from homelab.system import file_systems, files, process
-
-_INSTALL = "homelab hooks install"
-
-
-class Severity(StrEnum):
-    """How much a finding matters: a failure means that the gate does not hold."""
-
-    FAILURE = "failure"
-    WARNING = "warning"
-    NOTE = "note"
-
-
-FAILURE, WARNING, NOTE = Severity
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing to know about the gate here; `repair` is the command, or what to do, that mends it."""
-
-    id: str
-    severity: Severity
-    message: str
-    repair: str | None = None
+from homelab.system import file_systems, files
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +45,7 @@ def diagnose(repository: Repository) -> Diagnosis:
     status = present.status(repository)
     findings = [
         *_program_git(),
-        *_gate(repository, status),
+        *in_front.examine(repository, status),
         *_checkout(repository),
         *_rules(repository, status),
         *_file_system(repository),
@@ -89,89 +65,6 @@ def _program_git() -> Iterator[Finding]:
 
 
 # -- the hook that a push starts --------------------------------------------------------------------------------------
-
-
-def _gate(repository: Repository, status: Status) -> Iterator[Finding]:
-    if status.ours is not None:
-        for name in status.chained:
-            yield Finding("chained", NOTE, f"a push runs {name} as well, and both have to agree")
-        yield from _program(status.ours)
-        if not shim.is_current(status.ours):
-            yield Finding("hook-outdated", WARNING, "the hook was written by another version of homelab", _INSTALL)
-        return
-    yield from _not_executable(status.hook) or _hooks_path(repository) or _in_place(repository, status)
-    if status.gate == "framework":
-        name = status.chained[0]
-        message = f"{name} tells its hooks of the first ref of a push only, and of no deletion: this is not the whole gate"
-        yield Finding("framework-only", FAILURE, message, _INSTALL)
-
-
-def _program(hook: Path) -> Iterator[Finding]:
-    python = shim.program(hook)
-    if python is None or not os.access(python, os.X_OK):
-        message = f"the hook's program is gone: {python}; pushes to protected branches are refused unjudged"
-        yield Finding("program-gone", FAILURE, message, _INSTALL)
-        return
-    if process.complete([python, "-I", "-c", "import homelab_hooks.verified_push"], timeout=60).returncode:
-        message = f"the hook's program {python} no longer has homelab; pushes to protected branches are refused unjudged"
-        yield Finding("program-gone", FAILURE, message, _INSTALL)
-    elif python != sys.executable:
-        yield Finding("other-program", NOTE, f"the hook starts another installation: {python}", _INSTALL)
-
-
-def _not_executable(hook: Path) -> list[Finding]:
-    """Return a finding where git or a framework passes over a hook that nobody may execute."""
-    legacy = hook.with_name("pre-push.legacy")
-    behind = shim.owner(hook) in shim.FRAMEWORKS
-    slots = (hook, legacy) if behind else (hook,)
-    if not any(shim.owner(slot) == "homelab" for slot in slots):
-        return []
-    return [
-        Finding("not-executable", FAILURE, f"{slot} may not be executed, so it is passed over", f"chmod +x {slot}")
-        for slot in slots
-        if not os.access(slot, os.X_OK)
-    ]
-
-
-def _hooks_path(repository: Repository) -> list[Finding]:
-    """Return a finding where `core.hooksPath` leads git past the gate, or to where none is."""
-    found = hooks_path.place(repository)
-    if found.value is None:
-        return []
-    if hooks_path.is_own(repository, found):
-        if found.folder.is_dir():
-            return []
-        message = f"core.hooksPath names our folder {found.value}, which is gone: no hook runs at all"
-        return [Finding("hooks-path-gone", FAILURE, message, _INSTALL)]
-    kind = f"{found.scope}, relative" if not Path(found.value).is_absolute() else str(found.scope)
-    elsewhere = "past the gate" if install.was_installed(repository) else "and no gate is there"
-    message = f"core.hooksPath ({kind}) sends git to {found.value}, {elsewhere}"
-    if ".husky" in found.value:
-        message += "; husky sets it at every install"
-    # It comes from `git -c` or the environment, where no installation can stand in front of it.
-    repair = "unset GIT_CONFIG_COUNT GIT_CONFIG_PARAMETERS" if found.scope == "command" else _INSTALL
-    return [Finding("hooks-path", FAILURE, message, repair)]
-
-
-def _in_place(repository: Repository, status: Status) -> list[Finding]:
-    """Return a finding where git's own slot holds no gate."""
-    owner = shim.owner(status.hook)
-    if owner is None:
-        message = f"no pre-push hook is installed: {status.hook} is missing"
-        return [Finding("hooks-missing", FAILURE, message, _INSTALL)]
-    old = status.hook.with_name("pre-push.old")
-    if shim.owner(old) == "homelab":
-        message = f"{owner} was installed over the gate and renamed it to {old.name}, which nothing runs"
-        return [Finding("overwritten", FAILURE, message, _INSTALL)]
-    if install.was_installed(repository):
-        how = f" (`{owner} install --overwrite` drops pre-push.legacy)" if owner in shim.FRAMEWORKS else ""
-        return [Finding("overwritten", FAILURE, f"the gate was overwritten: pre-push is {owner}'s{how}", _INSTALL)]
-    if status.gate == "framework":
-        return []
-    return [Finding("not-chained", FAILURE, f"pre-push is {owner}'s, and the gate is not chained with it", _INSTALL)]
-
-
-# -- what the hook relies on ------------------------------------------------------------------------------------------
 
 
 def _checkout(repository: Repository) -> Iterator[Finding]:
@@ -223,12 +116,12 @@ def _stale(repository: Repository, rules: Rules, hook: Path) -> Iterator[Finding
     names = shim.word("\n".join(markers.needles(rules.protect)))
     if repository.oid(target) and repository.line("symbolic-ref", "--quiet", markers.TARGET) != target:
         message = f"the hook asks another branch than {rules.remote}/{rules.default} for the rules"
-        yield Finding("target-moved", FAILURE, message, _INSTALL)
+        yield Finding("target-moved", FAILURE, message, INSTALL)
     elif names not in hook.read_bytes():
         message = (
             "other branches are protected now than when the hook was installed; without its program it guards the old ones"
         )
-        yield Finding("names-changed", WARNING, message, _INSTALL)
+        yield Finding("names-changed", WARNING, message, INSTALL)
 
 
 def _suites(repository: Repository, rules: State) -> Iterator[Finding]:
@@ -297,9 +190,9 @@ def _remote(repository: Repository) -> Iterator[Finding]:
 
 def _secrets(repository: Repository) -> Iterator[Finding]:
     if problem := linked.problem(repository):
-        yield Finding("git-crypt-worktrees", WARNING, problem, _INSTALL)
+        yield Finding("git-crypt-worktrees", WARNING, problem, INSTALL)
     if linked.uses_git_crypt(repository) and install.was_installed(repository) and not present.looks_at_commits(repository):
-        yield Finding("commits-unsealed", WARNING, "nobody looks for plaintext secrets in a commit, only in a push", _INSTALL)
+        yield Finding("commits-unsealed", WARNING, "nobody looks for plaintext secrets in a commit, only in a push", INSTALL)
     yield from _exposed(repository)
 
 
