@@ -8,23 +8,33 @@ import time
 
 import pytest
 
-from tests.support.forge import Run, serving
+from tests.support.forge import Forge, Run, serving
 from tests.support.world import BIN, SUITE, World
 
 ENV = {"HOMELAB_CI_PACE": "0.02", "HOMELAB_CI_TOKEN": "s3cret"}
 
 
+def held(world: World, forge: Forge) -> str:
+    """Return the target's tip, with a branch that is to land and rules that make it hold for CI."""
+    world.publish({"homelab.toml": f"{forge.config()}{SUITE}[land]\nhold = true\nwatch = false\n"})
+    world.git("fetch", "--quiet", "origin")
+    world.git("switch", "--quiet", "-c", "t", "origin/master")
+    world.commit({"a": "1"})
+    return world.tip()
+
+
+def landing(world: World) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [BIN / "homelab", "work", "land"], cwd=world.clone, env={**world.env, **ENV}, stderr=subprocess.PIPE
+    )
+
+
 @pytest.mark.slow
 def test_a_landing_holds_is_seen_in_the_queue_and_lands_when_ci_is_idle(world: World) -> None:
     with serving("woodpecker") as forge:
-        world.publish({"homelab.toml": f"{forge.config()}{SUITE}[land]\nhold = true\nwatch = false\n"})
-        world.git("fetch", "--quiet", "origin")
-        world.git("switch", "--quiet", "-c", "t", "origin/master")
-        world.commit({"a": "1"})
-        before = world.tip()
+        before = held(world, forge)
         forge.now(before, Run("running:x", "running", number=123))
-        env = {**world.env, **ENV}
-        child = subprocess.Popen([BIN / "homelab", "work", "land"], cwd=world.clone, env=env, stderr=subprocess.PIPE)
+        child = landing(world)
         end = time.monotonic() + 30
         while not any(row["holding"] for row in world.json("work", "queue")) and time.monotonic() < end:
             time.sleep(0.1)
@@ -38,14 +48,9 @@ def test_a_landing_holds_is_seen_in_the_queue_and_lands_when_ci_is_idle(world: W
 
 def test_ctrl_c_leaves_off_holding_and_no_hold_lands_all_the_same(world: World) -> None:
     with serving("woodpecker") as forge:
-        world.publish({"homelab.toml": f"{forge.config()}{SUITE}[land]\nhold = true\nwatch = false\n"})
-        world.git("fetch", "--quiet", "origin")
-        world.git("switch", "--quiet", "-c", "t", "origin/master")
-        world.commit({"a": "1"})
-        before = world.tip()
+        before = held(world, forge)
         forge.now(before, Run("pending:x", "blocked", number=9))
-        env = {**world.env, **ENV}
-        child = subprocess.Popen([BIN / "homelab", "work", "land"], cwd=world.clone, env=env, stderr=subprocess.PIPE)
+        child = landing(world)
         end = time.monotonic() + 30
         while not forge.requests and time.monotonic() < end:
             time.sleep(0.05)
