@@ -3,7 +3,6 @@
 Only what the change itself does counts: what a merge brings in from elsewhere was somebody else's to answer for.
 """
 
-import functools
 import os
 from collections.abc import Iterable
 from pathlib import PurePosixPath
@@ -12,6 +11,7 @@ from homelab.claims import identity, locate, render
 from homelab.claims.model import Claim, Mode
 from homelab.errors import HomelabError, Refused
 from homelab.git.repository import Repository
+from homelab.policy.states import State
 
 
 def labels(paths: Iterable[str]) -> set[str]:
@@ -76,19 +76,17 @@ def require_free(repository: Repository, paths: Iterable[str], what: str) -> Non
         )
 
 
-def touched(repository: Repository, target: str, head: str) -> list[str] | None:
-    """Return the claimed labels whose stacks `head` changes since it left `target`; None where the store is not there."""
-    held = _held()
+def touched(repository: Repository, target: str, head: str, held: frozenset[str] | None) -> list[str] | None:
+    """Return which of the `held` labels' stacks `head` changes since it left `target`; None where that is not known."""
     if not held:
         return None if held is None else []
     listed = repository.line("diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", f"{target}...{head}")
     return None if listed is None else sorted(held & labels(name for name in listed.split("\0") if name))
 
 
-@functools.cache
-def _held() -> frozenset[str] | None:
-    # Once a process: a listing asks for every worktree.
+def held(repository: Repository, rules: State) -> frozenset[str] | None:
+    """Return the labels that somebody holds, by the rules of the clone around us; None where the store is not there."""
     try:
-        return frozenset(claim.label for claim in locate.open(locate.url()).board())
+        return frozenset(claim.label for claim in locate.open(locate.url(known=(repository, rules))).board())
     except HomelabError:
         return None

@@ -13,7 +13,7 @@ from homelab.git.repository import Repository
 from homelab.policy import policy
 from homelab.policy.policy import Policy
 from homelab.verify import last, suites
-from homelab.verify.receipts import Receipts
+from homelab.verify.receipts import Receipt, Receipts
 from homelab.verify.reds import Reds
 from homelab.verify.suites import Run
 from homelab.verify.tip import Tip
@@ -54,6 +54,7 @@ class Memory:
         self._tells = tells
         self._receipts, self._reds = Receipts(repository.state), Reds(repository.state)
         self._known: dict[tuple[str, bool], Remembered] = {}
+        self._seen: dict[str, Receipt | None] = {}
 
     @cached_property
     def _tip(self) -> Tip | None:
@@ -87,7 +88,7 @@ class Memory:
         since: list[str] = []
         missing, red, before = [], {}, []
         for run in runs:
-            if receipt := self._receipts.load(run.key):
+            if receipt := self._receipt(run.key):
                 since.append(receipt.finished)
             elif tip and (known := self._reds.known(run.key)) and tip.key(run) == run.key:
                 since.append(known.since)
@@ -99,6 +100,12 @@ class Memory:
         verdict = Verdict.RED if red else Verdict.UNKNOWN if missing else Verdict.GREEN
         moment = min(red.values()) if red else None if missing else max(since)
         return Remembered(verdict, moment, tuple(missing), tuple(red), tuple(before))
+
+    def _receipt(self, key: str) -> Receipt | None:
+        """Return the receipt filed under a key; what fifty worktrees have in common is read once."""
+        if key not in self._seen:
+            self._seen[key] = self._receipts.load(key)
+        return self._seen[key]
 
     def _red_since(self, run: Run) -> str | None:
         """Return since when a run is known to be red with this very content, or None."""

@@ -57,8 +57,9 @@ def rows(repository: Repository) -> tuple[Row, ...]:
     memory = Memory(repository, seen.settings, target, tells=rules.config.gate.red_before == "tell")
     judged = {head: _judged(memory, head, commits.get(head)) for head in {entry.head for entry in entries} if head}
     here = repository.worktree.resolve() if repository.worktree else None
+    held = stacks.held(repository, rules)
     with ThreadPoolExecutor(4) as pool:
-        found = pool.map(lambda entry: _row(plan, target, entry, commits.get(entry.head or ""), here), entries)
+        found = pool.map(lambda entry: _row(plan, target, entry, commits.get(entry.head or ""), here, held), entries)
         return tuple(
             replace(row, verified=known.verdict is Verdict.GREEN, red=list(known.red)) if known else row
             for row, entry in zip(found, entries, strict=True)
@@ -74,7 +75,14 @@ def _judged(memory: Memory, head: str, commit: Head | None) -> Remembered | None
         return None
 
 
-def _row(plan: Layout, target: str | None, entry: Worktree, commit: Head | None, here: Path | None) -> Row:
+def _row(
+    plan: Layout,
+    target: str | None,
+    entry: Worktree,
+    commit: Head | None,
+    here: Path | None,
+    held: frozenset[str] | None,
+) -> Row:
     repository, head = plan.repository, entry.head
     path = plan.root if entry.is_main else entry.path
     done = _has_landed(repository, target, head, commit) if target and head else None
@@ -94,7 +102,7 @@ def _row(plan: Layout, target: str | None, entry: Worktree, commit: Head | None,
         red=[],
         landed=False if fresh else done,
         fresh=fresh if done else done,
-        claims=stacks.touched(repository, target, head) if target and head else None,
+        claims=stacks.touched(repository, target, head, held) if target and head else None,
         locked=entry.lock,
         missing=entry.missing,
         subject=commit.subject if commit else None,
