@@ -4,13 +4,14 @@ Neither is what cannot run there either. A run is made on the tip itself where t
 target already contains has nobody else to answer for it, so it is not measured by the target (docs/adr/0024).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from homelab import output
 from homelab.git.repository import Repository
 from homelab.verify import last, runner, suites
 from homelab.verify.attempt import Abandoned
+from homelab.verify.origin import origins
 from homelab.verify.reds import RedBefore, Reds
 from homelab.verify.results import Result, State
 from homelab.verify.screen import Screen
@@ -53,8 +54,10 @@ class Comparison:
         finally:
             screen.finish()
         found = {result.run.key: result for result in made}
-        answers = ((result, asked.get(result.run.key)) for result in results)
-        settled = [result if there is None else self._settled(result, found[there.key]) for result, there in answers]
+        answers = [(result, asked.get(result.run.key)) for result in results]
+        red = (there for result, there in answers if there and _is_same_red(result, found[there.key]))
+        known = origins(self._repository, self._baseline.commit, red)
+        settled = [result if there is None else self._settled(result, found[there.key], known) for result, there in answers]
         return [result for result in settled if result is not None]
 
     def _question(self, result: Result) -> Run | None:
@@ -74,7 +77,7 @@ class Comparison:
             return there if same else None
         return there if result.result is State.UNABLE and not same else None
 
-    def _settled(self, here: Result, there: Result) -> Result | None:
+    def _settled(self, here: Result, there: Result, known: Mapping[str, str]) -> Result | None:
         """Return a result by what the same suite does on the tip; None where it does not bind this change."""
         if here.run.is_guess and not there.is_green:
             output.warn(f"note: {here.run.label} was detected on the target and is not green there, so it does not bind this")
@@ -85,8 +88,8 @@ class Comparison:
             return replace(here, result=State.FAILED, reason=f"{here.reason}, though it can run on the target")
         if here.result is not State.FAILED or there.run.key != here.run.key:
             return here
-        if there.result is State.FAILED:
-            found = self._reds.record(here.run.key, self._baseline.commit)
+        if _is_same_red(here, there):
+            found = self._reds.record(here.run.key, self._baseline.commit, known.get(here.run.key, ""))
             return _red_before(here.run, found, here) if self._baseline.tells else here
         if there.is_green:
             self._reds.distrust(here.run)
@@ -100,15 +103,15 @@ def tell(results: Sequence[Result]) -> None:
     """Say which of the results are red before, and since when."""
     red = [result for result in results if result.result is State.RED_BEFORE]
     if red:
-        labels = _labels([result.run for result in red])
+        labels = output.names((result.run.label for result in red), 4)
         output.warn(f"{labels}: {red[0].reason if len(red) == 1 else 'red on the target too'}, and not by this change")
 
 
-def _labels(runs: Sequence[Run]) -> str:
-    return output.names((run.label for run in runs), 4)
+def _is_same_red(here: Result, there: Result) -> bool:
+    return here.result is State.FAILED is there.result and here.run.key == there.run.key
 
 
 def _red_before(run: Run, found: RedBefore, here: Result | None = None) -> Result:
-    since = output.line(found.since)
-    reason = f"red on the target with the same content, known since {since}"
+    by = f", its content last changed in {output.line(found.origin)}" if found.origin else ""
+    reason = f"red on the target with the same content, known since {output.line(found.since)}{by}"
     return Result(run, State.RED_BEFORE, here.seconds if here else 0.0, here.log if here else None, reason)

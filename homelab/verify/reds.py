@@ -27,6 +27,8 @@ class RedBefore:
     #: The tip on which it was red last, and when that was in seconds since the epoch.
     commit: str
     at: float
+    #: Who last changed what decides it, in words, or empty where nobody can say.
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,10 @@ class Reds:
         found = self._read(key)
         return found if found and 0 <= time.time() - found.at < MAX_AGE else None
 
-    def record(self, key: str, commit: str) -> RedBefore:
+    def record(self, key: str, commit: str, origin: str) -> RedBefore:
         """Remember that a run is red on the target's tip; it is as old as when it was first seen. Raises `OSError`."""
         earlier = self._read(key)
-        found = RedBefore(key, earlier.since if earlier else clock.now(), commit, time.time())
+        found = RedBefore(key, earlier.since if earlier else clock.now(), commit, time.time(), origin)
         files.replace(self._path("red-before", key), json.dumps({"v": 1, **asdict(found)}).encode())
         return found
 
@@ -70,10 +72,14 @@ class Reds:
     def _read(self, key: str) -> RedBefore | None:
         try:
             document = json.loads(self._path("red-before", key).read_bytes())
-            found = RedBefore(document["key"], document["since"], document["commit"], document["at"])
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
+            found = RedBefore(
+                document["key"], document["since"], document["commit"], document["at"], document.get("origin", "")
+            )
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
-        sound = all(isinstance(word, str) for word in (found.since, found.commit)) and isinstance(found.at, int | float)
+        sound = all(isinstance(word, str) for word in (found.since, found.commit, found.origin)) and isinstance(
+            found.at, int | float
+        )
         return found if sound and found.key == key else None
 
     def _path(self, kind: str, key: str) -> Path:

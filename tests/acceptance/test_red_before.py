@@ -44,6 +44,7 @@ def test_what_is_red_on_the_target_with_the_same_content_is_told_and_lands(stack
     stacks.commit({"stacks/new/f": "2"})
     done = stacks.homelab("verify")
     assert done.returncode == 0 and "stacks/old" in done.stderr and "target" in done.stderr
+    assert f"last changed in {stacks.git('rev-parse', '--short', 'origin/master')} by Ada at 20" in done.stderr
     count = runs(stacks)
     assert results(stacks, "verify", "--json") == {"stacks/old": "red-before", "stacks/new": "cached"}
     assert runs(stacks) == count, "known for a day"
@@ -86,7 +87,12 @@ def test_a_day_later_it_is_run_again_and_a_green_target_counts(stacks: World) ->
     count = runs(stacks)
     assert stacks.homelab("verify").returncode == 0 and runs(stacks) == count + 2
     assert json.loads(record.read_text())["since"] == document["since"], "as old as when it was first seen"
-    for damaged in ("", "[]", '{"key": 1}', json.dumps({**document, "at": "x"}), json.dumps({**document, "since": 7})):
+    for damaged in (
+        "",
+        "[]",
+        '{"key": 1}',
+        *(json.dumps({**document, each: value}) for each, value in (("at", "x"), ("since", 7), ("origin", []))),
+    ):
         record.write_text(damaged)
         assert stacks.homelab("verify").returncode == 0, damaged
 

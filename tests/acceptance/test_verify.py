@@ -228,3 +228,17 @@ def test_a_red_points_at_what_it_is_not(fresh: World, suite: str, pointed: str) 
     fresh.write({"local.auto.tfvars": "x"})
     done = fresh.homelab("verify", env={"VAULT_TOKEN": "secret"})
     assert done.returncode == 1 and pointed in done.stderr and "secret" not in done.stderr
+
+
+def test_another_version_of_a_tool_is_verified_again_even_where_the_very_push_was_judged(gated: World) -> None:
+    version = gated.root / "version"
+    version.write_text("1")
+    rules = f'[verify]\ntools = ["cat {version}"]\n[[suite]]\nname = "s"\ninputs = ["homelab.toml"]\n'
+    gated.commit({"homelab.toml": f'{rules}run = "test $(cat {version}) = 1"\n'})
+    before = gated.tip()
+    assert gated.homelab("verify").returncode == 0
+    version.write_text("2")
+    assert gated.run("git", "push", "origin", "master", check=False).returncode != 0 and gated.tip() == before
+    version.write_text("1")
+    gated.git("push", "--quiet", "origin", "master")
+    assert not list((gated.clone / ".git/homelab/gate").rglob(f"*-{gated.tip()}"))
