@@ -7,7 +7,7 @@ import click
 
 from homelab import output
 from homelab.claims import command as bound
-from homelab.claims import locate, model, operations, render
+from homelab.claims import labels, locate, operations, render
 from homelab.claims.model import Binding, Claim, Mode
 from homelab.claims.stores.base import Store
 from homelab.commands.app import Group, json_option
@@ -44,7 +44,7 @@ def text(_: click.Context, parameter: click.Parameter, value: str | None) -> str
 
 
 def _labels(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(model.label(text) for text in value))
+    return tuple(dict.fromkeys(labels.label(text) for text in value))
 
 
 @click.command(cls=_WithCommand)

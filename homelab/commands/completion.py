@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from click.shell_completion import CompletionItem
 
-from homelab.claims import model
+from homelab.claims.labels import KINDS
 from homelab.commands.app import Group
 from homelab.errors import HomelabError
 from homelab.git.repository import discover, require_worktree
@@ -44,7 +44,7 @@ def stacks() -> Iterable[str]:
 
 def labels() -> Iterable[str]:
     """Return every kind of label, and the stacks by name."""
-    return [*(f"{kind}:" for kind in model.KINDS), *(f"stack:{name}" for name in stacks())]
+    return [*(f"{kind}:" for kind in KINDS), *(f"stack:{name}" for name in stacks())]
 
 
 def suites() -> Iterable[str]:

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from homelab.claims import model
+from homelab.claims import labels
 from homelab.errors import Usage
 
 _MARKS = ("terragrunt.hcl", "root.hcl")
@@ -29,7 +29,7 @@ class Stack:
     @property
     def label(self) -> str:
         """What is claimed for it. Raises `Usage` for a name that no label can have."""
-        return model.label(f"stack:{self.name}")
+        return labels.label(f"stack:{self.name}")
 
 
 def find(name: str, cwd: Path | None = None) -> Stack:

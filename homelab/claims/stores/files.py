@@ -25,7 +25,8 @@ from urllib.parse import quote
 from homelab.claims.model import Binding, Blocked, Board, Claim, State, Ticket, with_queue
 from homelab.claims.stores import folder as place
 from homelab.claims.stores import records
-from homelab.claims.stores.base import Store, event
+from homelab.claims.stores.base import Store
+from homelab.claims.stores.ledger import event
 from homelab.errors import Refused, Unreachable
 from homelab.system import clock, proc
 from homelab.system import files as storage

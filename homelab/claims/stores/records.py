@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
 
-from homelab.claims import model
+from homelab.claims import labels, model
 from homelab.claims.model import Binding, Claim, Holder, Mode, Ticket
 from homelab.errors import Usage
 from homelab.system.clock import Deadline
@@ -137,7 +137,7 @@ def _claim(document: dict[str, Any]) -> Claim:
         raise TypeError("no list")
     return Claim(
         id=_id(document["id"]),
-        label=model.label(_text(document["label"])),
+        label=labels.label(_text(document["label"])),
         mode=Mode(_text(document["mode"])),
         binding=Binding(_text(document["binding"])),
         purpose=_text(document["purpose"]),
@@ -154,8 +154,8 @@ def _claim(document: dict[str, Any]) -> Claim:
 
 def _ticket(document: dict[str, Any]) -> Ticket:
     return Ticket(
-        _id(document["id"]), _integer(document["number"]), model.label(_text(document["label"])), Mode(_text(document["mode"])),
-        _holder(document["holder"]), _text(document["purpose"]), _moment(document["since"]),
+        _id(document["id"]), _integer(document["number"]), labels.label(_text(document["label"])),
+        Mode(_text(document["mode"])), _holder(document["holder"]), _text(document["purpose"]), _moment(document["since"]),
     )  # fmt: skip
 
 
