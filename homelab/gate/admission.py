@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 
 from homelab import output
 from homelab.errors import HomelabError, Refused, Usage
-from homelab.gate import deletions, grants, markers, server, updates, verdict
+from homelab.gate import deletions, grants, markers, updates, verdict
 from homelab.gate.grants import Kind
 from homelab.gate.updates import Create, Delete, Framework, RefUpdate, Update
 from homelab.gate.verdict import Case, History, Verdict
 from homelab.git.remotes import ask_remote
 from homelab.git.repository import Repository, Snapshot, require_pushed
-from homelab.gitcrypt import plaintext
 from homelab.policy import policy, states
 from homelab.policy.rules import read_rules, read_server_rules
 from homelab.policy.states import Rules, State, Unknown
@@ -59,6 +58,8 @@ class Admission:
         Without `run` only what is remembered counts.
         """
         if self.received:
+            from homelab.gate import server
+
             pushed = server.resolved(self.repository, pushed)
         self._require_known(pushed)
         tips = _coming(pushed)
@@ -120,6 +121,8 @@ class Admission:
         tips = _coming(pushed)
         if tips and not (markers.is_plain(self.repository, tips) if is_plain is None else is_plain):
             known = [update.old for update in pushed if not isinstance(update, Create)]
+            from homelab.gitcrypt import plaintext  # most clones use no git-crypt, and a push that names none needs no look
+
             plaintext.require_pushed(self.repository, tips, remote=self.remote, known=known, received=self.received)
         if self.rules.config.gate.claims and not self.received:
             from homelab.claims import stacks
@@ -221,7 +224,7 @@ class Admission:
             reason = f"CI has not decided {output.names(by_ci, 3)} for it"
             return replace(case, verdict=Verdict.UNABLE, reason=reason, hint="homelab work land")
         try:
-            with server.turn(self.repository) if self.received else contextlib.nullcontext():
+            with self._turn():
                 verified = verification.ensure(self.repository, commit, demand, baseline=baseline)
         except verification.Unverifiable as error:
             return replace(case, verdict=Verdict.UNVERIFIABLE, reason=error.message, hint=error.hint or "")
@@ -233,6 +236,14 @@ class Admission:
         except HomelabError as error:
             return replace(case, reason=f"it cannot be verified here: {error.message}")
         return replace(case, verdict=Verdict.GREEN, lasting=verified.lasting)
+
+    def _turn(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the turn to run suites, where others push at the same time."""
+        if not self.received:
+            return contextlib.nullcontext()
+        from homelab.gate import server
+
+        return server.turn(self.repository)
 
     def _base(self, update: Create | Update, branch: str) -> str | None:
         """Return the target's tip, whose rules apply: as git says, else as the remote answers, else as it was fetched."""

@@ -16,7 +16,6 @@ from homelab.gate import sources
 from homelab.gate.updates import Delete, RefUpdate, old
 from homelab.git import attributes
 from homelab.git.repository import Repository, Snapshot
-from homelab.gitcrypt import rules
 from homelab.policy.states import Rules, State
 from homelab.system import files
 
@@ -174,6 +173,8 @@ def _learn(repository: Repository, tip: str) -> bool:
     blobs = {row[3].decode() for row in rows if row[1].startswith(b"100")}
     if done.returncode:
         return False
+    from homelab.gitcrypt import rules  # learnt once, and no push after that needs it
+
     try:
         clear = not rules.filters(repository, blobs)
     except Failed:  # a partial clone without its remote: asked again the next time
