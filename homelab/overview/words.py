@@ -111,15 +111,23 @@ def _claims(claims: Any, look: Look) -> Iterator[str]:
 
 
 def _others(found: Mapping[str, Any], look: Look) -> Iterator[str]:
+    """Yield the other worktrees: what lands first, then the latest commit first."""
     others = [row for row in found["worktrees"] if row["path"] != found["here"]["path"]]
-    for number, row in enumerate(others[:_MOST]):
-        name = row["topic"] or ("(main)" if row["main"] else row["path"])
-        words = f"{name}  {trees.state(row)}" + (
-            f"  {output.ago(row['committed_at'])}: {row['subject']}" if row["subject"] else ""
-        )
-        yield f"  {'others ' if number == 0 else '       '}  {output.line(words)}"
+    others.sort(key=lambda row: row["committed_at"] or "", reverse=True)
+    others.sort(key=lambda row: row["landing"] is None)
+    cells = [_other(row) for row in others[:_MOST]]
+    widths = [max(map(terminal.columns_of, column)) for column in zip(*cells, strict=True)]
+    for number, (*row, subject) in enumerate(cells):
+        padded = (cell + " " * (width - terminal.columns_of(cell)) for cell, width in zip(row, widths, strict=False))
+        yield f"  {'others ' if number == 0 else '       '}  {'  '.join((*padded, subject))}".rstrip()
     if len(others) > _MOST:
         yield f"           and {len(others) - _MOST} more: `homelab work list`"
+
+
+def _other(row: Mapping[str, Any]) -> tuple[str, ...]:
+    name = row["topic"] or ("(main)" if row["main"] else row["path"])
+    age = output.ago(row["committed_at"]).removesuffix(" ago") if row["committed_at"] else "-"
+    return tuple(map(output.line, (name, trees.state(row), age, row["subject"] or "")))
 
 
 def _cell(name: str) -> str:
