@@ -101,7 +101,7 @@ def _logged(row: Mapping[str, Any]) -> tuple[str, ...]:
     when = output.ago(row["finished"] or row["started"]).removesuffix(" ago")
     landed = row["status"] == "landed"
     tip = row.get("pushed") or row["commit"]
-    if not row["verified"] and row["status"] != "failed":
+    if not row["verified"] and row["status"] != "failed" and not _named(row, "unable"):
         words = "NOT VERIFIED (--no-verify)"
     elif landed and tip != row["commit"]:
         words = f"with {tip[:7]}"
@@ -120,10 +120,17 @@ def _followed(said: Mapping[str, Any] | None) -> str:
     return f"CI {said['verdict']}{which}{took}"
 
 
+def _named(row: Mapping[str, Any], *words: str) -> list[str]:
+    """Return the suites of a landing that ended with one of the words."""
+    return [_label(suite) for suite in row["suites"] if suite["result"] in words]
+
+
 def _counted(row: Mapping[str, Any]) -> str:
     """Return how the suites ended: those that are red by name, the others as counts."""
-    if red := [_label(suite) for suite in row["suites"] if suite["result"] in ("failed", "timeout", "unable")]:
+    if red := _named(row, "failed", "timeout"):
         return f"red: {output.names(red, limit=3)}"
+    if unable := _named(row, "unable"):
+        return f"cannot run here: {output.names(unable, limit=3)}"
     # A record of before the counts has every suite in its list.
     counts = row.get("counts") or Counter(suite["result"] for suite in row["suites"])
     words = [f"{number} {_RAN.get(result, result)}" for result, number in counts.items()]

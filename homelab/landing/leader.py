@@ -127,8 +127,9 @@ class Leader:
             except _GivenUp:
                 output.say(f"{watch.why}; building anew")
                 return attempt.given_up(watch.why)
-            except Unable:
+            except Unable as error:
                 if len(members) == 1:
+                    self._journal(own, error, Status.REFUSED)
                     raise
                 # Whose doing it is no search would tell: a run that cannot be made says nothing of a commit.
                 output.say("something cannot run here; landing alone")
@@ -289,11 +290,16 @@ class Leader:
             self._answer(member, {"status": Status.LANDED, "pushed": landable.commit, "suites": documents})
         return None
 
+    def _journal(self, member: Member, error: Red | Unable, status: Status) -> list[dict[str, Any]]:
+        """Write to the journal that a member did not land. Return how its suites ended."""
+        documents = results.documents(error.results)
+        landing = batch.landing(self.target, member, documents, passed=False, attempts=self.report.attempts)
+        self.target.journal.close(replace(landing, status=status, reason=error.message, finished=clock.now()))
+        return documents
+
     def _record_red(self, member: Member, red: Red) -> None:
         """Write a red member to the journal, and tell its lander what it would have been told alone."""
-        documents = results.documents(red.results)
-        landing = batch.landing(self.target, member, documents, passed=False, attempts=self.report.attempts)
-        self.target.journal.close(replace(landing, status="failed", reason=red.message, finished=clock.now()))
+        documents = self._journal(member, red, Status.FAILED)
         if member.ticket != self.place.ticket:
             words = {"message": red.message, "hint": red.hint}
             self._answer(member, {"status": Status.FAILED, "pushed": None, "suites": documents, **words})

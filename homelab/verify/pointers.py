@@ -1,4 +1,4 @@
-"""What a red may be instead of a fault of the commit: a file that git ignores, or a variable that a suite does not see.
+"""What a red may be instead of a fault of the commit: an ignored file, a variable out of sight, a tool of another version.
 
 Only hints: a suite sees the commit and an allow-list of the environment, which is the reason that people think of last.
 """
@@ -6,6 +6,7 @@ Only hints: a suite sees the commit and an allow-list of the environment, which 
 import os
 import re
 
+from homelab import output
 from homelab.git.repository import Repository
 from homelab.system import process
 from homelab.verify.results import Result, end
@@ -15,6 +16,11 @@ _MISSING = re.compile(
     re.IGNORECASE,
 )
 _UNSET = re.compile(r"unbound variable|not set|unset|KeyError|parameter (?:null|not set)|environment", re.IGNORECASE)
+# The words of terraform, npm, pip, go and cargo for a tool that is older or newer than what they are to work on.
+_VERSION = re.compile(
+    r"Unsupported Terraform Core version|\bEBADENGINE\b|Unsupported engine|requires a different Python"
+    r"|requires go >= ?[\d.]+|requires rustc [\d.]+|requires (?:Python|Node(?:\.js)?|Ruby) (?:version )?[<>=~^]"
+)
 _WORD = re.compile(r"[\w.@+/-]{2,200}")
 _VARIABLE = re.compile(r"\b[A-Z][A-Z0-9_]{3,60}\b")
 _MOST = 200
@@ -28,7 +34,14 @@ def pointer(repository: Repository, result: Result) -> str | None:
         said = end(result.log, 1 << 15)
     except OSError:
         return None
-    return _variable(result, said) or _ignored(repository, result, said)
+    return _variable(result, said) or _ignored(repository, result, said) or _version(said)
+
+
+def _version(said: str) -> str | None:
+    line = next((line.strip() for line in said.splitlines() if _VERSION.search(line)), None)
+    if line is None:
+        return None
+    return f"a tool here has another version than is asked for ({output.line(line[:120])}): install the one that is"
 
 
 def _variable(result: Result, said: str) -> str | None:

@@ -179,6 +179,9 @@ def test_the_gate_and_landing_refuse_what_cannot_run_here_with_what_to_install(w
     landed = world.homelab("work", "land", "--json")
     answer = json.loads(landed.stdout)
     assert landed.returncode == 3 and answer["status"] == "refused" and "nothere-cmd" in answer["error"]["message"]
+    (row,) = world.json("work", "log")
+    assert (row["status"], row["verified"], row["suites"][0]["result"]) == ("refused", False, "unable")
+    assert "cannot run here: s" in (log := world.homelab("work", "log").stdout) and "--no-verify" not in log
     pushed = world.run("git", "push", "origin", "HEAD:master", check=False)
     assert pushed.returncode != 0 and "install nothere-cmd" in pushed.stderr and "homelab verify" not in pushed.stderr
     assert world.tip() == before

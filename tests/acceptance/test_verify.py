@@ -220,6 +220,8 @@ def test_what_a_suite_writes_into_a_cache_is_gone_for_the_next_one(fresh: World,
         ('run = "python3 -c \'open(\\"local.auto.tfvars\\")\'"', "local.auto.tfvars is here and git ignores it"),
         ("run = \"sh -c 'set -u; echo $VAULT_TOKEN'\"", "VAULT_TOKEN is set here"),
         ('run = "python3 -c \'import os; os.environ[\\"VAULT_TOKEN\\"]\'"', "VAULT_TOKEN is set here"),
+        ("run = \"echo 'npm error code EBADENGINE'; exit 1\"", "a tool here has another version"),
+        ("run = \"echo 'Error: Unsupported Terraform Core version'; exit 1\"", "a tool here has another version"),
         ('run = "cat README nowhere"', "mend it"),
     ],
 )
