@@ -61,13 +61,13 @@ def init(
     if remove:
         raise click.UsageError("--remove goes with --agents.")
     repository = discover()
-    path = require_worktree(repository) / config.NAME
     begun = time.monotonic()
     proposal = propose(repository, remote=remote, branch=branch, command=verify_cmd)
     looked = time.monotonic() - begun
     text(proposal)  # whatever cannot be written is known before anything is changed
+    path = require_worktree(repository) / config.NAME
     kept = _existing(path)
-    asks = kept is None and not yes and not as_json and sys.stdin.isatty() and sys.stderr.isatty()
+    asks = not yes and not as_json and sys.stdin.isatty() and sys.stderr.isatty()
     if kept is None:
         _show(proposal, looked)
         proposal = _asked(proposal) if asks and not verify_cmd else proposal
@@ -75,9 +75,8 @@ def init(
         from homelab.install.install import install
 
         install(repository)  # before the file is written: where a rule refuses it, nothing was changed
-    tried: list[dict[str, object]] = []
-    if kept is None and proposal.suites and (asks or yes) and not no_try and not verify_cmd:
-        proposal, tried = _tried(repository, proposal)
+    tries = kept is None and (asks or yes) and not no_try and not verify_cmd
+    proposal, tried = _tried(repository, proposal) if tries and proposal.suites else (proposal, [])
     created = kept is None and files.create(path, text(proposal).encode())
     if created:
         path.chmod(0o644)  # state on disk is private, this file is the repository's
@@ -87,12 +86,12 @@ def init(
         _conclude(repository, path, proposal, was_tried=bool(tried))
     else:
         _revisit(repository, path, kept or config.Config(), proposal)
-    suites = [suite.name for suite in (kept.suites if kept else proposal.suites)]
-    if as_json:
-        answer = {"ok": True, "path": str(path), "created": created, "suites": suites, "hooks": not no_hooks}
-        output.answer_json({**answer, "tried": tried} if tried else answer)
+    if not as_json:
+        output.answer(str(path))
         return
-    output.answer(str(path))
+    suites = [suite.name for suite in (kept.suites if kept else proposal.suites)]
+    answer = {"ok": True, "path": str(path), "created": created, "suites": suites, "hooks": not no_hooks}
+    output.answer_json({**answer, "tried": tried} if tried else answer)
 
 
 def _existing(path: Path) -> config.Config | None:

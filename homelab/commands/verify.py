@@ -1,7 +1,6 @@
 """``homelab verify``."""
 
 import os
-from pathlib import Path
 
 import click
 
@@ -10,8 +9,7 @@ from homelab.commands.app import json_option
 from homelab.errors import HomelabError, Usage
 from homelab.gate.admission import Admission
 from homelab.git.repository import discover
-from homelab.policy import config, policy
-from homelab.policy.policy import Policy
+from homelab.policy import policy
 from homelab.verify import results, verification
 from homelab.verify.screen import Screen
 
@@ -31,7 +29,7 @@ def verify(rev: str, fresh: bool, verbose: bool, as_json: bool) -> None:
     gate = None if named else Admission.of_clone(repository, "")
     tree = repository.objects.commit(commit).tree
     answer = {"commit": commit, "tree": tree}
-    policies = policy.policies(repository.objects, gate.fetched_tip, tree) if gate else _named(named or "")
+    policies = policy.policies(repository.objects, gate.fetched_tip, tree) if gate else policy.named(named or "")
     demand = verification.demanded(repository, tree, policies)
     try:
         screen = Screen(tell=output.say if as_json else output.answer, streams=verbose)
@@ -44,12 +42,3 @@ def verify(rev: str, fresh: bool, verbose: bool, as_json: bool) -> None:
         gate.foresee(commit)
     if as_json:
         output.answer_json({"ok": True, **answer, "suites": results.documents(verified.results)})
-
-
-def _named(path: str) -> tuple[Policy, ...]:
-    """Return the policy of the file that HOMELAB_CONFIG names."""
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise Usage(f"cannot read {path}: {error.strerror}", hint="HOMELAB_CONFIG names a file like homelab.toml") from None
-    return (Policy(config.parse(content, path), path, None),)

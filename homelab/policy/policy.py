@@ -1,6 +1,7 @@
 """Which suites a commit needs: those of the target, and its own where it changes them."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from homelab.errors import Refused, Usage
 from homelab.git.objects import Objects
@@ -62,3 +63,12 @@ def policies(objects: Objects, base: str | None, tree: str) -> tuple[Policy, ...
     if (entry.oid if entry else None) == old.blob:
         return (old,)
     return (old, read(objects, tree, "the change"))
+
+
+def named(path: str) -> tuple[Policy, ...]:
+    """Return the policy of a file outside any tree, as `HOMELAB_CONFIG` names one. Raises `Usage` when it cannot be read."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise Usage(f"cannot read {path}: {error.strerror}", hint="HOMELAB_CONFIG names a file like homelab.toml") from None
+    return (Policy(config.parse(content, path), path, None),)
