@@ -3,7 +3,6 @@
 With --check nothing is written and a stale file is an error.
 """
 
-import dataclasses
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,15 +104,14 @@ def _configuration() -> Iterator[str]:
     for title, kind in sections:
         yield f"\n### {title}\n\n{' '.join((kind.__doc__ or '').split())}\n"
         yield "| key | is | default | |\n|---|---|---|---|"
-        for spec in dataclasses.fields(kind):
-            if spec.metadata:
-                words = spec.metadata["doc"].replace("|", "\\|")
-                yield f"| `{spec.name}` | {_shape(spec)} | {_default(spec)} | {words} |"
+        for setting in config.settings(kind):
+            words = setting.words.replace("|", "\\|")
+            yield f"| `{setting.name}` | {_shape(setting)} | {_default(setting)} | {words} |"
     yield ""
 
 
-def _shape(spec: "dataclasses.Field[object]") -> str:
-    kind, written = spec.metadata["kind"], str(spec.type)
+def _shape(setting: config.Setting) -> str:
+    kind, written = setting.kind, setting.type
     if kind.startswith("choice:"):
         return " or ".join(f"`{word}`" for word in kind.removeprefix("choice:").split(","))
     if kind:
@@ -123,9 +121,9 @@ def _shape(spec: "dataclasses.Field[object]") -> str:
     return "true or false" if "bool" in written else "string"
 
 
-def _default(spec: "dataclasses.Field[object]") -> str:
-    value = spec.default
-    if value is dataclasses.MISSING:
+def _default(setting: config.Setting) -> str:
+    value = setting.default
+    if setting.is_required:
         return "has to be given"
     if value is None or value == "":
         return ""
@@ -133,7 +131,7 @@ def _default(spec: "dataclasses.Field[object]") -> str:
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
         return f"`{list(value)}`"
-    if spec.metadata["kind"] == "duration" and isinstance(value, int):
+    if setting.kind == "duration" and isinstance(value, int):
         return f"`{_duration(value)}`"
     return f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
 

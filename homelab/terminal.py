@@ -10,7 +10,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _CODES = {"green": "32", "red": "31", "yellow": "33", "dim": "2", "bold": "1"}
 _COLOURS = re.compile(r"(\x1b\[[0-9;]*m)")
@@ -21,8 +21,7 @@ _drawn = 0
 _lock = threading.RLock()
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """What a stream can show."""
 
     #: Whether the stream is a terminal on which lines can be drawn again.

@@ -6,8 +6,7 @@ git here, once a push, and handed down; `homelab.gate.verdict` decides on them a
 
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from homelab import output
 from homelab.errors import HomelabError, Refused, Usage
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from homelab.verify.baseline import Baseline
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """The gate for one push: where it is decided, by whose rules, and what was pushed to."""
 
     repository: Repository
@@ -154,12 +152,12 @@ class Admission:
             return case
         history = self._history(update)
         if history is not History.KEEPS:
-            return replace(case, history=history)
+            return case._replace(history=history)
         case = self._weighed(case, update)
         grant = grants.granted(self.repository, update.new, branch, Kind.NO_VERIFY, Kind.VERIFY_CMD)
         if grant is not None and grant.kind == Kind.NO_VERIFY:
             output.warn(f"{branch}: {update.new[:12]} goes unverified, as {grant.who} said on {grant.when}")
-            return replace(case, verdict=Verdict.GRANTED)
+            return case._replace(verdict=Verdict.GRANTED)
         return self._by_receipts(case, update, granted=grant is not None, run=run)
 
     def _weighed(self, case: Case, update: Create | Update) -> Case:
@@ -172,8 +170,8 @@ class Admission:
             output.warn(f"note: {update.new[:12]} deletes {found} of {case.branch}")
             return case
         if found and grants.granted(self.repository, update.new, case.branch, Kind.DELETIONS):
-            return replace(case, granted=True)
-        return replace(case, loss=found, limit=limit)
+            return case._replace(granted=True)
+        return case._replace(loss=found, limit=limit)
 
     def _history(self, update: Create | Update) -> History:
         objects = self.repository.objects
@@ -192,16 +190,16 @@ class Admission:
         try:
             policies = policy.policies(objects, base, tree)
         except (Usage, Refused) as error:
-            return replace(case, verdict=Verdict.UNREADABLE, reason=error.message)
+            return case._replace(verdict=Verdict.UNREADABLE, reason=error.message)
         filters = suites.filters(self.seen.settings if self.seen else self.repository.settings())
         if (whole := Receipts(self.repository.state).load(suites.whole_key(tree, policies, filters))) is not None:
             for note in whole.notes:
                 output.warn(f"note: {output.line(note)}")
-            return replace(case, verdict=Verdict.GREEN, lasting=not whole.notes and not suites.uses_environment(policies))
+            return case._replace(verdict=Verdict.GREEN, lasting=not whole.notes and not suites.uses_environment(policies))
         demand = suites.demand(objects, tree, policies, filters)
         if not demand.verifiable:
             hint = "" if granted else demand.way_on[0]
-            return replace(case, verdict=Verdict.GRANTED if granted else Verdict.UNVERIFIABLE, hint=hint)
+            return case._replace(verdict=Verdict.GRANTED if granted else Verdict.UNVERIFIABLE, hint=hint)
         return self._by_running(case, update.new, demand, base, run=run)
 
     def baseline(self, tip: str | None) -> "Baseline | None":
@@ -218,24 +216,24 @@ class Admission:
         comparison = verification.compared(self.repository, commit, baseline) if remembered_only else None
         if remembered_only and (missing := verification.lookup(self.repository, demand, comparison)[1]):
             names = ", ".join(each.label for each in missing[:3]) + (" …" if len(missing) > 3 else "")
-            return replace(case, reason=f"not known to be green: {names}")
+            return case._replace(reason=f"not known to be green: {names}")
         if by_ci := [each.label for each in verification.lookup(self.repository, demand)[1] if each.suite.ci is not None]:
             # CI would need a try branch, and a push that waits for it loses its connection: landing does both.
             reason = f"CI has not decided {output.names(by_ci, 3)} for it"
-            return replace(case, verdict=Verdict.UNABLE, reason=reason, hint="homelab work land")
+            return case._replace(verdict=Verdict.UNABLE, reason=reason, hint="homelab work land")
         try:
             with self._turn():
                 verified = verification.ensure(self.repository, commit, demand, baseline=baseline)
         except verification.Unverifiable as error:
-            return replace(case, verdict=Verdict.UNVERIFIABLE, reason=error.message, hint=error.hint or "")
+            return case._replace(verdict=Verdict.UNVERIFIABLE, reason=error.message, hint=error.hint or "")
         except verification.Unable as error:
             words = (error.message, error.hint or "", error.evidence)
-            return replace(case, verdict=Verdict.UNABLE, reason=words[0], hint=words[1], evidence=words[2])
+            return case._replace(verdict=Verdict.UNABLE, reason=words[0], hint=words[1], evidence=words[2])
         except verification.Red as error:
-            return replace(case, verdict=Verdict.RED, reason=error.message, evidence=error.evidence)
+            return case._replace(verdict=Verdict.RED, reason=error.message, evidence=error.evidence)
         except HomelabError as error:
-            return replace(case, reason=f"it cannot be verified here: {error.message}")
-        return replace(case, verdict=Verdict.GREEN, lasting=verified.lasting)
+            return case._replace(reason=f"it cannot be verified here: {error.message}")
+        return case._replace(verdict=Verdict.GREEN, lasting=verified.lasting)
 
     def _turn(self) -> contextlib.AbstractContextManager[None]:
         """Hold the turn to run suites, where others push at the same time."""

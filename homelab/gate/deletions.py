@@ -6,7 +6,7 @@ not looked into, so the count costs what the change costs. Pure, by trees; the h
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from homelab.git.objects import FOLDER, Entry, Objects
 
@@ -14,8 +14,7 @@ from homelab.git.objects import FOLDER, Entry, Objects
 LEAST_FILES = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(NamedTuple):
     """How many files a change deletes, of how many that its base has."""
 
     deleted: int

@@ -5,9 +5,9 @@ A grant names a commit, so it says nothing of any other; one whose receipt is go
 """
 
 import json
-from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.git.repository import Repository
 from homelab.system import files
@@ -24,8 +24,7 @@ class Kind(StrEnum):
     DELETIONS = "deletions"
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """A person's word for one commit on one branch."""
 
     commit: str
@@ -39,7 +38,7 @@ class Grant:
 
 def grant(repository: Repository, given: Grant) -> None:
     """Let the commit, and no other, reach the branch."""
-    content = json.dumps({"v": 1, **asdict(given)}, indent=1).encode() + b"\n"
+    content = json.dumps({"v": 1, **given._asdict()}, indent=1).encode() + b"\n"
     files.replace(_path(repository, given.commit, given.branch, given.kind), content)
 
 
@@ -57,7 +56,7 @@ def granted(repository: Repository, commit: str, branch: str, *kinds: Kind) -> G
 def _read(repository: Repository, commit: str, branch: str, kind: Kind) -> Grant | None:
     try:
         document = json.loads(_path(repository, commit, branch, kind).read_bytes())
-        found = Grant(**{name: document[name] for name in Grant.__dataclass_fields__})
+        found = Grant(**{name: document[name] for name in Grant._fields})
     except (OSError, ValueError, TypeError, KeyError):
         return None
     if (found.commit, found.branch, found.kind) != (commit, branch, kind):

@@ -8,8 +8,8 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.errors import Failed
 from homelab.gate import sources
@@ -26,8 +26,7 @@ TARGET = "refs/homelab/target"
 USES_GIT_CRYPT = "-"
 
 
-@dataclass(frozen=True, slots=True)
-class Memo:
+class Memo(NamedTuple):
     """What is remembered of a push before it is judged."""
 
     #: The folder of the markers, or None where there is none.

@@ -3,7 +3,6 @@
 import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from homelab.gate.updates import RefUpdate
 from homelab.git.repository import Repository
@@ -14,7 +13,7 @@ def resolved(repository: Repository, pushed: Sequence[RefUpdate]) -> list[RefUpd
     """Return the updates by the refs that they write to: a symbolic ref is a second name of another (`main` of `master`)."""
     known = repository.refs(*(update.ref for update in pushed))
     return [
-        replace(update, ref=known[update.ref][1] or update.ref if update.ref in known else _unborn(repository, update.ref))
+        update._replace(ref=known[update.ref][1] or update.ref if update.ref in known else _unborn(repository, update.ref))
         for update in pushed
     ]
 

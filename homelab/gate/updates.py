@@ -4,23 +4,21 @@ A source may contain spaces and newlines (``:/bad commit``), so a line is read a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from homelab.errors import Refused
 
 _HEADS = "refs/heads/"
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
+class Create(NamedTuple):
     """A ref that the remote does not have."""
 
     ref: str
     new: str
 
 
-@dataclass(frozen=True, slots=True)
-class Update:
+class Update(NamedTuple):
     """A ref that moves from what the remote has."""
 
     ref: str
@@ -28,8 +26,7 @@ class Update:
     new: str
 
 
-@dataclass(frozen=True, slots=True)
-class Delete:
+class Delete(NamedTuple):
     """A ref that is to go."""
 
     ref: str
@@ -107,8 +104,7 @@ def _update(ref: bytes, old: bytes, new: bytes) -> RefUpdate:
     return Update(name, old.decode(), new.decode())
 
 
-@dataclass(frozen=True, slots=True)
-class Framework:
+class Framework(NamedTuple):
     """The one ref that pre-commit or prek tells a hook of; `source` is what was pushed, as it was given."""
 
     ref: str

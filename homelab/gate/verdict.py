@@ -4,8 +4,8 @@ Git's own hook, pre-commit's, a server and `work land` all get their answer here
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum, auto
+from typing import NamedTuple
 
 from homelab.gate.deletions import Loss
 from homelab.gate.updates import Delete, RefUpdate
@@ -37,8 +37,7 @@ class History(StrEnum):
     NO_COMMIT = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """One update of a protected branch, and what is known of it."""
 
     update: RefUpdate
@@ -63,8 +62,7 @@ class Case:
     granted: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """Why one update may not happen, and what to do about it."""
 
     branch: str

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from homelab.errors import Failed
 from homelab.git.repository import Repository
@@ -15,8 +15,7 @@ PATHSPEC = f":(top,glob)**/{NAME}"
 Files = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """The plain files of a tree or of the index, by path, and which of them are attribute files."""
 
     blobs: Mapping[str, str]

@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(NamedTuple):
     """One line of the configuration."""
 
     #: Where it comes from: system, global, local, worktree or command.
@@ -17,8 +16,7 @@ class Setting:
     value: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The whole configuration of one moment, later lines winning."""
 
     rows: tuple[Setting, ...]

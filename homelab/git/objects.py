@@ -10,8 +10,8 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.errors import Failed
 from homelab.system import process
@@ -21,8 +21,7 @@ _AT_ONCE = 200
 FOLDER, LINK, GITLINK = 0o040000, 0o120000, 0o160000
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One entry of a tree: its mode as git writes it, and its object id."""
 
     mode: int
@@ -34,8 +33,7 @@ class Entry:
         return self.mode == FOLDER
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(NamedTuple):
     """A commit's tree and parents."""
 
     oid: str
@@ -82,7 +80,6 @@ def _end(child: process.Child) -> None:
     child.wait()
 
 
-@dataclass(eq=False)
 class Objects:
     """The objects of one clone, each read by the same ``git cat-file --batch``, which starts at the first question.
 
@@ -90,13 +87,14 @@ class Objects:
     see bench/objects.py. Threads share it, one question at a time.
     """
 
-    common_dir: Path
-    #: Shows git where a receiving hook's new objects are.
-    env: Mapping[str, str] = field(default_factory=dict)
-    _child: process.Child | None = field(default=None, init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
-    _trees: dict[str, dict[str, Entry]] = field(default_factory=dict, init=False)
-    _found: dict[tuple[str, str], Entry | None] = field(default_factory=dict, init=False)
+    def __init__(self, common_dir: Path, env: Mapping[str, str] | None = None) -> None:
+        """Read the objects below `common_dir`; `env` shows git where a receiving hook's new objects are."""
+        self.common_dir = common_dir
+        self.env = env or {}
+        self._child: process.Child | None = None
+        self._lock = threading.Lock()
+        self._trees: dict[str, dict[str, Entry]] = {}
+        self._found: dict[tuple[str, str], Entry | None] = {}
 
     def _raw(self, oid: str) -> tuple[str, bytes]:
         """Return an object's type and content. Raises `Failed` when the clone does not have it."""

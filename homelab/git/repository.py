@@ -8,9 +8,9 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab import output
 from homelab.errors import Failed, Refused, Usage
@@ -44,8 +44,7 @@ def variables(extra: Mapping[str, str] | None = None) -> dict[str, str | None]:
     return {**found, **(extra or {})}
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """What a clone says of itself at one moment: its settings, and what it knows of its remotes' default branches."""
 
     settings: Settings
@@ -53,24 +52,22 @@ class Snapshot:
     refs: Mapping[str, tuple[str, str]]
 
 
-@dataclass(frozen=True)  # no slots: what is found once is kept beside the fields
 class Repository:
     """One worktree's view of a repository; all worktrees of a clone share `common_dir`."""
 
-    git_dir: Path
-    common_dir: Path
-    worktree: Path | None
-    #: Where a receiving hook's new objects are until it has said yes; empty elsewhere.
-    quarantine: tuple[tuple[str, str], ...] = ()
-    #: What reads the clone's commits, trees and blobs.
-    objects: Objects = field(init=False, compare=False, repr=False)
-    #: Where homelab keeps what it knows of this clone.
-    state: Path = field(init=False, compare=False, repr=False)
-
-    def __post_init__(self) -> None:
-        """Give it what follows from where it is."""
-        object.__setattr__(self, "objects", Objects(self.common_dir, dict(self.quarantine)))
-        object.__setattr__(self, "state", self.common_dir / "homelab")
+    def __init__(
+        self, git_dir: Path, common_dir: Path, worktree: Path | None, quarantine: tuple[tuple[str, str], ...] = ()
+    ) -> None:
+        """Look at a worktree, or at a bare repository. Nothing is read yet."""
+        self.git_dir = git_dir
+        self.common_dir = common_dir
+        self.worktree = worktree
+        #: Where a receiving hook's new objects are until it has said yes; empty elsewhere.
+        self.quarantine = quarantine
+        #: What reads the clone's commits, trees and blobs.
+        self.objects = Objects(common_dir, dict(quarantine))
+        #: Where homelab keeps what it knows of this clone.
+        self.state = common_dir / "homelab"
 
     @cached_property
     def _named(self) -> Mapping[str, str]:

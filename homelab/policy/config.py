@@ -1,16 +1,14 @@
-"""``homelab.toml`` as frozen dataclasses: its settings and their defaults.
+"""``homelab.toml`` as named tuples: its settings and their defaults.
 
 Each field carries its own documentation, from which the reference is made. A key that is not known is an error with a
 suggestion. Whose file counts is `homelab.policy`'s.
 """
 
-import dataclasses
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Any, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 from homelab.errors import Usage
 
@@ -34,124 +32,127 @@ def duration(text: str, where: str = "duration") -> int:
     return seconds
 
 
-def _doc(text: str, default: Any = dataclasses.MISSING, kind: str = "") -> Any:
-    return field(default=default, metadata={"doc": text, "kind": kind})
+class Doc(NamedTuple):
+    """What the reference says of a setting, and what kind of value it takes where its type does not tell."""
+
+    words: str
+    kind: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Gate:
+class Gate(NamedTuple):
     """Which branches take only verified commits. Read from the remote's default branch."""
 
-    remote: str | None = _doc("Where work lands. Default: `forgejo`, else `origin`, else the only remote.", None)
-    target: str | None = _doc("The branch that work lands on. Default: the remote's HEAD branch.", None, "branch")
-    protect: tuple[str, ...] = _doc(
-        "More branches that only take verified commits, as patterns (`release/*`); the target always is one.", (), "branches"
-    )
-    unverified: str = _doc(
-        "At push time: `verify` runs what is missing, `refuse` refuses and says how to.",
-        "verify",
-        "choice:verify,refuse",
-    )
-    red_before: str = _doc(
-        "What is red on the target with the same content: `tell` says so, `refuse` blocks.", "tell", "choice:tell,refuse"
-    )
-    max_deleted: int = _doc(
-        "Percent of the target's files that a change may delete, where there are 20 and more.", 50, "percent"
-    )
-    claims: bool = _doc("Refuse pushes that touch stacks which another session holds.", False)
+    remote: Annotated[str | None, Doc("Where work lands. Default: `forgejo`, else `origin`, else the only remote.")] = None
+    target: Annotated[str | None, Doc("The branch that work lands on. Default: the remote's HEAD branch.", "branch")] = None
+    protect: Annotated[
+        tuple[str, ...],
+        Doc("More branches that only take verified commits, as patterns (`release/*`); the target always is one.", "branches"),
+    ] = ()
+    unverified: Annotated[
+        str, Doc("At push time: `verify` runs what is missing, `refuse` refuses and says how to.", "choice:verify,refuse")
+    ] = "verify"
+    red_before: Annotated[
+        str, Doc("What is red on the target with the same content: `tell` says so, `refuse` blocks.", "choice:tell,refuse")
+    ] = "tell"
+    max_deleted: Annotated[
+        int, Doc("Percent of the target's files that a change may delete, where there are 20 and more.", "percent")
+    ] = 50
+    claims: Annotated[bool, Doc("Refuse pushes that touch stacks which another session holds.")] = False
 
 
-@dataclass(frozen=True, slots=True)
-class Verify:
+class Verify(NamedTuple):
     """How a scratch checkout is made fit to verify in."""
 
-    prepare: str | None = _doc("A shell command that makes a fresh checkout fit to verify in (`npm ci`).", None)
-    prepare_inputs: tuple[str, ...] = _doc("Paths from the root; `prepare` runs again when they change.", (), "paths")
-    jobs: int | None = _doc("Suites at a time. Default: the number of cores.", None, "positive")
-    tools: tuple[str, ...] = _doc(
-        "Commands whose output is part of every key (`terraform version`): another version, another result.", (), "commands"
-    )
-    caches: tuple[str, ...] = _doc(
-        "Ignored folders that a scratch checkout keeps; everything else in it is the commit's.", (), "paths"
-    )
-    env: tuple[str, ...] = _doc(
-        "Variables that `prepare` and every suite may see besides the allow-list; their values are part of every key.",
-        (),
-        "variables",
-    )
+    prepare: Annotated[str | None, Doc("A shell command that makes a fresh checkout fit to verify in (`npm ci`).")] = None
+    prepare_inputs: Annotated[tuple[str, ...], Doc("Paths from the root; `prepare` runs again when they change.", "paths")] = ()
+    jobs: Annotated[int | None, Doc("Suites at a time. Default: the number of cores.", "positive")] = None
+    tools: Annotated[
+        tuple[str, ...],
+        Doc("Commands whose output is part of every key (`terraform version`): another version, another result.", "commands"),
+    ] = ()
+    caches: Annotated[
+        tuple[str, ...], Doc("Ignored folders that a scratch checkout keeps; everything else in it is the commit's.", "paths")
+    ] = ()
+    env: Annotated[
+        tuple[str, ...],
+        Doc(
+            "Variables that `prepare` and every suite may see besides the allow-list; their values are part of every key.",
+            "variables",
+        ),
+    ] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Suite:
+class Suite(NamedTuple):
     """One command that decides whether a commit is good."""
 
-    name: str = _doc("What it is called in answers and in the history.")
-    run: str = _doc("A shell command line; every suite has one, or `ci`.", "")
-    dir: str = _doc("Where it runs, from the root.", ".", "path")
-    inputs: tuple[str, ...] | None = _doc(
-        "Paths from the root, no globs, whose content decides the result. Default: the whole tree.", None, "paths"
-    )
-    each: str | None = _doc(
-        "A pattern of folders (`stacks/*`): one run per matching folder, which is its dir and one of its inputs.", None
-    )
-    timeout: int = _doc("How long it may take.", 1800, "duration")
-    env: tuple[str, ...] = _doc(
-        "Variables that it may see besides the allow-list; their values are part of its key.", (), "variables"
-    )
-    retries: int = _doc("How often a red is run again at once; a green after a red is recorded as flaky.", 0, "count")
-    secrets: bool = _doc(
-        "git-crypt paths are plaintext in its checkout: only an unlocked clone can run it, all others answer `unable`.", False
-    )
-    ci: str | None = _doc(
-        "Instead of `run`: the checks of the remote's CI that decide, as a pattern (`ci/woodpecker/push/*`), on a try branch.",
-        None,
-    )
+    name: Annotated[str, Doc("What it is called in answers and in the history.")]
+    run: Annotated[str, Doc("A shell command line; every suite has one, or `ci`.")] = ""
+    dir: Annotated[str, Doc("Where it runs, from the root.", "path")] = "."
+    inputs: Annotated[
+        tuple[str, ...] | None,
+        Doc("Paths from the root, no globs, whose content decides the result. Default: the whole tree.", "paths"),
+    ] = None
+    each: Annotated[
+        str | None,
+        Doc("A pattern of folders (`stacks/*`): one run per matching folder, which is its dir and one of its inputs."),
+    ] = None
+    timeout: Annotated[int, Doc("How long it may take.", "duration")] = 1800
+    env: Annotated[
+        tuple[str, ...], Doc("Variables that it may see besides the allow-list; their values are part of its key.", "variables")
+    ] = ()
+    retries: Annotated[int, Doc("How often a red is run again at once; a green after a red is recorded as flaky.", "count")] = 0
+    secrets: Annotated[
+        bool,
+        Doc("git-crypt paths are plaintext in its checkout: only an unlocked clone can run it, all others answer `unable`."),
+    ] = False
+    ci: Annotated[
+        str | None,
+        Doc(
+            "Instead of `run`: the checks of the remote's CI that decide, as a pattern (`ci/woodpecker/push/*`), "
+            "on a try branch."
+        ),
+    ] = None
     #: Found in the tree rather than configured: such a suite that ran no test has verified nothing.
     detected: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """Where worktrees stand and what their branches are called."""
 
-    directory: str = _doc("The folder of the started worktrees, from the main worktree's root.", ".worktrees", "path")
-    branch: str = _doc("The branch's name; `{user}` is `$USER` made fit for a ref.", "{user}/{topic}")
-    prepare: str | None = _doc("A shell command that is run in a started worktree.", None)
+    directory: Annotated[str, Doc("The folder of the started worktrees, from the main worktree's root.", "path")] = ".worktrees"
+    branch: Annotated[str, Doc("The branch's name; `{user}` is `$USER` made fit for a ref.")] = "{user}/{topic}"
+    prepare: Annotated[str | None, Doc("A shell command that is run in a started worktree.")] = None
 
 
-@dataclass(frozen=True, slots=True)
-class Land:
+class Land(NamedTuple):
     """How landing goes about it."""
 
-    each_commit: bool = _doc("Never verify or land several changes as one.", False)
-    attempts: int = _doc("How often a landing is rebuilt when others move the target; 0: until the deadline.", 0)
-    deadline: int = _doc("How long a landing may take in all.", 7200, "duration")
-    mutex: bool = _doc("Hosts that share a claim store take turns.", False)
-    watch: bool = _doc("Follow CI after landing, where there is one.", True)
-    hold: bool = _doc("Wait until the target's CI is idle; what waits meanwhile lands as one batch.", False)
+    each_commit: Annotated[bool, Doc("Never verify or land several changes as one.")] = False
+    attempts: Annotated[int, Doc("How often a landing is rebuilt when others move the target; 0: until the deadline.")] = 0
+    deadline: Annotated[int, Doc("How long a landing may take in all.", "duration")] = 7200
+    mutex: Annotated[bool, Doc("Hosts that share a claim store take turns.")] = False
+    watch: Annotated[bool, Doc("Follow CI after landing, where there is one.")] = True
+    hold: Annotated[bool, Doc("Wait until the target's CI is idle; what waits meanwhile lands as one batch.")] = False
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(NamedTuple):
     """Where claims are kept."""
 
-    store: str | None = _doc("The claim store's URL. Default: files on this machine.", None)
+    store: Annotated[str | None, Doc("The claim store's URL. Default: files on this machine.")] = None
 
 
-@dataclass(frozen=True, slots=True)
-class Ci:
+class Ci(NamedTuple):
     """Where CI is. All of it is found from the remote's URL where that tells; read from the target before a landing."""
 
-    kind: str | None = _doc(
-        "`forgejo` (Gitea too), `github`, `gitlab` or `woodpecker`.", None, "choice:forgejo,github,gitlab,woodpecker"
-    )
-    url: str | None = _doc("The API's base, `https://git.example`.", None, "url")
-    repository: str | None = _doc("What the repository is called there, `owner/name`.", None)
-    checks: tuple[str, ...] = _doc("The names that count, as patterns (`ci/*`). Default: all of event push.", ())
+    kind: Annotated[
+        str | None, Doc("`forgejo` (Gitea too), `github`, `gitlab` or `woodpecker`.", "choice:forgejo,github,gitlab,woodpecker")
+    ] = None
+    url: Annotated[str | None, Doc("The API's base, `https://git.example`.", "url")] = None
+    repository: Annotated[str | None, Doc("What the repository is called there, `owner/name`.")] = None
+    checks: Annotated[tuple[str, ...], Doc("The names that count, as patterns (`ci/*`). Default: all of event push.")] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """A whole ``homelab.toml``."""
 
     gate: Gate = Gate()
@@ -164,6 +165,29 @@ class Config:
 
 
 SECTIONS: Mapping[str, type] = {"gate": Gate, "verify": Verify, "work": Work, "land": Land, "claims": Claims, "ci": Ci}
+
+
+class Setting(NamedTuple):
+    """One key of a section, as its class has it."""
+
+    name: str
+    #: Its type as Python writes it.
+    type: str
+    words: str
+    kind: str
+    is_required: bool
+    default: Any
+
+
+def settings(section: type) -> list[Setting]:
+    """Return the keys of a section that a file may have."""
+    rows = section.__annotations__.items()
+    defaults: Mapping[str, Any] = section._field_defaults  # type: ignore[attr-defined]
+    documented = ((name, hint, hint.__metadata__[0]) for name, hint in rows if hasattr(hint, "__metadata__"))
+    return [
+        Setting(name, str(hint.__origin__), doc.words, doc.kind, name not in defaults, defaults.get(name))
+        for name, hint, doc in documented
+    ]
 
 
 def parse(content: bytes, source: str = NAME) -> Config:
@@ -204,7 +228,7 @@ def _suite(suite: Suite, where: str) -> Suite:
     if suite.each is not None:
         if suite.dir != ".":
             raise Usage(f"{where}: each and dir exclude one another", hint="each folder is its own dir")
-        return dataclasses.replace(suite, each=_path(suite.each, f"{where}: each"))
+        return suite._replace(each=_path(suite.each, f"{where}: each"))
     return suite
 
 
@@ -231,16 +255,16 @@ def _known(table: Any, names: list[str], where: str) -> None:
 def _section(kind: type, table: Any, where: str) -> Any:
     if not isinstance(table, dict):
         raise Usage(f"{where} is not a table", hint=f"write it as {where.rpartition(': ')[2]} with keys below")
-    fields = {f.name: f for f in dataclasses.fields(kind) if f.metadata}
-    _known(table, list(fields), where)
-    for name, spec in fields.items():
-        if spec.default is dataclasses.MISSING and name not in table:
-            raise Usage(f"{where}: {name} is missing", hint=f"{name}: {spec.metadata['doc']}")
-    return kind(**{key: _value(value, fields[key], f"{where}: {key}") for key, value in table.items()})
+    known = {setting.name: setting for setting in settings(kind)}
+    _known(table, list(known), where)
+    for name, setting in known.items():
+        if setting.is_required and name not in table:
+            raise Usage(f"{where}: {name} is missing", hint=f"{name}: {setting.words}")
+    return kind(**{key: _value(value, known[key], f"{where}: {key}") for key, value in table.items()})
 
 
-def _value(value: Any, spec: Any, where: str) -> Any:
-    kind, wanted = spec.metadata["kind"], str(spec.type)
+def _value(value: Any, setting: Setting, where: str) -> Any:
+    kind, wanted = setting.kind, setting.type
     if kind == "duration":
         return duration(value, where) if isinstance(value, str) else _wrong(value, "a duration like 15m", where)
     if "tuple" in wanted:

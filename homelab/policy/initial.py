@@ -5,7 +5,6 @@ switched off is there as a comment with its reason; what deploys is not there at
 trying what is in it is `homelab.verify.trial`'s.
 """
 
-import dataclasses
 import json
 import textwrap
 from collections.abc import Sequence
@@ -169,7 +168,7 @@ def _gate(proposal: Proposal) -> str:
 
 def _keys(section: Gate | Verify | Suite, names: Sequence[str], *, explain: bool = True) -> str:
     """Return the keys as TOML, each under its documentation."""
-    documented = {spec.name: spec.metadata["doc"] for spec in dataclasses.fields(section) if spec.metadata}
+    documented = {setting.name: setting.words for setting in config.settings(type(section))}
     rows = []
     for name in names:
         if explain:

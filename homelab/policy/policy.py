@@ -1,7 +1,7 @@
 """Which suites a commit needs: those of the target, and its own where it changes them."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.errors import Refused, Usage
 from homelab.git.objects import Objects
@@ -9,8 +9,7 @@ from homelab.policy import config
 from homelab.policy.config import Config, Suite, Verify
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """The suites that a commit needs, by one file or by what was detected where there is none."""
 
     config: Config
@@ -39,7 +38,7 @@ def read(objects: Objects, tree: str, label: str = "the tree") -> Policy:
 
         shown = detect.detect(objects, tree)
         # What is written in a file without suites still prepares; without one a checkout gets what `init` would write.
-        found = replace(found, suites=shown.suites, verify=shown.verify if found.verify == Verify() else found.verify)
+        found = found._replace(suites=shown.suites, verify=shown.verify if found.verify == Verify() else found.verify)
         name = f"what is detected in {label}"
     return Policy(found, name, entry.oid if entry else None)
 

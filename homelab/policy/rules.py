@@ -7,7 +7,6 @@ remote was last known to protect is kept in the clone, so that a ref which is mo
 import contextlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from homelab.errors import Failed, Unreachable, Usage
@@ -57,9 +56,9 @@ def read_rules(repository: Repository, seen: Snapshot | None = None, *, pushed_t
     everything = _union(stated.values(), own)
     if isinstance(own, Unknown):
         if pushed_to and isinstance(landing, Rules):  # by whose suites it is judged meanwhile
-            own = replace(own, remote=landing.remote, target=landing.target)
-        return replace(own, certain=everything, protect=None if own.protect is None else everything)
-    return replace(own, protect=everything)
+            own = own._replace(remote=landing.remote, target=landing.target)
+        return own._replace(certain=everything, protect=None if own.protect is None else everything)
+    return own._replace(protect=everything)
 
 
 def read_server_rules(repository: Repository) -> State:
@@ -129,10 +128,10 @@ def _kept(repository: Repository, name: str, state: State, last: Sequence[str], 
     """
     match state:
         case Unknown(target=str(target)) if last:
-            return replace(state, protect=tuple(dict.fromkeys((target, *last))))
+            return state._replace(protect=tuple(dict.fromkeys((target, *last))))
         case Rules(default=default, tip=tip) if not set(last) <= set(state.protect):
             if not (may_ask and tip and _has_landed(repository, name, default, tip)):
-                return replace(state, protect=tuple(dict.fromkeys((*state.protect, *last))))
+                return state._replace(protect=tuple(dict.fromkeys((*state.protect, *last))))
     return state
 
 
@@ -209,7 +208,7 @@ def _of_address(repository: Repository, address: str) -> State:
     if tip is None:
         return unknown
     found = _stated(repository.objects, address, head, tip)
-    return replace(found, is_named=False) if isinstance(found, Rules) else found
+    return found._replace(is_named=False) if isinstance(found, Rules) else found
 
 
 def _nothing_yet(settings: Settings, name: str) -> State:

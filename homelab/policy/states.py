@@ -6,7 +6,7 @@ not fetched. How they are read is `homelab.policy.rules`'s. See docs/adr/0019.
 
 import fnmatch
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from homelab.errors import Refused, Unreachable, Usage
 from homelab.git.repository import USUAL
@@ -18,8 +18,7 @@ _NOTHING_SAID = Config()
 _STRICTEST = Config(gate=Gate(claims=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """The rules are known: where work lands, and which branches only take verified commits."""
 
     #: None on a server, which has the branches itself.
@@ -40,8 +39,7 @@ class Rules:
         return _matches(branch, self.protect)
 
 
-@dataclass(frozen=True, slots=True)
-class NoTarget:
+class NoTarget(NamedTuple):
     """It is known that there is nothing to land on yet: no remote, or one without a branch."""
 
     remote: str | None = None
@@ -54,8 +52,7 @@ class NoTarget:
         return _matches(branch, self.protect)
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(NamedTuple):
     """The rules cannot be read. Every branch counts as protected until the command `repair` makes them known."""
 
     remote: str | None

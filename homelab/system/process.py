@@ -12,9 +12,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, NamedTuple, NoReturn
 
 from homelab.errors import Failed
 from homelab.system.execution import execute
@@ -46,8 +45,7 @@ _ADVICE = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(NamedTuple):
     """How a child ended: its exit code (negative for a signal) and all it wrote."""
 
     returncode: int

@@ -8,8 +8,8 @@ import contextlib
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.system import files as storage
 
@@ -22,8 +22,7 @@ _MOST = {"receipts": MAX_COUNT, "grants": 1000, "red-before": 2000, "gate": MAX_
 TREE = "policy"
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """One green result."""
 
     key: str
@@ -41,13 +40,12 @@ class Receipt:
     #: The suite ran no test: it has not failed, and it has verified nothing.
     vacuous: bool = False
     #: Of a whole tree: what is to be told each time, such as an `each` that matches nothing.
-    notes: list[str] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
     #: Where CI shows it, of a run that CI decided.
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipts:
+class Receipts(NamedTuple):
     """The receipts of one clone, below its folder of state."""
 
     state: Path
@@ -72,7 +70,7 @@ class Receipts:
 
     def record(self, receipt: Receipt) -> None:
         """Remember a result; an earlier one under the same key stays. Raises `OSError`."""
-        content = json.dumps({"v": 1, **asdict(receipt)}, indent=1).encode() + b"\n"
+        content = json.dumps({"v": 1, **receipt._asdict()}, indent=1).encode() + b"\n"
         storage.create(self._path(receipt.key), content)
 
     def forget(self, key: str) -> None:
@@ -96,7 +94,10 @@ def _decode(content: bytes) -> Receipt | None:
     document = json.loads(content)
     if not isinstance(document, dict) or document.get("v") != 1:
         return None
-    receipt = Receipt(**{name: document[name] for name in Receipt.__dataclass_fields__ if name in document})
+    if not isinstance(notes := document.get("notes", []), list):
+        return None
+    known = {name: document[name] for name in Receipt._fields if name in document}
+    receipt = Receipt(**{**known, "notes": tuple(notes)})
     words = (
         receipt.key,
         receipt.name,
@@ -110,7 +111,7 @@ def _decode(content: bytes) -> Receipt | None:
     )
     sound = all(isinstance(word, str) for word in words) and isinstance(receipt.seconds, int | float)
     sound &= isinstance(receipt.flaky, bool) and isinstance(receipt.vacuous, bool)
-    sound &= isinstance(receipt.notes, list) and all(isinstance(note, str) for note in receipt.notes)
+    sound &= all(isinstance(note, str) for note in receipt.notes)
     return receipt if sound else None
 
 

@@ -51,13 +51,13 @@ class Reds:
 
     def distrust(self, run: Run) -> None:
         """Keep no result of this run until its suite's definition changes. Raises `OSError`."""
-        files.replace(self._path("distrusted", run.key), digest(asdict(run.suite)).encode())
+        files.replace(self._path("distrusted", run.key), digest(run.suite._asdict()).encode())
         self.forget([run.key])
 
     def distrusted(self, run: Run) -> bool:
         """Tell whether a run was once green on the target and red on a change under one key."""
         try:
-            return self._path("distrusted", run.key).read_text("ascii") == digest(asdict(run.suite))
+            return self._path("distrusted", run.key).read_text("ascii") == digest(run.suite._asdict())
         except (OSError, ValueError):
             return False
 

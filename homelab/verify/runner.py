@@ -85,7 +85,7 @@ class _WorkQueue:
         try:
             with secrets.slot(self.repository, self.commit) as slot:
                 # Nothing that another run left is in it, and nothing of it is left to another.
-                result = self._attempt(replace(run, verify=replace(run.verify, caches=())), slot)
+                result = self._attempt(run._replace(verify=run.verify._replace(caches=())), slot)
         except secrets.Locked as locked:
             return Result(run, State.UNABLE, 0.0, reason=f"it cannot run here: {locked}")
         return replace(result, run=run)

@@ -11,9 +11,8 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from homelab.errors import Failed
 from homelab.git import attributes
@@ -28,8 +27,7 @@ from homelab.verify.links import Links
 VERSION = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One suite in one folder of one tree."""
 
     suite: Suite
@@ -188,8 +186,7 @@ def values(names: Iterable[str]) -> dict[str, str | None]:
     return {name: os.environ.get(name) for name in sorted(set(names))}
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(NamedTuple):
     """All that a tree needs by its policies, and the one key that stands for the whole of it."""
 
     tree: str
@@ -230,7 +227,7 @@ def uses_environment(policies: Iterable[Policy]) -> bool:
 
 def whole_key(tree: str, policies: Sequence[Policy], filters: str) -> str:
     """Return the key that stands for a whole tree under its policies: one lookup instead of a thousand."""
-    rules = [[asdict(policy.config.verify), [asdict(suite) for suite in policy.suites]] for policy in policies]
+    rules = [[policy.config.verify._asdict(), [suite._asdict() for suite in policy.suites]] for policy in policies]
     names = {name for p in policies for name in (*p.config.verify.env, *(n for s in p.suites for n in s.env))}
     asked = tools(command for policy in policies for command in policy.config.verify.tools)
     return digest({"v": VERSION, "tree": tree, "policies": rules, "env": values(names), "filters": filters, "tools": asked})
@@ -258,7 +255,7 @@ def demand(objects: Objects, tree: str, policies: Sequence[Policy], filters: str
             if not found:
                 notes[f"each = {suite.each!r} of {suite.name} matches no folder"] = None
             for run in found:
-                runs.setdefault(run.key, replace(run, is_guess=True) if guessed and n == 0 else run)
+                runs.setdefault(run.key, run._replace(is_guess=True) if guessed and n == 0 else run)
                 for path in run.missing:
                     notes[f"{suite.name} names the input {path}, which is not there: all of the tree is its input"] = None
     whole = whole_key(tree, policies, filters)

@@ -274,7 +274,7 @@ class _Memory:
             commit=self._commit,
             flaky=any(result.flaky for result in results),
             vacuous=bool(results) and all(result.vacuous for result in results),
-            notes=list(notes),
+            notes=notes,
             url=next((result.url for result in results if result.url), ""),
         )
         try:

@@ -1,5 +1,7 @@
 """How short the way of a push is: counted call by call, so the bound is the same on every machine."""
 
+import sys
+
 from bench import ways
 from tests.support.world import World
 
@@ -11,6 +13,14 @@ def test_what_a_push_is_judged_by_is_asked_once_and_handed_down(gated: World) ->
     assert len(way.stays) <= 37 and way.ups <= 17 and way.returns <= 28, way.stays
     assert [argv[1] for argv, _ in way.started if argv[1][0] != "-"] == ["rev-parse", "config", "for-each-ref", "rev-list"]
     assert len(way.started) == 5, way.started
+
+
+def test_a_push_that_is_thought_about_imports_no_dataclasses(gated: World) -> None:
+    head = gated.git("rev-parse", "HEAD")
+    update = f"refs/heads/feature {head} refs/heads/feature {'0' * 40}\n"
+    program = ("-X", "importtime", "-I", "-m", "homelab_hooks.verified_push", "--native", "origin", "url")
+    imported = gated.run(sys.executable, *program, input=update).stderr  # ADR 27
+    assert "homelab.gate.admission" in imported and "dataclasses" not in imported and "inspect" not in imported
 
 
 def test_the_functions_of_one_stack_have_names_of_their_own_and_a_landing_is_seven_calls_from_its_push(gated: World) -> None:
