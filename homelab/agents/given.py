@@ -7,9 +7,8 @@ that the settings name are answered by `homelab.agents.events`.
 import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from homelab.errors import Usage
 from homelab.system import files
@@ -66,8 +65,7 @@ homelab work clean TOPIC           # once it has landed, from outside of the wor
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A file as it is and as it is to be; None where there is none."""
 
     path: Path

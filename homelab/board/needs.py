@@ -2,15 +2,13 @@
 
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 #: Words of CI that want somebody to act.
 _CI = {"red": "CI is red", "asks": "CI waits for somebody's approval", "unknown": "CI says a word that is not known"}
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """One thing that somebody has to look at."""
 
     what: str

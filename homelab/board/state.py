@@ -8,8 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from homelab.system import clock
 
@@ -17,8 +16,7 @@ from homelab.system import clock
 _FRESH = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """One look: the document as it is, the one that the page shows, and what tells that something changed."""
 
     document: Mapping[str, Any]

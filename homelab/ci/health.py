@@ -1,6 +1,6 @@
 """What there is to know of CI in a clone before somebody needs it: which it is, whether it answers, what a try branch does."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from homelab.ci import target, trial
 from homelab.ci.site import Site
@@ -9,8 +9,7 @@ from homelab.git.repository import Repository
 from homelab.policy.states import State, require_target
 
 
-@dataclass(frozen=True, slots=True)
-class Health:
+class Health(NamedTuple):
     """CI of the target as it is found."""
 
     #: Which system it is, where, and for which repository; empty where a suite names CI and none is known.

@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from homelab import output
 from homelab.ci import shared, trigger, watch
@@ -35,8 +35,7 @@ class Unknown(CiSilent):
     """Nothing tells which system follows this remote."""
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(NamedTuple):
     """CI of one branch of a remote."""
 
     repository: Repository

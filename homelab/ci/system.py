@@ -3,8 +3,7 @@
 import fnmatch
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from homelab.ci.verdict import Check, Verdict
 from homelab.ci.words import STATUS
@@ -26,8 +25,7 @@ class System(Protocol):
         """Ask one question that every reader of the repository may ask."""
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(NamedTuple):
     """The names of the checks that count: all without patterns."""
 
     patterns: Sequence[str] = ()

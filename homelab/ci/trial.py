@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab import output
 from homelab.ci import shared, trigger, watch
@@ -46,8 +47,7 @@ class Result(StrEnum):
     UNABLE = "unable"
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(NamedTuple):
     """What became of one candidate at CI."""
 
     result: Result

@@ -5,7 +5,7 @@ Nothing is asked here but one question to a host whose name says nothing, answer
 
 import os
 import re
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from homelab.policy.config import Ci
@@ -16,8 +16,7 @@ _HOSTS = {"github.com": "github", "gitlab.com": "gitlab", "codeberg.org": "forge
 _ALIASES = {"ssh.github.com": "github.com", "altssh.gitlab.com": "gitlab.com"}
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """A system, the API's base, and the repository there. Each is None where nothing tells it."""
 
     kind: str | None
@@ -99,7 +98,7 @@ def place(ci: Ci, remote_url: str) -> Place:
 
 def with_kind(found: Place, kind: str | None) -> Place:
     """Return the place with a kind that was found out by asking."""
-    return _shaped(replace(found, kind=kind), given=False)
+    return _shaped(found._replace(kind=kind), given=False)
 
 
 def _shaped(found: Place, *, given: bool) -> Place:
@@ -108,4 +107,4 @@ def _shaped(found: Place, *, given: bool) -> Place:
         return found
     *prefix, owner, name = found.repository.split("/")
     base = found.url if found.kind == "woodpecker" else "/".join((found.url, *map(quote, prefix)))
-    return replace(found, url=base, repository=f"{owner}/{name}")
+    return found._replace(url=base, repository=f"{owner}/{name}")

@@ -5,13 +5,12 @@ date together.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from homelab.ci.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """The words of one field of one system."""
 
     source: str

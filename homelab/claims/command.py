@@ -13,10 +13,9 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from homelab import output
 from homelab.claims import heartbeat, locate, operations
@@ -38,8 +37,7 @@ class NotStarted(Failed):
         self.exit_code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """What is to run, where, and with what besides our own environment."""
 
     argv: tuple[str, ...]
@@ -87,7 +85,7 @@ def run_claimed(command: Command, store: Store, request: Request, wait: float | 
 
 def _taken(keeper: "_Keeper", request: Request, store: Store, wait: float | None) -> Taken:
     try:
-        taken = operations.take(store, replace(request, keeper=proc.identify(keeper.pid)), wait)
+        taken = operations.take(store, request._replace(keeper=proc.identify(keeper.pid)), wait)
     except (Busy, Refused):
         keeper.tell("done")  # nothing was granted; after any other failure only the store knows
         raise

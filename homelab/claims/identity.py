@@ -4,16 +4,15 @@ Identity is cooperative: it keeps honest sessions apart and stops no one who lie
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.claims.model import Claim, Holder
 from homelab.system import proc
 from homelab.system.identity import host, machine, plain, user
 
 
-@dataclass(frozen=True, slots=True)
-class Linked:
+class Linked(NamedTuple):
     """A linked worktree: its root, and the folder that git keeps for it, whose name outlives a move."""
 
     root: Path

@@ -7,7 +7,7 @@ which a command of that session runs, and advisory claims, which exclude nobody.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from homelab.claims.labels import around
 from homelab.system.proc import Process
@@ -42,8 +42,7 @@ class State(StrEnum):
     ORPHANED = "orphaned"
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(NamedTuple):
     """Who holds or asks: the user and the session are the identity, host and pid are for people."""
 
     user: str
@@ -64,8 +63,7 @@ class Holder:
         return {"user": self.user, "host": self.host, "session": self.session, "pid": self.pid}
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """A place in the queue of one label."""
 
     id: str
@@ -131,8 +129,7 @@ class Claim:
         return self.binding is Binding.LEASE and self.damaged is None and self.holder.is_same(holder)
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What somebody asks for: all of the labels or none. `inside` names the bound claims whose commands ask."""
 
     id: str
@@ -160,22 +157,19 @@ class Grant:
     """The label is free for the request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Renew:
+class Renew(NamedTuple):
     """The session holds the lease already: it keeps its fence and its beginning."""
 
     claim: Claim
 
 
-@dataclass(frozen=True, slots=True)
-class Covered:
+class Covered(NamedTuple):
     """The request comes from inside the command that holds the label: there is nothing to take."""
 
     claim: Claim
 
 
-@dataclass(frozen=True, slots=True)
-class Blocked:
+class Blocked(NamedTuple):
     """Others hold the label, or wait for it since earlier."""
 
     claims: tuple[Claim, ...] = ()
@@ -232,8 +226,7 @@ def _may_share(one: Mode, other: Mode) -> bool:
     return Mode.ADVISORY in (one, other) or (one is Mode.SHARED and other is Mode.SHARED)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """A label that nobody holds and somebody waits for, as one who waits for several labels does."""
 
     label: str
@@ -246,8 +239,7 @@ class Wanted:
         return {**shown, **nothing, "waiting": [ticket.document() for ticket in self.waiting]}
 
 
-@dataclass(frozen=True, slots=True)
-class Board:
+class Board(NamedTuple):
     """What is claimed, in the order of labels, and what is only waited for."""
 
     claims: tuple[Claim, ...]

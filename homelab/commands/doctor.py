@@ -1,7 +1,6 @@
 """``homelab doctor``."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import click
@@ -28,7 +27,7 @@ def doctor(attacking: bool, as_json: bool) -> None:
     """Say whether the gate holds here, and how to repair it."""
     repository = discover()
     found = diagnosis.diagnose(repository)
-    found = replace(found, findings=(*found.findings, *_target()))
+    found = found._replace(findings=(*found.findings, *_target()))
     outcomes = attack.run(repository) if attacking else None
     holds = found.holds and all(outcome.result == attack.HELD for outcome in outcomes or ())
     document = _document(found, outcomes, holds)

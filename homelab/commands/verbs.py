@@ -4,12 +4,10 @@ One row a verb: the group that runs it, its help, the manifest, what agents may 
 table. A row with an option (``doctor --attack``) says that the verb without it is of another tier.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(NamedTuple):
     """A command of the program, or a command with the option that makes it write."""
 
     #: Where its click command is: ``module:name`` below `homelab.commands`.

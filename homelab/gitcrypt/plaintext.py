@@ -9,8 +9,8 @@ import contextlib
 import os
 import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab import output
 from homelab.errors import Failed, Refused
@@ -23,8 +23,7 @@ from homelab.gitcrypt.rules import Rules
 SEAL = b"\0GITCRYPT\0"
 
 
-@dataclass(frozen=True, slots=True)
-class Exposed:
+class Exposed(NamedTuple):
     """A plaintext blob on a path of git-crypt; `commit` is None in the index."""
 
     path: str

@@ -10,9 +10,9 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.errors import Failed, Refused
 from homelab.git.repository import Repository
@@ -42,8 +42,7 @@ _IDENTITY = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one attack: `held`, `leaked`, or, for the push that has to pass, `blocked`."""
 
     name: str
@@ -52,8 +51,7 @@ class Outcome:
     words: str
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
+class _Range(NamedTuple):
     """Where the attacks take place: the clone that pushes, the throwaway remote, and what there is to push."""
 
     repository: Repository

@@ -7,8 +7,8 @@ Only looks: nothing in the clone, on the remote or in a worktree is changed. Wha
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.claims import locate
 from homelab.errors import HomelabError, Unreachable
@@ -27,8 +27,7 @@ from homelab.policy.states import NoTarget, Rules, State, Unknown
 from homelab.system import file_systems, files
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
+class Diagnosis(NamedTuple):
     """Which gate a clone has, and what was found about it."""
 
     gate: str

@@ -1,7 +1,7 @@
 """What there is to know about a gate: a finding, how much it matters, and what mends it."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 #: What mends most of what can be wrong.
 INSTALL = "homelab hooks install"
@@ -18,8 +18,7 @@ class Severity(StrEnum):
 FAILURE, WARNING, NOTE = Severity
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing to know about the gate here; `repair` is the command, or what to do, that mends it."""
 
     id: str

@@ -5,8 +5,8 @@ nothing else. What is in the folders is `homelab.install.install`'s.
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.git.repository import Repository
 
@@ -14,8 +14,7 @@ _NAME = "core.hooksPath"
 _FORMER = "homelab.hookspath"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """The folder whose hooks git runs, as configured. `scope` is None where nothing is configured."""
 
     folder: Path

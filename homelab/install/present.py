@@ -1,15 +1,14 @@
 """Which gate a clone has, by what git would run on a push from it. Nothing is changed."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.git.repository import Repository
 from homelab.install import chain, hooks_path, shim
 
 
-@dataclass(frozen=True, slots=True)
-class Status:
+class Status(NamedTuple):
     """Which gate a clone has: `whole` sees every ref of a push, `framework` the first one only."""
 
     gate: str

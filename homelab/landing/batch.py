@@ -8,8 +8,7 @@ import math
 import time
 import uuid
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from homelab.errors import HomelabError, Refused, Usage
 from homelab.gate import deletions
@@ -39,8 +38,7 @@ _NOTHING = Override()
 Guard = Callable[[str | None, str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """One landing of a batch, built on the one before it, or on the target."""
 
     ticket: Ticket

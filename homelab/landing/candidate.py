@@ -10,8 +10,8 @@ import os
 import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab import output
 from homelab.errors import Conflict, Failed, Refused
@@ -20,8 +20,7 @@ from homelab.git.repository import Repository
 from homelab.gitcrypt import rules
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
+class Merged(NamedTuple):
     """The tree that a merge of target and head has, and whether a merge commit is needed to carry it."""
 
     base: str | None

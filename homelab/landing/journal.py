@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from homelab.system import files
 
@@ -67,8 +67,7 @@ def kept(documents: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], 
     return ran, {result: counts.pop(result) for result in ("passed", "cached") if result in counts} | counts
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
+class Journal(NamedTuple):
     """The log and the intents below one clone's state folder."""
 
     folder: Path

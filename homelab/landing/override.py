@@ -5,7 +5,7 @@ not land. Whether it may land is `homelab.landing.leader`'s.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from homelab import output
 from homelab.gate import grants
@@ -18,8 +18,7 @@ from homelab.verify.suites import Demand
 from homelab.verify.verification import Waived
 
 
-@dataclass(frozen=True, slots=True)
-class Override:
+class Override(NamedTuple):
     """What the person asked for."""
 
     verify_cmd: str | None = None

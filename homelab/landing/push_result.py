@@ -5,8 +5,8 @@ lost reply likewise. Pure: what was seen goes in, an outcome comes out.
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 
 
 class Outcome(Enum):
@@ -30,8 +30,7 @@ class Outcome(Enum):
     UNREACHABLE = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Pushed:
+class Pushed(NamedTuple):
     """How ``git push --porcelain`` ended."""
 
     code: int
@@ -39,8 +38,7 @@ class Pushed:
     stderr: str
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What the remote answered afterwards. Without an answer nothing is known of the branch."""
 
     answered: bool

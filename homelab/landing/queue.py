@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from homelab.system import clock, files, identity
 
@@ -46,16 +46,14 @@ _TYPES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Ahead:
+class Ahead(NamedTuple):
     """What one who waits sees: the tickets before it, and the other branches of its batch while that is verified."""
 
     tickets: tuple[Ticket, ...]
     batch: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Queue:
+class Queue(NamedTuple):
     """The tickets below one clone's state folder."""
 
     state: Path

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from homelab.errors import Failed, Unreachable
 from homelab.git.remotes import ask_remote
@@ -18,8 +18,7 @@ from homelab.system.conversation import Silent
 _SILENCE, _LONGEST = 25.0, 3600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """A branch of a remote, and this clone."""
 
     repository: Repository

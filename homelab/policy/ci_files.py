@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from homelab.policy import effects, shell
 from homelab.policy.effects import Bodies, Effect
@@ -267,8 +267,7 @@ def _uses_deploys(uses: str, settings: Mapping[str, Any]) -> bool:
     return is_plugin and bool(_DEPLOYING_PLUGIN.search(name)) and settings.get("dry_run") is not True
 
 
-@dataclass(frozen=True, slots=True)
-class CiCheck:
+class CiCheck(NamedTuple):
     """A command of CI that only checks, and the folder in which it runs."""
 
     step: Step

@@ -7,7 +7,7 @@ suite ran any test is `homelab.verify.no_tests`'s.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from homelab.git.objects import Objects
 from homelab.policy.config import Suite, Verify
@@ -21,8 +21,7 @@ _NOT_TESTS = ("node_modules", "venv", "build", "dist", "vendor")  # pytest does 
 _DEEPEST = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Detected:
+class Detected(NamedTuple):
     """The suites that a tree shows, none where nothing does, and how a checkout is prepared for them."""
 
     suites: tuple[Suite, ...]

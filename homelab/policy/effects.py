@@ -8,8 +8,8 @@ program or a script that is not known is `UNKNOWN`, never harmless. What make, n
 import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from homelab.policy import invocation, programs, shell
 from homelab.policy.shell import Script, Simple
@@ -61,8 +61,7 @@ _TRANSPARENT = frozenset("exec command env timeout time nice nohup xargs sudo".s
 _DEEPEST = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """The part of a command line that checks, and the folder in which it runs, from where the line would run."""
 
     run: str

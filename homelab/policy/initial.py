@@ -8,7 +8,7 @@ trying what is in it is `homelab.verify.trial`'s.
 import json
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from homelab.errors import Usage
 from homelab.git.repository import Repository
@@ -33,8 +33,7 @@ _EXAMPLE = """\
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One suite as the file has it: in force, or switched off with a reason."""
 
     finding: Finding
@@ -49,8 +48,7 @@ class Entry:
         return suite(self.finding)
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
+class Proposal(NamedTuple):
     """Where work lands, as far as it can be told, the suites, and what prepares a checkout for them."""
 
     remote: str | None
@@ -76,7 +74,7 @@ class Proposal:
 
     def of(self, entries: Sequence[Entry]) -> "Proposal":
         """Return the proposal with these entries instead."""
-        return replace(self, entries=tuple(entries))
+        return self._replace(entries=tuple(entries))
 
 
 def propose(repository: Repository, *, remote: str | None, branch: str | None, command: str | None) -> Proposal:

@@ -7,6 +7,7 @@ hides in a loop or a substitution.
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 _OPERATORS = ("&&", "||", ";;", "|&", "|", ";", "&", "\n", "(", ")")
 _KEYWORDS = frozenset("if then else elif fi do done while until { } esac".split())
@@ -17,8 +18,7 @@ _REDIRECTION = re.compile(r"(&>>?|\d*(<<<|<<-?|<>|<&|>>|>&|>\||<|>))")
 _DEEPEST = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Simple:
+class Simple(NamedTuple):
     """One simple command: its words without their quotes, and where it is in the script."""
 
     words: tuple[str, ...]
@@ -31,8 +31,7 @@ class Simple:
     operator: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(NamedTuple):
     """The simple commands of a script in their order, those inside substitutions and branches too."""
 
     commands: tuple[Simple, ...]

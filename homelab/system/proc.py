@@ -7,16 +7,15 @@ a folder `lsof` is asked. `homelab.system.warden` reads ``/proc`` by itself, sin
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.system import clock
 
 _PROC = Path("/proc")
 
 
-@dataclass(frozen=True, slots=True)
-class Process:
+class Process(NamedTuple):
     """A process that cannot be mistaken for a later one with its number."""
 
     pid: int
@@ -120,8 +119,7 @@ def command(pid: int) -> str:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class Occupant:
+class Occupant(NamedTuple):
     """A process whose working folder is `folder`."""
 
     pid: int

@@ -11,8 +11,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.errors import Failed
 from homelab.system import logs, process
@@ -21,8 +21,7 @@ _GRACE = 2.0  # seconds between TERM and KILL
 _POLL = 0.2  # seconds between two looks at `abandoned`, and at how long the log is
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(NamedTuple):
     """How a command ended: its exit code, a negative signal number, or None when it was ended by us."""
 
     code: int | None

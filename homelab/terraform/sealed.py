@@ -11,8 +11,8 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab import output
 from homelab.claims import identity
@@ -35,8 +35,7 @@ _WRITTEN = frozenset(("out", "state-out", "backup", "generate-config-out"))
 _READS = frozenset(("var-file", "state"))
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """A stack in a linked worktree whose secrets are ciphertext there."""
 
     stack: Stack
@@ -108,8 +107,7 @@ def require_plaintext(stack: Stack) -> None:
     raise Refused(words, hint=f"land it, then in the main worktree: `{command}`", next=command)
 
 
-@dataclass(frozen=True, slots=True)
-class Opened:
+class Opened(NamedTuple):
     """The stack in a checkout of HEAD whose secrets are plaintext. A runner that inherits `lock_fd` keeps it there."""
 
     stack: Stack

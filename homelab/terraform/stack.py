@@ -5,8 +5,8 @@ Invariant: one folder has one name, however it is spelled. Two names would be tw
 
 import difflib
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.claims import labels
 from homelab.errors import Usage
@@ -14,8 +14,7 @@ from homelab.errors import Usage
 _MARKS = ("terragrunt.hcl", "root.hcl")
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(NamedTuple):
     """The folder ``stacks/NAME`` below `root`."""
 
     root: Path

@@ -8,8 +8,8 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab import output
 from homelab.git.repository import Repository
@@ -24,8 +24,7 @@ from homelab.verify.suites import Run
 Abandoned = Callable[[], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """A run that is to be made in a slot, unless `ended` says that nobody wants it any more."""
 
     repository: Repository

@@ -5,7 +5,7 @@ target already contains has nobody else to answer for it, so it is not measured 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from homelab import output
 from homelab.git.repository import Repository
@@ -19,8 +19,7 @@ from homelab.verify.suites import Run
 from homelab.verify.tip import Tip
 
 
-@dataclass(frozen=True, slots=True)
-class Baseline:
+class Baseline(NamedTuple):
     """The target's tip, and whether what is red there is only told (`[gate] red_before`)."""
 
     commit: str
@@ -85,7 +84,7 @@ class Comparison:
         if here.result is State.UNABLE:
             if there.result is State.UNABLE:
                 return here
-            return replace(here, result=State.FAILED, reason=f"{here.reason}, though it can run on the target")
+            return here._replace(result=State.FAILED, reason=f"{here.reason}, though it can run on the target")
         if here.result is not State.FAILED or there.run.key != here.run.key:
             return here
         if _is_same_red(here, there):
@@ -95,7 +94,7 @@ class Comparison:
             self._reds.distrust(here.run)
             words = "but green on the target with the same inputs: it depends on more than its `inputs`"
             output.warn(f"note: {here.run.label} is red here {words}, so none of its results is kept until that is mended")
-            return replace(here, reason=f"{here.reason}, {words}")
+            return here._replace(reason=f"{here.reason}, {words}")
         return here
 
 

@@ -9,8 +9,8 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.errors import Failed
 from homelab.git import configuration
@@ -54,8 +54,7 @@ _PINNED = {
 _HIDDEN = tuple(f"refs/{name}/" for name in "replace homelab bisect rewritten worktree original".split())
 
 
-@dataclass(frozen=True, slots=True)
-class Clone:
+class Clone(NamedTuple):
     """What is shown of a clone; `filters` is a digest of the settings that decide a checkout's bytes."""
 
     object_format: str

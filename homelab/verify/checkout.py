@@ -13,7 +13,6 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from homelab.errors import Failed
@@ -260,7 +259,7 @@ class Checkout:
     def _give_copies(self, commit: str, inside: Path) -> None:
         """Give the checkout copies of the commit's objects: nothing in it leads to a server's repository."""
         assert self._clone is not None
-        alone = replace(self._clone, settings=(), alternates=b"", shallow=f"{commit}\n".encode(), packed_refs=b"", symbolic={})
+        alone = self._clone._replace(settings=(), alternates=b"", shallow=f"{commit}\n".encode(), packed_refs=b"", symbolic={})
         base = (self._git_dir / "base").read_bytes()
         borrowed_git.write(inside, alone, base=base, hooks=inside / "hooks")
         borrowed_git.show(inside, alone, commit)

@@ -4,9 +4,9 @@ For people: the gate and landing ask `homelab.verify.verification`, whose import
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from typing import NamedTuple
 
 from homelab.git.configuration import Settings
 from homelab.git.repository import Repository
@@ -30,8 +30,7 @@ class Verdict(StrEnum):
     UNVERIFIABLE = "unverifiable"
 
 
-@dataclass(frozen=True, slots=True)
-class Remembered:
+class Remembered(NamedTuple):
     """What is remembered of one commit, its runs by their labels."""
 
     verdict: Verdict

@@ -3,10 +3,9 @@
 import contextlib
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from homelab.verify import excerpt
 from homelab.verify.suites import Run
@@ -38,8 +37,7 @@ class State(StrEnum):
         return not self.is_green and self is not State.RED_BEFORE
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """How one run ended."""
 
     run: Run

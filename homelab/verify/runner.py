@@ -8,7 +8,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from homelab.git.repository import Repository
 from homelab.verify import scratch
@@ -88,7 +88,7 @@ class _WorkQueue:
                 result = self._attempt(run._replace(verify=run.verify._replace(caches=())), slot)
         except secrets.Locked as locked:
             return Result(run, State.UNABLE, 0.0, reason=f"it cannot run here: {locked}")
-        return replace(result, run=run)
+        return result._replace(run=run)
 
     def at_ci(self, run: Run) -> None:
         """Make a run that CI decides."""

@@ -6,14 +6,13 @@ has checked out. Here a path is tracked with its kind or it goes. Which paths ar
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.system import files
 
 
-@dataclass(frozen=True, slots=True)
-class Tracked:
+class Tracked(NamedTuple):
     """Every path of an index, relative to the root: files (and links), the folders above them, and submodules."""
 
     files: frozenset[str] = frozenset()

@@ -6,8 +6,9 @@ They run as a verification would, in scratch checkouts, so what is green is reme
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab import output
 from homelab.errors import HomelabError
@@ -23,8 +24,7 @@ from homelab.verify.results import Result, State, end
 from homelab.verify.suites import Run
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(NamedTuple):
     """What trying one suite showed, in how many of its folders."""
 
     green: int = 0
@@ -70,11 +70,11 @@ def try_out(
     for entry in proposal.entries:
         trial = trials.get(entry.finding.tool)
         if trial and entry.finding.fallback and offline and not (trial.green or trial.red or trial.is_absent):
-            trial = replace(trial, missing=offline)
+            trial = trial._replace(missing=offline)
         seen = _judged(entry, trial, proposal.commit) if trial else entry
         if trial and trial.missing and not trial.is_absent and entry.finding.fallback:
-            again.append(Entry(replace(entry.finding, run=entry.finding.fallback, fallback="", caches=())))
-            seen = replace(seen, finding=replace(entry.finding, tool=f"{entry.finding.tool}-whole"))
+            again.append(Entry(entry.finding._replace(run=entry.finding.fallback, fallback="", caches=())))
+            seen = seen._replace(finding=entry.finding._replace(tool=f"{entry.finding.tool}-whole"))
         entries.append(seen)
     if again:  # each is unreached where the time is up or somebody has had enough
         was_stopped = any(trial.was_stopped for trial in trials.values())
@@ -103,18 +103,18 @@ def _attempt(repository: Repository, commit: str, proposal: Proposal, until: flo
             output.warn(f"the trial ended: {error.message}")
     known, _ = verification.lookup(repository, demand)
     results = [*known, *notes.results]
-    tried = {suite.name: replace(_trial(suite.name, demand.runs, results), was_stopped=was_stopped) for suite in usable}
+    tried = {suite.name: _trial(suite.name, demand.runs, results)._replace(was_stopped=was_stopped) for suite in usable}
     return {**tried, **{name: Trial(missing=missing, is_absent=True) for name, missing in lacking.items()}}
 
 
 def _judged(entry: Entry, trial: Trial, commit: str) -> Entry:
     """Return an entry as its trial leaves it: in force where it is green anywhere or untried, else off with the reason."""
     if trial.missing:
-        return replace(entry, off=f"it cannot run here: {trial.missing}")
+        return entry._replace(off=f"it cannot run here: {trial.missing}")
     if trial.red and not trial.green:
-        return replace(entry, off=f"it is red on {commit[:12]}; mend that, then take the marks of this comment away")
+        return entry._replace(off=f"it is red on {commit[:12]}; mend that, then take the marks of this comment away")
     if trial.idle and not trial.green:
-        return replace(entry, off=f"it ran no test on {commit[:12]}, so its green says nothing")
+        return entry._replace(off=f"it ran no test on {commit[:12]}, so its green says nothing")
     notes = []
     if trial.red:
         named = ", ".join(trial.red[:3]) + (", …" if len(trial.red) > 3 else "")
@@ -123,7 +123,7 @@ def _judged(entry: Entry, trial: Trial, commit: str) -> Entry:
         notes.append(f"not tried in {len(trial.unreached)} of {trial.total} folders: the time was up")
     elif trial.unreached:
         notes.append("not tried: the time was up")
-    return replace(entry, note="; ".join(notes))
+    return entry._replace(note="; ".join(notes))
 
 
 def _missing(suite: Suite) -> str:

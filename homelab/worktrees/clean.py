@@ -9,8 +9,8 @@ import difflib
 import os
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab import output
 from homelab.errors import Failed, Refused, Unreachable, Usage
@@ -28,8 +28,7 @@ from homelab.worktrees.unsaved import leftovers
 _HERE = "in use: you are in it"
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(NamedTuple):
     """Why a piece of work stays: without a reason it may go. `fresh` work has no commit yet and goes only by name."""
 
     work: Work
@@ -41,8 +40,7 @@ class Judged:
     landed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What a cleaning has removed, each with the command that brings its commits back, and what it has left."""
 
     removed: tuple[tuple[Work, str | None], ...]
@@ -200,7 +198,7 @@ def _decide(plan: Layout, judged: Sequence[Judged], *, sweep: bool, force: bool)
 
 
 def _with_fresh(judged: Judged) -> Judged:
-    return replace(judged, reasons=(*judged.reasons, *(["fresh: it has no commit yet"] if judged.fresh else [])))
+    return judged._replace(reasons=(*judged.reasons, *(["fresh: it has no commit yet"] if judged.fresh else [])))
 
 
 def _refusal(plan: Layout, staying: Sequence[Judged], *, force: bool) -> Refused:

@@ -8,8 +8,8 @@ import contextlib
 import os
 import re
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab import output
 from homelab.errors import Refused, Usage
@@ -24,8 +24,7 @@ _HEADS = "refs/heads/"
 _ROOT = "main-worktree"
 
 
-@dataclass(frozen=True, slots=True)
-class Worktree:
+class Worktree(NamedTuple):
     """A worktree as git has it registered."""
 
     path: Path
@@ -76,8 +75,7 @@ def exclusive(repository: Repository) -> AbstractContextManager[None]:
     return files.locked(repository.state / "locks" / "worktrees")
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """Where the worktrees of a clone stand, and what their branches are called."""
 
     #: The clone seen from its main worktree: a new worktree takes over the sparse patterns of where git runs.

@@ -7,8 +7,8 @@ import contextlib
 import os
 import secrets
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab import output
 from homelab.errors import Failed
@@ -22,8 +22,7 @@ from homelab.worktrees.registry import Layout, Worktree
 _BESIDE = ".homelab-trash-"
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """A piece of work to remove: a worktree with its branch, or a branch that has lost its worktree."""
 
     name: str

@@ -8,16 +8,15 @@ import abc
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from homelab.claims import model
 from homelab.claims.model import LEASE, Binding, Blocked, Board, Claim, Covered, Grant, Holder, Renew, Request, Ticket
 from homelab.claims.stores.ledger import Ledger, event
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What a request got: a claim for each label, of which `new` are its own."""
 
     claims: tuple[Claim, ...]

@@ -4,6 +4,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from homelab.policy import effects
 from homelab.policy.config import Suite, Verify
@@ -26,8 +27,7 @@ _LARGEST_SEARCHED = 1 << 16
 _MOST_SEARCHED = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """A command that checks, as it would be written into `homelab.toml`."""
 
     #: What it is called after: a tool, and its goal where that is not its usual one.

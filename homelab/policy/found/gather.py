@@ -4,7 +4,7 @@ A goal that runs others stands for them, so `make check` that runs `go test` lea
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from homelab.policy import detect, invocation, shell
 from homelab.policy.found import infrastructure, languages, pipelines, python, tasks, terraform
@@ -17,8 +17,7 @@ _INTERPRETERS = frozenset("node deno python python3 ruby perl sh bash".split())
 _MOST = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What a tree shows: the findings, and what was passed over because it deploys."""
 
     findings: tuple[Finding, ...]
@@ -107,4 +106,4 @@ def _named(findings: list[Finding]) -> Iterator[Finding]:
         wanted += [f"{wanted[-1]}-{n}" for n in range(2, len(findings) + 2)]
         name = next(name for name in wanted if name not in taken)
         taken.add(name)
-        yield replace(finding, tool=name)
+        yield finding._replace(tool=name)

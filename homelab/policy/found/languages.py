@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from homelab.policy import effects
 from homelab.policy.effects import is_checking_name
@@ -107,9 +106,9 @@ def equipped(source: Source, finding: Finding) -> Finding:
     if "bundle" in needed and source.tree.has("Gemfile") and finding.dir == ".":
         files = ("Gemfile", "Gemfile.lock", ".ruby-version", *_gemspecs(source.tree.folders["."]))
         inputs = tuple(name for name in files if source.tree.has(name))
-        return replace(finding, prepare=_BUNDLE, prepare_inputs=inputs, caches=("vendor/bundle", ".bundle"))
+        return finding._replace(prepare=_BUNDLE, prepare_inputs=inputs, caches=("vendor/bundle", ".bundle"))
     kept = {"cargo": "target", "tox": ".tox", "nox": ".nox", "uv": ".venv"}
-    return replace(finding, caches=tuple(join(finding.dir, kept[name]) for name in sorted(needed & kept.keys())))
+    return finding._replace(caches=tuple(join(finding.dir, kept[name]) for name in sorted(needed & kept.keys())))
 
 
 def _with_packages(source: Source, finding: Finding) -> Finding:
@@ -120,8 +119,8 @@ def _with_packages(source: Source, finding: Finding) -> Finding:
         return finding
     caches = tuple(dict.fromkeys((join(place, "node_modules"), join(finding.dir, "node_modules"))))
     if place != ".":
-        return replace(finding, run=f"{install} && {finding.run}", caches=caches)
-    return replace(finding, prepare=install, prepare_inputs=_locked(source, finding.dir), caches=caches)
+        return finding._replace(run=f"{install} && {finding.run}", caches=caches)
+    return finding._replace(prepare=install, prepare_inputs=_locked(source, finding.dir), caches=caches)
 
 
 def _manager(source: Source, folder: str) -> tuple[str, str, str]:
@@ -152,7 +151,7 @@ def ruby(source: Source, folder: str) -> Iterator[Finding]:
     for tool, run in runs:
         found = Finding(tool, run, path, folder, inputs)
         caches = (join(folder, "vendor/bundle"), join(folder, ".bundle"))
-        yield equipped(source, found) if folder == "." else replace(found, run=f"{_BUNDLE} && {run}", caches=caches)
+        yield equipped(source, found) if folder == "." else found._replace(run=f"{_BUNDLE} && {run}", caches=caches)
 
 
 def _gemspecs(files: frozenset[str]) -> list[str]:

@@ -4,7 +4,6 @@ import configparser
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 from homelab.policy.found.finding import Finding, Source, join
 from homelab.policy.tree import mapping
@@ -63,7 +62,7 @@ def project(source: Source, folder: str, tests: list[str]) -> Iterator[Finding]:
     """Yield the runner of one project: nox and tox where they are set up, else pytest as its lock file or hatch runs it."""
     files = source.tree.folders.get(folder, frozenset())
     inputs = source.inputs(folder, [*(join(folder, name) for name in MANIFESTS), *tests])
-    found = [replace(finding, inputs=inputs) for finding in runners(source, folder)]
+    found = [finding._replace(inputs=inputs) for finding in runners(source, folder)]
     if found or not tests:
         yield from found
         return

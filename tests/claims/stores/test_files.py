@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -108,7 +107,7 @@ def test_a_damaged_fence_is_refused_and_not_begun_again(on_files: Claimants) -> 
 
 def test_half_of_a_lease_on_several_labels_never_stands(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
-    both = replace(request(), labels=("stack:a", "stack:b"))
+    both = request()._replace(labels=("stack:a", "stack:b"))
     assert isinstance(store.attempt(both), Taken)
     assert [claim.label for claim in store.board()] == ["stack:a", "stack:b"]
     (tmp_path / "committed" / both.id).unlink()  # as when killed before the last of them
@@ -311,7 +310,7 @@ def test_a_store_that_vanishes_under_a_command_is_told_and_its_exit_code_counts(
 
 def test_what_the_killed_leave_behind_is_swept_once_a_day_and_nothing_else(tmp_path: Path) -> None:
     store = FileStore(tmp_path)
-    assert isinstance(store.attempt(replace(request(), labels=("stack:b", "stack:c"))), Taken)
+    assert isinstance(store.attempt(request()._replace(labels=("stack:b", "stack:c"))), Taken)
     held = store.attempt(request(binding=Binding.PROCESS))
     assert isinstance(held, Taken)
     junk = [tmp_path / "alive/0000", tmp_path / "alive/0000.home", tmp_path / "held/.temporary", tmp_path / "committed/0000"]
