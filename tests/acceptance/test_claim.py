@@ -71,6 +71,7 @@ def test_the_next_command_of_the_session_renews_and_another_session_does_not(cla
     assert after["claimed_at"] == before["claimed_at"]
 
 
+@pytest.mark.slow
 def test_a_lease_fixed_by_for_is_neither_renewed_by_the_way_nor_shortened(claimants: Claimants) -> None:
     claimants.ok("claim", "node:n1", "--purpose", "one", "--for", "2h")
     (before,) = claimants.board()

@@ -130,6 +130,7 @@ def test_locking_and_unlocking_leaves_the_worktrees_fit(unlocked: World) -> None
     assert unlocked.git("status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_a_rotated_secret_is_merged_in_a_worktree(unlocked: World) -> None:
     path = started(unlocked)
     unlocked.commit({"secrets/db.env": "password=rotated\n"})
@@ -344,6 +345,7 @@ def test_plaintext_committed_past_the_filter_is_named_by_landing_with_the_way_ba
     assert unlocked.git("ls-tree", "-r", "--name-only", unlocked.tip(), "work", "secrets/more.env") == "work"
 
 
+@pytest.mark.slow
 def test_the_way_back_seals_the_secret_where_the_key_is_and_merges_where_the_target_made_it_one(unlocked: World) -> None:
     past = ("-c", "filter.git-crypt.clean=cat", "-c", "filter.git-crypt.required=false")
     unlocked.git("switch", "--quiet", "-c", "topic")

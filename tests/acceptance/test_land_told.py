@@ -133,6 +133,7 @@ def test_a_remote_with_a_worktree_is_told_as_that(world: World, setting: str) ->
     assert "is checked out" in answer["error"]["message"] and "switch --detach" in answer["error"]["hint"]
 
 
+@pytest.mark.slow
 def test_a_second_address_that_stays_behind_is_named_with_what_brings_it_up(world: World) -> None:
     mirror = world.root / "mirror.git"
     world.git("clone", "--quiet", "--mirror", world.remote, mirror, cwd=world.root)

@@ -32,6 +32,7 @@ def suites(world: World, text: str, files: dict[str, str] | None = None) -> None
     world.git("pull", "--quiet")
 
 
+@pytest.mark.slow
 def test_each_suite_keeps_its_line_and_cached_ones_are_a_number(world: World) -> None:
     suites(world, SUITES)
     with terminal(BIN / "homelab", "verify", cwd=world.clone, env=world.env) as shown:

@@ -177,6 +177,7 @@ def test_a_program_that_was_ended_lets_nothing_through_and_is_told_of(stage: Sta
     assert (done.returncode, b"is gone" in done.stderr) == (1, True)
 
 
+@pytest.mark.slow
 def test_python_starts_under_a_limit_that_it_takes_off_itself(stage: Stage) -> None:
     turning = stage.here / "python with 'quotes'"
     turning.write_text("#!/bin/sh\nulimit -S -t 1\nwhile :; do :; done\n")  # five would be as good, and take five

@@ -671,6 +671,7 @@ def test_the_review_address_is_the_one_for_opening_a_review() -> None:
     assert review_url("https://not.said.by/the/server/pull\n") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_push_is_given_up_only_where_the_remote_answers_nobody(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, answers: bool

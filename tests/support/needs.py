@@ -1,6 +1,6 @@
 """Programs that some tests need: without one they are skipped with the reason, and counted.
 
-Under CI it is an error when one is missing that `.ci/run` installs, or that its machine is known to have.
+Under CI it is an error when one is missing that `.ci/run` installs.
 """
 
 import os
@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-_INSTALLED = ("chromium", "git-crypt", "git-lfs", "make", "npm", "terraform")
+_INSTALLED = ("chromium", "git-crypt", "git-lfs", "make", "npm")
 
 
 def needs(program: str) -> pytest.MarkDecorator:
