@@ -4,6 +4,7 @@ import pytest
 
 from homelab.git.objects import Objects
 from homelab.policy import ci_files
+from homelab.policy.found import ci_checks
 from homelab.policy.targets import Targets
 from homelab.policy.tree import Tree
 from tests.support.world import World
@@ -75,7 +76,7 @@ def read(world: World, files: dict[str, str | bytes]) -> tuple[list[tuple[str, s
     tree = Tree(objects, objects.commit(world.commit(files)).tree)
     assert ci_files.ci_files(tree) == tuple(files)
     bodies = Targets(tree)
-    found, left = ci_files.checks(tree, bodies)
+    found, left = ci_checks.checks(tree, bodies)
     tried = ci_files.deploying(tree, "homelab/try/abc", bodies)
     return [(c.dir, c.run, bool(c.off)) for c in found], [s.name for s in left], [s.name for s in tried]
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from homelab.policy import ci_files, invocation, shell
+from homelab.policy import invocation, shell
+from homelab.policy.found import ci_checks
 from homelab.policy.found.finding import WITH_GOALS, Finding, Source
 
 _USUAL = frozenset(("test", "run", "check"))
@@ -10,12 +11,12 @@ _USUAL = frozenset(("test", "run", "check"))
 
 def find(source: Source) -> tuple[list[Finding], list[str]]:
     """Return the commands that only check, and the steps that were passed over because they deploy."""
-    checks, left = ci_files.checks(source.tree, source.targets)
+    checks, left = ci_checks.checks(source.tree, source.targets)
     findings = list(_findings(source, checks))
     return findings, [step.source for step in left]
 
 
-def _findings(source: Source, checks: list[ci_files.CiCheck]) -> Iterator[Finding]:
+def _findings(source: Source, checks: list[ci_checks.CiCheck]) -> Iterator[Finding]:
     for check in checks:
         if check.dir != "." and not source.tree.exists(check.dir):
             continue
