@@ -217,7 +217,7 @@ class Admission(NamedTuple):
         if remembered_only and (missing := verification.lookup(self.repository, demand, comparison)[1]):
             names = ", ".join(each.label for each in missing[:3]) + (" …" if len(missing) > 3 else "")
             return case._replace(reason=f"not known to be green: {names}")
-        if by_ci := [each.label for each in verification.lookup(self.repository, demand)[1] if each.suite.ci is not None]:
+        if by_ci := self._undecided_by_ci(demand):
             # CI would need a try branch, and a push that waits for it loses its connection: landing does both.
             reason = f"CI has not decided {output.names(by_ci, 3)} for it"
             return case._replace(verdict=Verdict.UNABLE, reason=reason, hint="homelab work land")
@@ -242,6 +242,14 @@ class Admission(NamedTuple):
         from homelab.gate import server
 
         return server.turn(self.repository)
+
+    def _undecided_by_ci(self, demand: Demand) -> list[str]:
+        """Return the runs that CI decides and has not decided yet. Where it decides none, no receipt is read for that."""
+        from homelab.verify import verification
+
+        if all(each.suite.ci is None for each in demand.runs):
+            return []
+        return [each.label for each in verification.lookup(self.repository, demand)[1] if each.suite.ci is not None]
 
     def _base(self, update: Create | Update, branch: str) -> str | None:
         """Return the target's tip, whose rules apply: as git says, else as the remote answers, else as it was fetched."""

@@ -6,6 +6,7 @@ A red lets nothing pass by itself; `homelab.verify.baseline` decides what it mea
 import json
 import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -60,6 +61,10 @@ class Reds:
             return self._path("distrusted", run.key).read_text("ascii") == digest(run.suite._asdict())
         except (OSError, ValueError):
             return False
+
+    def any_distrusted(self, runs: Iterable[Run]) -> bool:
+        """Tell whether one of the runs is distrusted; where none ever was, no file is looked for."""
+        return (self.state / "distrusted").is_dir() and any(self.distrusted(run) for run in runs)
 
     def forget(self, keys: list[str]) -> None:
         """Forget the greens under these keys, and all that was concluded from them: whole trees, and the gate's markers."""

@@ -253,8 +253,8 @@ class _Memory:
 
     def keep_whole(self, demand: Demand, results: Sequence[Result]) -> bool:
         """Remember a tree as a whole where each of its runs is remembered as green. Return whether it is."""
-        reds = Reds(self._state)
-        green = len(results) == len(demand.runs) and all(each.is_green and not reds.distrusted(each.run) for each in results)
+        green = len(results) == len(demand.runs) and all(each.is_green for each in results)
+        green = green and not Reds(self._state).any_distrusted(each.run for each in results)
         if green:
             self._record(demand.whole, TREE, ".", "", results, demand.notes)
         return green
