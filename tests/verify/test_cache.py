@@ -7,6 +7,7 @@ import pytest
 
 from homelab.system import files
 from homelab.verify import cache, scratch
+from tests.support.world import World
 
 _SIZE = 1 << 20
 
@@ -45,3 +46,27 @@ def test_what_somebody_uses_stays_whatever_the_bound(base: Path) -> None:
     assert (base / "old/0/big").exists() and (base / "gone/0/big").exists() and not (base / "new/0/big").exists()
     os.close(orphaned)
     os.close(held)
+
+
+@pytest.mark.slow
+def test_what_a_kill_left_of_a_slot_that_was_emptied_is_filled_again_and_judged_rightly(world: World) -> None:
+    world.commit({f"d{n}/f": f"{n}\n" for n in range(4)})
+    suite = "test ! -e bad && cat d0/f d1/f d2/f d3/f"
+
+    slots = world.root / "home/.cache/homelab/scratch"
+
+    def verdict() -> int:
+        return world.homelab("verify", "--fresh").returncode
+
+    world.commit({"homelab.toml": f'[[suite]]\nname = "check"\nrun = "{suite}"\n'})
+    assert verdict() == 0
+    parts = sorted(path for path in slots.glob("*/*/**/*") if path.name != "lock")
+    for gone in [parts[:1], parts[: len(parts) // 2], parts[len(parts) // 2 :], [p for p in parts if p.is_file()], parts]:
+        for path in gone:
+            files.remove(path)
+        assert verdict() == 0, gone
+        assert world.run("git", "status", "--porcelain").stdout == ""
+    world.commit({"bad": ""})
+    for index in slots.glob("*/*/git/index"):
+        files.remove(index)
+    assert verdict() == 1
