@@ -20,6 +20,8 @@ from homelab.system import process
 
 #: The names that a default branch has where nobody chose another.
 USUAL = ("main", "master")
+#: Names in one question: a list of arguments ends at two megabytes, and a push can bring a hundred thousand refs.
+_AT_ONCE = 5000
 
 _ENVIRONMENT = {
     "GIT_NO_REPLACE_OBJECTS": "1",
@@ -170,13 +172,17 @@ class Repository:
         return listed(done.stdout)
 
     def refs(self, *names: str) -> dict[str, tuple[str, str]]:
-        """Return the object ids of those refs that there are, and what a symbolic one names (else ``""``)."""
-        if not names:  # for git that means all
-            return {}
-        rows = self.line("for-each-ref", "--format=%(refname) %(objectname) %(symref)", *names) or ""
-        parts = (row.split(" ", 2) for row in rows.split("\n") if row)
+        """Return the object ids of those refs that there are, and what a symbolic one names (else ``""``). Raises `Failed`."""
+        found: dict[str, tuple[str, str]] = {}
+        for start in range(0, len(names), _AT_ONCE):
+            wanted = names[start : start + _AT_ONCE]
+            done = self.run("for-each-ref", "--format=%(refname) %(objectname) %(symref)", *wanted)
+            if done.returncode:  # no ref at all would look the same
+                raise Failed(f"the refs of this repository cannot be read: {done.words}", hint="`git fsck` tells what is wrong")
+            rows = (row.split(" ", 2) for row in os.fsdecode(done.stdout).split("\n") if row)
+            found |= {name: (oid, symbolic) for name, oid, symbolic in rows}
         # A name is a pattern too: where there is no `a`, it finds `a/b`.
-        return {name: (oid, symbolic) for name, oid, symbolic in parts if name in names}
+        return {name: found[name] for name in names if name in found}
 
     def snapshot(self) -> Snapshot:
         """Return what the clone says of itself now, by two processes however many remotes it has. Raises `Failed`."""

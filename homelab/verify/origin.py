@@ -3,6 +3,7 @@
 A red that is older than a change was brought by somebody, and the people who land beside it want to know whom to ask.
 """
 
+import os
 from collections.abc import Iterable
 
 from homelab import output
@@ -10,7 +11,7 @@ from homelab.git.repository import Repository
 from homelab.system import clock
 from homelab.verify.suites import Run
 
-#: How many commits are looked through: what is older than that has nobody who remembers it.
+#: How many commits that touch the paths are looked at: what is older has nobody who remembers it.
 _MOST = 2000
 
 
@@ -23,11 +24,14 @@ def origins(repository: Repository, commit: str, runs: Iterable[Run]) -> dict[st
     found: dict[str, str] = {}
     if not left:
         return found
-    named = sorted({f":(top,literal){path}" for paths in left.values() for path in paths})
-    log = repository.line(
-        "log", f"--max-count={_MOST}", "--no-renames", "--name-only", "--format=%x00%ct %h by %an", commit, "--", *named
-    )
-    for entry in (log or "").split("\0"):
+    # Read from stdin, since a list of arguments has an end; a path with a newline cannot be said there.
+    named = sorted({f":(top,literal){path}\n" for paths in left.values() for path in paths if "\n" not in path})
+    done = repository.run(
+        "log", f"--max-count={_MOST}", "--no-renames", "--name-only", "--format=%x00%ct %h by %an", "--stdin",
+        input=os.fsencode(f"{commit}\n--\n{''.join(named)}"),
+    )  # fmt: skip
+    log = os.fsdecode(done.stdout) if named and not done.returncode else ""
+    for entry in log.split("\0"):
         head, _, files = entry.partition("\n")
         moment, _, who = head.partition(" ")
         for key in [key for key, paths in left.items() if any(_is_within(file, paths) for file in files.split("\n"))]:
