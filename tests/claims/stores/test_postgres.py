@@ -63,7 +63,7 @@ def test_a_store_that_does_not_answer_is_told_in_five_seconds_and_nothing_starts
         for args in (["claim", "stack:a", "--purpose", "x", "--", "touch", "ran"], ["claims", "--json"]):
             begun = time.monotonic()
             done = on_files.run(*args, env=env)
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < 5  # what is promised, with the start of the program
             assert done.returncode == 7 and "secret" not in done.stderr + done.stdout
         assert json.loads(done.stdout)["error"]["kind"] == "unreachable"
     assert not (on_files.root / "ran").exists()
