@@ -22,22 +22,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from homelab.claims.model import Binding, Blocked, Board, Claim, State, Ticket, with_queue
+from homelab.claims.model import Binding, Blocked, Board, Claim, Ticket, with_queue
 from homelab.claims.stores import folder as place
 from homelab.claims.stores import records
 from homelab.claims.stores.base import Store
+from homelab.claims.stores.file_records import Records, file_name, key
 from homelab.claims.stores.ledger import event
 from homelab.errors import Refused, Unreachable
-from homelab.system import clock, proc
+from homelab.system import clock
 from homelab.system import files as storage
 from homelab.system.clock import Deadline
 from homelab.system.shared import Shared
 
 # Between two looks of a waiter at the one who is in its way.
 _GLANCE = 0.02
-# How long a waiter may be silent before it is passed over, in seconds. It says once a second that it still looks, but of
-# fifty that wait on two cores some come to it after more than eight, and order is what a queue is for.
-_WAITER = 30.0
 
 
 class FileStore(Store):
@@ -55,8 +53,7 @@ class FileStore(Store):
             if not root.exists("VERSION"):
                 root.replace("VERSION", b'{"v":1}\n')
             _require_version(folder, root.read("VERSION"))
-        self.held, self.queue, self.alive = parts["held"], parts["queue"], parts["alive"]
-        self.labels, self.committed, self.past = parts["labels"], parts["committed"], parts["history"]
+        self.records = Records(parts)
         place.sweep(parts)
 
     @property
@@ -77,35 +74,34 @@ class FileStore(Store):
         ledger = _Files(self, labels)
         with self._reaching(), contextlib.ExitStack() as stack:
             for label in sorted(set(labels)):
-                stack.enter_context(self.labels.locked(f"{_key(label)}.lock"))
-            self.past.check(_month())  # before anything is changed that could not be told of
+                stack.enter_context(self.records.labels.locked(f"{key(label)}.lock"))
+            self.records.past.check(_month())  # before anything is changed that could not be told of
             yield ledger
             ledger.commit()
 
     def look(self) -> Board:
         """Return all that is claimed and waited for. No mutex is taken: records are whole, and the dead are passed over."""
         with self._reaching():
-            read = [found for name in self.held.names() if (found := self._read(name))]
-            claims = [self._shown(found[0]) for found in read if self._lives(*found)]
-            tickets = [ticket for name in self.queue.names() if (ticket := self.ticket(name))]
+            claims = [claim for _, claim, lives in self.records.claims() if lives]
+            tickets = [ticket for _, ticket, _ in self.records.tickets() if ticket is not None]
         return with_queue(claims, tickets)
 
     def events(self, label: str | None) -> list[dict[str, Any]]:
         """Return the events, oldest first."""
         with self._reaching():
-            events = [event for name in self.past.names() for event in self.past.records(name)]
+            events = [event for name in self.records.past.names() for event in self.records.past.records(name)]
         return [event for event in events if label in (None, event.get("label"))]
 
     def record(self, document: dict[str, Any]) -> None:
         """Append an event to the history."""
         with self._reaching():
-            self.past.append(_month(), {"at": clock.now(), **document})
+            self.records.past.append(_month(), {"at": clock.now(), **document})
 
     def grasp(self, id: str) -> int:
         """Lock the id's files, once. Return the descriptor of the first."""
         if id not in self._fds:
             with self._reaching():
-                fds = [self.alive.hold(id), self.alive.hold(f"{id}.home")]
+                fds = [self.records.alive.hold(id), self.records.alive.hold(f"{id}.home")]
             self._fds[id] = [fd for fd in fds if fd is not None]
             assert len(self._fds[id]) == 2, "the id is ours alone"
         return self._fds[id][0]
@@ -114,14 +110,7 @@ class FileStore(Store):
         """Free the id's files, and remove them unless a record still needs them."""
         for fd in self._fds.pop(id, []):
             storage.free(fd)
-        self.clear(id)
-
-    def clear(self, id: str) -> None:
-        """Remove the id's files, unless a record still needs them."""
-        if not any(name.endswith(f"={id}.json") for name in self.held.names()):
-            self.alive.unlink(id)
-            self.alive.unlink(f"{id}.home")
-            self.committed.unlink(id)
+        self.records.clear(id)
 
     def _pause(self, blocked: Blocked, ticket: str, labels: Sequence[str], until: float) -> None:
         # Until the one directly in our way is gone, or a second has passed.
@@ -129,78 +118,8 @@ class FileStore(Store):
         again = min(until, time.monotonic() + 1)
         while time.monotonic() < again:
             time.sleep(max(0.0, min(_GLANCE, again - time.monotonic())))
-            if not self._still_there(blocked):
+            if not self.records.is_in_the_way(blocked):
                 return
-
-    def _still_there(self, blocked: Blocked) -> bool:
-        # The last one before us goes last: one look at a file tells, whatever the length of the queue.
-        if blocked.tickets:
-            return self._waits(blocked.tickets[-1].id)
-        claim = blocked.claims[0]
-        name = _record(claim)
-        if claim.binding is Binding.PROCESS:
-            return self.held.exists(name) and self.alive.is_held(claim.id)
-        found = self._read(name)
-        return found is not None and self._lives(*found)
-
-    def _read(self, name: str) -> tuple[Claim, Deadline | None, bool] | None:
-        """Return what a record says, or None when it has just gone."""
-        label, _, rest = name.removesuffix(".json").partition("=")
-        try:
-            content = self.held.read(name)
-        except FileNotFoundError:
-            return None
-        except OSError:  # a link, or closed to us: whatever it is, it holds its label
-            content = b""
-        claim, deadline, group = records.read_claim(content, rest, label.replace("+", "/"))
-        if deadline is not None:
-            claim = replace(claim, expires_at=deadline.moment(), left=deadline.left())
-        return claim, deadline, group
-
-    def _lives(self, claim: Claim, deadline: Deadline | None, group: bool) -> bool:
-        if claim.damaged is not None:
-            # A lease's record is its only proof; a command's lock speaks for itself.
-            return not self.alive.exists(claim.id) or self.alive.is_held(claim.id)
-        if claim.binding is Binding.PROCESS:
-            return self.alive.is_held(claim.id)
-        if group and not self.committed.exists(claim.id):
-            return False
-        return deadline is not None and deadline.left() > 0
-
-    def _shown(self, claim: Claim) -> Claim:
-        """Return the claim with its state, and with the processes that keep it once homelab itself is gone."""
-        if claim.binding is not Binding.PROCESS or self.alive.is_held(f"{claim.id}.home"):
-            return claim
-        return replace(claim, state=State.ORPHANED, pids=tuple(_survivors(self.alive.path / claim.id, claim)))
-
-    def ticket(self, name: str) -> Ticket | None:
-        """Return the ticket of a waiter whose process is there, or None."""
-        try:
-            found = records.sound_ticket(*records.parse(self.queue.read(name)))[0]
-        except OSError:
-            return None
-        return found if found and self.alive.is_held(found.id) else None
-
-    def _waits(self, id: str) -> bool:
-        """Tell whether a waiter is alive and looks now and then. One that is stopped must not keep others waiting."""
-        try:
-            silent = time.time() - self.alive.touched(id)
-        except FileNotFoundError:
-            return False
-        return self.alive.is_held(id) and abs(silent) < _WAITER
-
-    def standing(self, label: str) -> Iterator[tuple[str, Claim, bool]]:
-        """Yield the records of a label, and whether each lives."""
-        for name in self.held.names(f"{_key(label)}="):
-            if found := self._read(name):
-                lives = self._lives(*found)
-                yield name, self._shown(found[0]) if lives else found[0], lives
-
-    def waiting(self, label: str) -> Iterator[tuple[str, Ticket | None, bool]]:
-        """Yield the tickets of a label, first come first, None for the dead, and whether each counts."""
-        for name in self.queue.names(f"{_key(label)}="):
-            found = self.ticket(name)
-            yield name, found, found is not None and self._waits(found.id)
 
 
 class _Files:
@@ -208,94 +127,87 @@ class _Files:
 
     def __init__(self, store: FileStore, labels: Collection[str]) -> None:
         self._store = store
+        self._records = store.records
         self._labels = labels
         self._group: set[str] = set()
 
     def claims(self, label: str) -> list[Claim]:
         alive = []
-        for name, claim, lives in self._store.standing(label):
+        for name, claim, lives in self._records.claims(label):
             if lives:
                 alive.append(claim)
                 continue
-            self._store.held.unlink(name)
-            self._store.clear(claim.id)
+            self._records.held.unlink(name)
+            self._records.clear(claim.id)
             self.event(event("expired" if claim.binding is Binding.LEASE and not claim.damaged else "abandoned", claim))
         return alive
 
     def tickets(self, label: str) -> list[Ticket]:
         found = []
-        for name, ticket, counts in self._store.waiting(label):
+        for name, ticket, counts in self._records.tickets(label):
             if ticket is None:
-                self._store.queue.unlink(name)
-                self._store.clear(name.removesuffix(".json").rpartition("=")[2])
+                self._records.queue.unlink(name)
+                self._records.clear(name.removesuffix(".json").rpartition("=")[2])
             elif counts:
                 found.append(ticket)
         return found
 
     def number(self) -> int:
-        names = [f"{_key(label)}.number" for label in self._labels]
+        names = [f"{key(label)}.number" for label in self._labels]
         number = 1 + max(self._number(name) for name in names)
         for name in names:
-            self._store.labels.replace(name, b"%d\n" % number)
+            self._records.labels.replace(name, b"%d\n" % number)
         return number
 
     def _number(self, name: str) -> int:
         """Return the number in a file, 0 where there is none. A damaged one is refused: a fence must never repeat."""
         try:
-            text = self._store.labels.read(name)
+            text = self._records.labels.read(name)
         except FileNotFoundError:
             return 0
         if not re.fullmatch(rb"[0-9]{1,18}\n?", text):
-            path, label = self._store.labels.path / name, name.removesuffix(".number").replace("+", "/")
+            path, label = self._records.labels.path / name, name.removesuffix(".number").replace("+", "/")
             hint = f"write the label's highest fence into it, `homelab claims history {label}` shows it"
             raise Refused(f"the fence in {path} is damaged", hint=hint)
         return int(text)
 
     def put(self, claim: Claim, seconds: float | None) -> Claim:
         # The first record of a lease on several labels counts after `commit` only.
-        name = _record(claim)
+        name = file_name(claim)
         deadline = Deadline.after(seconds) if claim.binding is Binding.LEASE and seconds is not None else None
         written = replace(claim, expires_at=deadline.moment() if deadline else None, left=seconds)
         document = records.claim_document(claim)
         document["deadline"] = deadline and deadline.document()
-        if deadline and len(self._labels) > 1 and not self._store.held.exists(name):
+        if deadline and len(self._labels) > 1 and not self._records.held.exists(name):
             document["group"] = True
             self._group.add(claim.id)
-        self._store.held.replace(name, json.dumps(document, indent=1).encode() + b"\n")
+        self._records.held.replace(name, json.dumps(document, indent=1).encode() + b"\n")
         return written
 
     def commit(self) -> None:
         """Let the leases on several labels count, all at once."""
         for id in self._group:
-            self._store.committed.replace(id, b"")
+            self._records.committed.replace(id, b"")
 
     def remove(self, claim: Claim) -> None:
-        self._store.held.unlink(_record(claim))
+        self._records.held.unlink(file_name(claim))
         if claim.binding is Binding.LEASE:
-            self._store.clear(claim.id)
+            self._records.clear(claim.id)
 
     def enqueue(self, ticket: Ticket) -> None:
-        name = f"{_key(ticket.label)}={ticket.number:012d}={ticket.id}.json"
-        self._store.queue.replace(name, json.dumps(records.ticket_document(ticket)).encode())
+        name = f"{key(ticket.label)}={ticket.number:012d}={ticket.id}.json"
+        self._records.queue.replace(name, json.dumps(records.ticket_document(ticket)).encode())
 
     def dequeue(self, ticket_id: str, label: str) -> None:
-        for name in self._store.queue.names(f"{_key(label)}="):
+        for name in self._records.queue.names(f"{key(label)}="):
             if name.endswith(f"={ticket_id}.json"):
-                self._store.queue.unlink(name)
+                self._records.queue.unlink(name)
 
     def event(self, document: dict[str, Any]) -> None:
         self._store.record(document)
 
     def now(self) -> str:
         return clock.now()
-
-
-def _key(label: str) -> str:
-    return label.replace("/", "+")
-
-
-def _record(claim: Claim) -> str:
-    return f"{_key(claim.label)}={claim.id}.json"
 
 
 def _month() -> str:
@@ -309,10 +221,3 @@ def _require_version(folder: Path, content: bytes) -> None:
         raise Unreachable(f"the claim store's {folder / 'VERSION'} is damaged", hint='write {"v":1} into it')
     if version != records.VERSION:
         raise Refused(f"the claim store {folder} was made by a newer homelab", hint="install the newer homelab")
-
-
-def _survivors(alive: Path, claim: Claim) -> list[int]:
-    """Return the processes of an orphaned claim's command, its keeper left out."""
-    keeper = claim.keeper.pid if claim.keeper else 0
-    found = set(proc.openers(alive)) | (set(proc.descendants(keeper)) if claim.keeper == proc.identify(keeper) else set())
-    return sorted(found - {keeper, os.getpid()})
