@@ -15,7 +15,7 @@ from homelab.errors import HomelabError, Unreachable, Usage
 from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository, discover
 from homelab.landing.journal import Journal
-from homelab.policy import config
+from homelab.policy import config_file
 from homelab.policy.rules import read_rules
 from homelab.policy.states import require_target
 from homelab.system import proc
@@ -45,7 +45,7 @@ def watch(commit: str | None, timeout: str | None, as_json: bool) -> None:
     Green has to hold for 20 seconds, since a second workflow may come late; no pipeline within a minute is none. A run that a
     later push ended is followed to that push. Ends as `homelab ci status` does.
     """
-    limit = config.duration(timeout, "--timeout") if timeout is not None else None
+    limit = config_file.duration(timeout, "--timeout") if timeout is not None else None
     site, oid = _find(commit)
     with _told(oid, "none"):
         outcome = site.follow(oid, limit=limit, age=proc.age())

@@ -12,7 +12,7 @@ from homelab.claims.model import Binding, Claim, Mode
 from homelab.claims.stores.base import Store
 from homelab.commands.app import Group, json_option
 from homelab.errors import ChildExit, Usage
-from homelab.policy import config
+from homelab.policy import config_file
 from homelab.system.identity import plain
 
 
@@ -33,7 +33,7 @@ class _WithCommand(click.Command):
 
 def seconds(_: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     """Return the seconds of a duration on the command line. Raises `Usage`."""
-    return None if value is None else config.duration(value, parameter.opts[0])
+    return None if value is None else config_file.duration(value, parameter.opts[0])
 
 
 def text(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

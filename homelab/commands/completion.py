@@ -15,7 +15,7 @@ from homelab.claims.labels import KINDS
 from homelab.commands.app import Group
 from homelab.errors import HomelabError
 from homelab.git.repository import discover, require_worktree
-from homelab.policy import config
+from homelab.policy import config, config_file
 from homelab.policy.rules import read_rules
 from homelab.worktrees import registry
 
@@ -50,7 +50,7 @@ def labels() -> Iterable[str]:
 def suites() -> Iterable[str]:
     """Return the suites that the worktree's own file names."""
     repository = discover()
-    return [suite.name for suite in config.parse((require_worktree(repository) / config.NAME).read_bytes()).suites]
+    return [suite.name for suite in config_file.parse((require_worktree(repository) / config.NAME).read_bytes()).suites]
 
 
 class Words(_Type):

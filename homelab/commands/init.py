@@ -15,7 +15,7 @@ from homelab.commands.agents import enter
 from homelab.commands.app import json_option
 from homelab.errors import Usage
 from homelab.git.repository import Repository, discover, require_worktree
-from homelab.policy import config
+from homelab.policy import config, config_file
 from homelab.policy.found.python import PYTHON
 from homelab.policy.initial import Proposal, propose, said, text
 from homelab.system import files
@@ -99,7 +99,7 @@ def _existing(path: Path) -> config.Config | None:
         return None
     if not path.is_file():
         raise Usage(f"{path} is not a plain file", hint="move it away, then run `homelab init` again")
-    return config.parse(path.read_bytes())
+    return config_file.parse(path.read_bytes())
 
 
 def _show(proposal: Proposal, seconds: float) -> None:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from homelab.errors import Usage
 from homelab.git.repository import Repository
-from homelab.policy import config
+from homelab.policy import config, config_file
 from homelab.policy.config import Gate, Suite, Verify
 from homelab.policy.found import gather
 from homelab.policy.found.finding import Finding, preparation, suite
@@ -181,6 +181,6 @@ def _toml(value: str | tuple[str, ...]) -> str:
 
 
 def _reads_back(made: str, proposal: Proposal) -> None:
-    read = config.parse(made.encode())
+    read = config_file.parse(made.encode())
     assert (read.gate.remote, read.gate.target) == (proposal.remote, proposal.target)
     assert [(suite.name, suite.run) for suite in read.suites] == [(suite.name, suite.run) for suite in proposal.suites]

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from homelab.errors import Refused, Usage
 from homelab.git.objects import Objects
-from homelab.policy import config
+from homelab.policy import config, config_file
 from homelab.policy.config import Config, Suite, Verify
 
 
@@ -32,7 +32,7 @@ def read(objects: Objects, tree: str, label: str = "the tree") -> Policy:
         content = objects.content(tree, config.NAME)
         if content is None:
             raise Usage(f"{name} is not a plain file", hint="replace it by a file")
-        found = config.parse(content, name)
+        found = config_file.parse(content, name)
     if not found.suites:
         from homelab.policy import detect  # only where there is no file: every push reads a policy
 
@@ -70,4 +70,4 @@ def named(path: str) -> tuple[Policy, ...]:
         content = Path(path).read_bytes()
     except OSError as error:
         raise Usage(f"cannot read {path}: {error.strerror}", hint="HOMELAB_CONFIG names a file like homelab.toml") from None
-    return (Policy(config.parse(content, path), path, None),)
+    return (Policy(config_file.parse(content, path), path, None),)

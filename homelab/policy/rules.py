@@ -14,7 +14,7 @@ from homelab.git.configuration import Settings
 from homelab.git.objects import Objects
 from homelab.git.remotes import ask_remote, ask_remote_head, fetch_branch, fetch_commit
 from homelab.git.repository import USUAL, Repository, Snapshot
-from homelab.policy import config
+from homelab.policy import config, config_file
 from homelab.policy.config import Config
 from homelab.policy.states import NoTarget, Rules, State, Unknown
 from homelab.system import files
@@ -226,7 +226,7 @@ def _stated(objects: Objects, remote: str | None, default: str, tip: str) -> Sta
     read = Config()
     if content is not None:
         try:
-            read = config.parse(content, f"{config.NAME} of {remote or 'the server'}/{default}")
+            read = config_file.parse(content, f"{config.NAME} of {remote or 'the server'}/{default}")
         except Usage as error:
             reason, repair = f"the gate's own rules cannot be read: {error.message}", "homelab work land --no-verify"
             return Unknown(remote, reason, repair, default)

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from homelab.policy import config
+from homelab.policy import config, config_file
 from tests.support.needs import needs
 from tests.support.world import BIN, World
 
@@ -23,7 +23,7 @@ def init(world: World, *args: str) -> object:
 
 
 def written(world: World) -> config.Config:
-    return config.parse((world.clone / "homelab.toml").read_bytes())
+    return config_file.parse((world.clone / "homelab.toml").read_bytes())
 
 
 def test_it_writes_what_it_detects(world: World) -> None:
@@ -88,7 +88,7 @@ def test_where_nothing_is_found_it_names_three_ways_and_leaves_an_example(world:
     assert written(world).suites == ()
     text = (world.clone / "homelab.toml").read_text()
     example = text[text.index("# [[suite]]") :].replace("# [[", "[[").replace("# name", "name").replace("# run", "run")
-    assert [suite.name for suite in config.parse(example.encode()).suites] == ["check"]
+    assert [suite.name for suite in config_file.parse(example.encode()).suites] == ["check"]
 
 
 def test_npm_with_a_lock_file_gets_its_modules(world: World) -> None:
@@ -164,7 +164,7 @@ def test_an_empty_repository_without_a_remote_begins_too(world: World) -> None:
     world.git("init", "--quiet", fresh, cwd=world.root)
     done = world.homelab("init", "--no-hooks", cwd=fresh)
     assert done.returncode == 0
-    read = config.parse((fresh / "homelab.toml").read_bytes())
+    read = config_file.parse((fresh / "homelab.toml").read_bytes())
     assert (read.gate.remote, read.gate.target, read.suites) == (None, None, ())
 
 

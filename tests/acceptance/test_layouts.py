@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from homelab.policy import config
+from homelab.policy import config_file
 from tests.support.layouts import LAYOUTS, STACKS, UNFORMATTED, Layout, infra, toolbox
 from tests.support.needs import needs
 from tests.support.world import World, build
@@ -46,7 +46,7 @@ def test_a_repository_comes_from_init_to_a_landed_change(tmp_path: Path, path: s
     begun = world.homelab("init", "--yes", timeout=120)
     assert begun.returncode == 0, begun.stderr
     file = world.clone / "homelab.toml"
-    assert [suite.name for suite in config.parse(file.read_bytes()).suites] == ([] if layout.said else [*layout.suites]), (
+    assert [suite.name for suite in config_file.parse(file.read_bytes()).suites] == ([] if layout.said else [*layout.suites]), (
         file.read_text() + begun.stderr
     )
     for suite, reason in layout.off.items():

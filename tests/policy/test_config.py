@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 
 from homelab.errors import Usage
-from homelab.policy import config
+from homelab.policy import config_file
 from homelab.policy.config import Config, Gate, Suite, Verify, Work
 
 SUITE = '[[suite]]\nname = "a"\n'
 
 
 def read(text: str) -> Config:
-    return config.parse(text.encode())
+    return config_file.parse(text.encode())
 
 
 def test_every_setting_is_read() -> None:
@@ -61,6 +61,6 @@ def test_what_cannot_be_meant_is_wrong_usage_with_a_hint(text: str, words: str) 
 
 
 def test_a_duration_is_a_year_at_most() -> None:
-    assert config.duration("365d") == 365 * 86400
+    assert config_file.duration("365d") == 365 * 86400
     with pytest.raises(Usage, match="longer than a year"):
-        config.duration("8761h")
+        config_file.duration("8761h")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from homelab.git.repository import discover
-from homelab.policy import config
+from homelab.policy import config_file
 from homelab.policy.config import Config, Suite, Verify
 from homelab.policy.policy import Policy
 from homelab.verify import suites
@@ -157,10 +157,10 @@ def test_an_input_that_is_missing_is_named_and_its_coming_changes_the_key(stacks
 
 @pytest.mark.parametrize("pattern", ["stacks/*/", "./stacks/*", "stacks//*"])
 def test_a_pattern_of_folders_may_be_written_in_any_way(stacks: World, pattern: str) -> None:
-    suite = config.parse(f'[[suite]]\nname = "s"\nrun = "true"\neach = "{pattern}"\n'.encode()).suites[0]
+    suite = config_file.parse(f'[[suite]]\nname = "s"\nrun = "true"\neach = "{pattern}"\n'.encode()).suites[0]
     assert len(keys(stacks, suite)) == 2
 
 
 def test_a_branch_may_be_named_as_a_whole_ref() -> None:
-    gate = config.parse(b'[gate]\ntarget = "refs/heads/main"\nprotect = ["refs/heads/release/*"]\n').gate
+    gate = config_file.parse(b'[gate]\ntarget = "refs/heads/main"\nprotect = ["refs/heads/release/*"]\n').gate
     assert gate.target == "main" and gate.protect == ("release/*",)
