@@ -22,11 +22,26 @@ def module(hook_id: str) -> str:
     return hook_id.replace("-", "_")
 
 
-def programs() -> dict[str, str]:
+def setup() -> configparser.ConfigParser:
     parser = configparser.ConfigParser()
     parser.read(ROOT / "setup.cfg")
-    rows = parser["options.entry_points"]["console_scripts"].strip().splitlines()
+    return parser
+
+
+def programs() -> dict[str, str]:
+    rows = setup()["options.entry_points"]["console_scripts"].strip().splitlines()
     return {name.strip(): place.strip() for name, _, place in (row.partition("=") for row in rows)}
+
+
+def test_every_folder_of_the_program_is_installed_with_its_files() -> None:
+    """Nobody who works here would notice one that is left out: an editable install finds them all."""
+    files = [path.relative_to(ROOT) for top in ("homelab", "hooks") for path in (ROOT / top).rglob("*") if path.is_file()]
+    kept = [path for path in files if "__pycache__" not in path.parts]
+    package = {path: ".".join(path.parent.parts).replace("hooks", "homelab_hooks") for path in kept}
+    installed = setup()["options"]["packages"].split()
+    assert installed == sorted(set(package.values()))
+    data = {f"{name} {file}" for name, names in setup()["options.package_data"].items() for file in names.split()}
+    assert data == {f"{package[path]} {path.name}" for path in kept if path.suffix != ".py"}
 
 
 def test_every_hook_has_its_program_and_there_is_no_other() -> None:
