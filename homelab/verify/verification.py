@@ -141,16 +141,9 @@ def ensure(
     comparison = compared(repository, commit, baseline)
     known_now, missing = ([], list(demand.runs)) if fresh else lookup(repository, demand, comparison)
     reporter.begin(commit, missing, sum(one.is_green for one in known_now), last.usual(repository, missing))
-    try:
-        made = runner.make(repository, commit, missing, _Memory(repository, commit).keep, reporter, abandoned)
-        if fresh:
-            Reds(repository.state).forget([result.run.key for result in made if not result.is_green])
-    finally:
-        reporter.finish()  # also when interrupted: a live line would stay
-    if made:
-        from homelab.verify import cache  # rarely: most of what is asked for is remembered
-
-        cache.tidy()
+    made = _made(repository, commit, missing, reporter, abandoned)
+    if fresh:
+        Reds(repository.state).forget([result.run.key for result in made if not result.is_green])
     if comparison is not None:
         made = comparison.settle(made, abandoned)
     by_key = {result.run.key: result for result in (*known_now, *made)}
@@ -160,6 +153,21 @@ def ensure(
     kept = _Memory(repository, commit).keep_whole(demand, results)
     reporter.verified(commit, results)
     return Verified(commit, demand.tree, results, _MAKER, lasting=kept and demand.is_lasting)
+
+
+def _made(
+    repository: Repository, commit: str, missing: Sequence[Run], reporter: Reporter, abandoned: Abandoned | None
+) -> Sequence[Result]:
+    """Return how the runs ended, having made and remembered them."""
+    try:
+        made = runner.make(repository, commit, missing, _Memory(repository, commit).keep, reporter, abandoned)
+    finally:
+        reporter.finish()  # also when interrupted: a live line would stay
+    if made:
+        from homelab.verify import cache  # rarely: most of what is asked for is remembered
+
+        cache.tidy()
+    return made
 
 
 def _require_runs(demand: Demand) -> None:
