@@ -8,9 +8,11 @@ own, which is put in the place of the worktree's under git's own lock, and neith
 
 import contextlib
 import os
+import shlex
 import shutil
 import time
 from pathlib import Path
+from typing import NoReturn
 
 from homelab import output
 from homelab.errors import Busy, Conflict, Failed, Refused
@@ -22,7 +24,29 @@ from homelab.system.process import Completed
 _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 2.0)
 
 
-def leave(repository: Repository, base: str, target: str) -> bool:
+def hand_over(repository: Repository, error: Conflict, branch: str, head: str, base: str, target: str) -> NoReturn:
+    """Begin the merge that conflicts in the worktree, if that still stands where `head` of the branch landed from.
+
+    Raises `Conflict`. A landing may wait for hours, and a merge that is begun in another branch would be committed there.
+    """
+    way = None
+    if repository.line("symbolic-ref", "--quiet", "HEAD") != f"refs/heads/{branch}":
+        way = f"git switch {shlex.quote(branch)} && homelab work land"
+    elif repository.oid("HEAD") != head:
+        way = "homelab work land"
+    if way is not None:
+        error.hint, error.next = f"this worktree has moved on meanwhile: `{way}` begins the merge in it", way
+        raise error
+    if _begin(repository, base, target):
+        raise error
+    raise Conflict(
+        "this worktree's own attributes or merge drivers merge the target without a conflict; it is not committed yet",
+        hint="look at the merge, `git commit`, then `homelab work land` again",
+        next="git diff --cached HEAD",
+    )
+
+
+def _begin(repository: Repository, base: str, target: str) -> bool:
     """Begin the merge of `base` in the worktree. Return whether it conflicts there too: its own attributes and drivers count.
 
     Raises `Refused` when git cannot begin, as over an untracked file that the target has too, and `Busy` while another

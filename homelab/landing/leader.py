@@ -183,30 +183,12 @@ class Leader:
 
     def _own(self, base: str | None) -> Member:
         """Return our own landing. Raises `Conflict`, and leaves the worktree in the merge."""
+        ticket = self.place.ticket
         try:
-            return batch.bring(self.target, self.place.ticket, base, self._head, asked=self.asked)
+            return batch.bring(self.target, ticket, base, self._head, asked=self.asked)
         except Conflict as error:
             assert base is not None
-            if way := self._way_back():
-                error.hint, error.next = f"this worktree has moved on meanwhile: `{way}` begins the merge in it", way
-                raise
-            if conflict.leave(self._repository, base, self.target.name):
-                raise
-        raise Conflict(
-            "this worktree's own attributes or merge drivers merge the target without a conflict; it is not committed yet",
-            hint="look at the merge, `git commit`, then `homelab work land` again",
-            next="git diff --cached HEAD",
-        )
-
-    def _way_back(self) -> str | None:
-        """Return the command that lands our branch from where the worktree is by now; None where it still has what lands.
-
-        A landing may wait for hours, and a merge that is begun in another branch would be committed there.
-        """
-        branch = str(self.place.ticket.branch)
-        if self._repository.line("symbolic-ref", "--quiet", "HEAD") != f"refs/heads/{branch}":
-            return f"git switch {shlex.quote(branch)} && homelab work land"
-        return None if self._repository.oid("HEAD") == self._head else "homelab work land"
+            conflict.hand_over(self._repository, error, str(ticket.branch), self._head, base, self.target.name)
 
     def _look_through(self, base: str | None, commit: str) -> None:
         """Refuse what no landing may bring, such as a secret as plaintext."""
