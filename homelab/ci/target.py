@@ -73,28 +73,32 @@ def hold(
     clock, told = found.clock, ""
     start = heard = clock.now()
     while True:
-        trouble: Unreachable | None = None
         checks: list[Check] = []
-        has_any = False
         try:
-            checks, has_any = found.open_checks(tip)
-            heard = clock.now()
+            if (unfinished := _unfinished(found, tip, start)) is None:
+                return
+            checks, heard = unfinished, clock.now()
+            words = f"holding for CI {_label(checks, tip)}"
         except Unreachable as error:
-            trouble = error
-        now = clock.now()
-        if trouble is None and not checks and (has_any or not _is_expected(found, tip, now - start)):
-            return
-        if trouble is not None and now - heard >= patience:
-            output.warn(f"note: landing without waiting for CI: {trouble.message}")
-            return
-        words = f"holding: {trouble.message}" if trouble else f"holding for CI {_label(checks, tip)}"
+            if clock.now() - heard >= patience:
+                output.warn(f"note: landing without waiting for CI: {error.message}")
+                return
+            words = f"holding: {error.message}"
         if words != told:
             told = words
             said(words)
-        if (now - start) * clock.pace >= seconds:
+        if (clock.now() - start) * clock.pace >= seconds:
             raise _busy(branch, checks, tip)
         clock.sleep(_PAUSE)
         tip = fetch_branch(repository, remote, branch) or tip
+
+
+def _unfinished(found: Site, tip: str, start: float) -> list[Check] | None:
+    """Return the checks of a tip that have not ended, none while its pipeline is still to come; None once CI is idle."""
+    checks, has_any = found.open_checks(tip)
+    if not checks and (has_any or not _is_expected(found, tip, found.clock.now() - start)):
+        return None
+    return checks
 
 
 def _is_expected(found: Site, tip: str, waited: float) -> bool:

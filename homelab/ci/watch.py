@@ -112,22 +112,18 @@ def watch(
     start = heard = clock.now()
     current, pause, seen = commit, _FIRST, _Seen(start, start)
     while True:
-        trouble: Unreachable | None = None
-        wait = pause
-        try:
-            seen.add(look(current), now := clock.now())
+        answer, now, wait = _ask(look, current), clock.now(), pause
+        trouble = answer if isinstance(answer, Unreachable) else None
+        if isinstance(answer, Throttled):
+            heard, wait = now + answer.seconds, answer.seconds
+        elif not isinstance(answer, Unreachable):
+            seen.add(answer, now)
             heard = now
-        except Throttled as error:
-            now, trouble, wait = clock.now(), error, error.seconds
-            heard = now + error.seconds
-        except Unreachable as error:
-            now, trouble = clock.now(), error
-            if not isinstance(error, Away) or now - heard >= AWAY:
-                return _unreachable(commit, error, now - start)
+        elif not isinstance(answer, Away) or now - heard >= AWAY:
+            return _unreachable(commit, answer, now - start)
         followed = current if current != commit else None
-        outcome = Outcome(commit, seen.verdict or Verdict.UNREACHABLE, seen.checks, now - start, followed)
-        if trouble is not None:
-            outcome = replace(outcome, reason=trouble.message, hint=trouble.hint or "")
+        reason, hint = (trouble.message, trouble.hint or "") if trouble else ("", "")
+        outcome = Outcome(commit, seen.verdict or Verdict.UNREACHABLE, seen.checks, now - start, followed, reason, hint)
         told(outcome)
         if trouble is None and seen.verdict is Verdict.GONE and (later := successor(current)):
             current, pause, seen = later, _FIRST, _Seen(now, now)
@@ -135,11 +131,18 @@ def watch(
         due = None if trouble else seen.due()
         if due is not None and now >= due:
             return outcome
-        left = start + limit - now
-        if left <= 0:
+        if (left := start + limit - now) <= 0:
             return replace(outcome, is_cut=True)
         clock.sleep(min(wait, left, *([due - now] if due is not None else [])))
         pause = min(pause * _GROWTH, _LONGEST)
+
+
+def _ask(look: Callable[[str], Sequence[Check]], commit: str) -> Sequence[Check] | Unreachable:
+    """Return the checks of a commit, or why they cannot be had just now."""
+    try:
+        return look(commit)
+    except Unreachable as error:
+        return error
 
 
 def once(look: Callable[[str], Sequence[Check]], commit: str, clock: Clock) -> Outcome:

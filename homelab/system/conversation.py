@@ -8,7 +8,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from homelab.system import proc, process
@@ -40,39 +40,48 @@ def converse(
     """
     child = process.start(argv, cwd=cwd, env=env, stdout=process.PIPE, stderr=process.PIPE, pass_fds=pass_fds)
     assert child.stdout is not None and child.stderr is not None
-    written = {child.stdout.fileno(): bytearray(), child.stderr.fileno(): bytearray()}
-    said = written[child.stderr.fileno()]
-    told, last = 0, time.monotonic()
+    output, said = bytearray(), bytearray()
+    written = {child.stdout.fileno(): output, child.stderr.fileno(): said}
+    told = 0
     try:
-        with selectors.DefaultSelector() as selector:
-            for fd in written:
-                selector.register(fd, selectors.EVENT_READ)
-            while selector.get_map():
-                ready = selector.select(_TICK)
-                for key, _ in ready:
-                    if part := os.read(key.fd, 1 << 16):
-                        written[key.fd] += part
-                    else:
-                        selector.unregister(key.fd)
-                now = time.monotonic()
-                if ready:
-                    last = now
-                elif child.poll() is not None:  # what it left behind may keep the pipes
-                    break
-                elif now - last > patience:
-                    if not alive():
-                        raise Silent
-                    last = time.monotonic()
-                elif now - last > _WAITS and len(said) > told:
-                    _tell(bytes(said[told:]), each)
-                    told = len(said)
-        return Completed(child.wait(), *(bytes(part) for part in written.values()))
+        for quiet in _silences(child, written, patience, alive):
+            if quiet > _WAITS and len(said) > told:
+                _tell(bytes(said[told:]), each)
+                told = len(said)
+        return Completed(child.wait(), bytes(output), bytes(said))
     except BaseException:
         _end(child)
         raise
     finally:
         child.stdout.close()
         child.stderr.close()
+
+
+def _silences(
+    child: process.Child, written: Mapping[int, bytearray], patience: float, alive: Callable[[], bool]
+) -> Iterator[float]:
+    """Add to `written` what the child writes, until it ends. While it writes nothing, yield for how long. Raises `Silent`."""
+    last = time.monotonic()
+    with selectors.DefaultSelector() as selector:
+        for fd in written:
+            selector.register(fd, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(_TICK)
+            for key, _ in ready:
+                if part := os.read(key.fd, 1 << 16):
+                    written[key.fd] += part
+                else:
+                    selector.unregister(key.fd)
+            if ready:
+                last = time.monotonic()
+            elif child.poll() is not None:  # what it left behind may keep the pipes
+                return
+            elif time.monotonic() - last <= patience:
+                yield time.monotonic() - last
+            elif alive():
+                last = time.monotonic()
+            else:
+                raise Silent
 
 
 def _tell(text: bytes, each: Callable[[str], None]) -> None:

@@ -23,13 +23,25 @@ ANSWER = 3.0
 
 
 def dial(url: str) -> "psycopg.Connection[Any]":
-    """Return a new connection. Name resolution and a list of hosts have no time limit of their own, so a thread has."""
+    """Return a new connection. Raises one of our errors, or psycopg's where nobody answers."""
     try:
         import psycopg
-        from psycopg.conninfo import conninfo_to_dict, make_conninfo
     except ImportError:
         hint = "install it with `pip install 'homelab-hooks[postgres]'`"
         raise Unreachable("the claim store is PostgreSQL, and psycopg is not installed here", hint=hint) from None
+
+    connection = _connected(_parameters(url))
+    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
+    if connection.info.parameter_status("client_encoding") != "UTF8":  # a pooler may have dropped it
+        connection.close()
+        raise Refused("the claim store does not speak UTF-8 with us", hint="let the pooler pass on `client_encoding`")
+    return connection
+
+
+def _parameters(url: str) -> str:
+    """Return what libpq is asked for: what the URL says, and our limits where it says nothing. Raises `Usage`."""
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
     try:
         given = conninfo_to_dict(url)
@@ -44,13 +56,19 @@ def dial(url: str) -> "psycopg.Connection[Any]":
         "tcp_user_timeout": "4000",
     }
     # Above what the URL, a service file or PGCLIENTENCODING say: under SQL_ASCII psycopg hands out bytes, no text.
-    text = make_conninfo(**{**ours, **given, "client_encoding": "utf8"})
+    return make_conninfo(**{**ours, **given, "client_encoding": "utf8"})
+
+
+def _connected(parameters: str) -> "psycopg.Connection[Any]":
+    """Return a connection. Name resolution and a list of hosts have no time limit of their own, so a thread has."""
+    import psycopg
+
     found: list[Any] = []
 
     def connect() -> None:
         try:
             # A pooler hands each transaction to another server: nothing may be prepared.
-            found.append(psycopg.connect(text, autocommit=True, prepare_threshold=None))
+            found.append(psycopg.connect(parameters, autocommit=True, prepare_threshold=None))
         except Exception as error:  # handed to the caller's thread, which raises it
             found.append(error)
 
@@ -62,10 +80,6 @@ def dial(url: str) -> "psycopg.Connection[Any]":
     if isinstance(found[0], BaseException):
         raise found[0]
     connection: psycopg.Connection[Any] = found[0]
-    connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-    if connection.info.parameter_status("client_encoding") != "UTF8":  # a pooler may have dropped it
-        connection.close()
-        raise Refused("the claim store does not speak UTF-8 with us", hint="let the pooler pass on `client_encoding`")
     return connection
 
 
