@@ -18,6 +18,14 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST = 365 * 86400
 _LARGEST = 1_000_000
 
+_TABLES: dict[str, type] = {**SECTIONS, "suite": Suite}
+#: The one table that stands as often as one likes: who meets it first writes it like the others.
+_SUITE = '`[[suite]]`, and below it `name = "check"` and `run = "make check"`'
+_EXAMPLES = {
+    "branch": "master", "branches": "release/*", "path": "cli/src", "paths": "cli/src", "commands": "terraform version",
+    "url": "https://git.example", "variables": "KUBECONFIG",
+}  # fmt: skip
+
 
 def duration(text: str, where: str = "duration") -> int:
     """Return the seconds of ``90s``, ``15m``, ``2h`` or ``7d``, a year at most. Raises `Usage`."""
@@ -40,11 +48,11 @@ def parse(content: bytes, source: str = NAME) -> Config:
         raise Usage(f"{source} is not UTF-8", hint="save it as UTF-8 text") from None
     except (ValueError, RecursionError) as error:  # a number of five thousand digits is a ValueError of int
         raise Usage(f"{source} is not TOML: {error}", hint="mend that line; `homelab verify` reads it again") from None
-    _known(document, [*SECTIONS, "suite"], source)
+    _known(document, "", source)
     sections = {name: _section(kind, document.get(name, {}), f"{source}: [{name}]") for name, kind in SECTIONS.items()}
     suites = document.get("suite", [])
-    if not isinstance(suites, list):
-        raise Usage(f"{source}: suite is a list", hint="write [[suite]], with two brackets")
+    if not isinstance(suites, list) or not all(isinstance(table, dict) for table in suites):
+        raise Usage(f"{source}: suite is a list of tables", hint=f"write it with two brackets: {_SUITE}")
     read = tuple(
         _suite(cast("Suite", _section(Suite, table, f"{source}: [[suite]] {n}")), f"{source}: [[suite]] {n}")
         for n, table in enumerate(suites, 1)
@@ -82,21 +90,54 @@ def _decided_by_ci(suite: Suite, where: str) -> Suite:
     return suite
 
 
-def _known(table: Any, names: list[str], where: str) -> None:
+def _known(table: Any, level: str, where: str) -> None:
     for key in table:
-        if key not in names:
-            import difflib
+        if key not in _keys(level):
+            raise Usage(f"{where}: unknown key {key!r}", hint=_nearest(key, level))
 
-            near = difflib.get_close_matches(key, names, 1)
-            hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(names)}"
-            raise Usage(f"{where}: unknown key {key!r}", hint=hint)
+
+def _keys(level: str) -> list[str]:
+    """Return what may stand below a table, or at the file's top, which is no name."""
+    return [setting.name for setting in settings(_TABLES[level])] if level else list(_TABLES)
+
+
+def _nearest(key: str, level: str) -> str:
+    """Return what was meant, as one writes it: what stands here, else what stands elsewhere, else all that may stand here."""
+    import difflib
+
+    elsewhere = {name: other for other in reversed(["", *_TABLES]) for name in _keys(other)}
+    if key not in elsewhere and (near := difflib.get_close_matches(key, _keys(level), 1)):
+        return f"did you mean {_written(near[0], level)}?"
+    if near := difflib.get_close_matches(key, elsewhere, 1, 0.8):
+        other = elsewhere[near[0]]
+        return f"write {_written(near[0], other)} " + (f"below `{_table(other)}`" if other else "as a table of its own")
+    return f"known are: {', '.join(_keys(level) if level else map(_table, _TABLES))}"
+
+
+def _table(name: str) -> str:
+    return "[[suite]]" if name == "suite" else f"[{name}]"
+
+
+def _written(name: str, level: str) -> str:
+    """Return a table or a key as one would write it."""
+    if not level:
+        return _SUITE if name == "suite" else f"`{_table(name)}`"
+    setting = next(setting for setting in settings(_TABLES[level]) if setting.name == name)
+    if setting.kind == "duration":
+        value = '"15m"'
+    elif "bool" in setting.type or "int" in setting.type:
+        value = "true" if "bool" in setting.type else str(setting.default or 1)
+    else:
+        kind, _, choices = setting.kind.partition(":")
+        value = f'"{setting.default or choices.partition(",")[0] or _EXAMPLES.get(kind, "TEXT")}"'
+    return f"`{name} = [{value}]`" if "tuple" in setting.type else f"`{name} = {value}`"
 
 
 def _section(kind: type, table: Any, where: str) -> Any:
     if not isinstance(table, dict):
         raise Usage(f"{where} is not a table", hint=f"write it as {where.rpartition(': ')[2]} with keys below")
     known = {setting.name: setting for setting in settings(kind)}
-    _known(table, list(known), where)
+    _known(table, next(name for name, each in _TABLES.items() if each is kind), where)
     for name, setting in known.items():
         if setting.is_required and name not in table:
             raise Usage(f"{where}: {name} is missing", hint=f"{name}: {setting.words}")

@@ -6,7 +6,7 @@ import pytest
 
 from homelab.errors import Usage
 from homelab.policy import config_file
-from homelab.policy.config import Config, Gate, Suite, Verify, Work
+from homelab.policy.config import SECTIONS, Config, Gate, Suite, Verify, Work
 
 SUITE = '[[suite]]\nname = "a"\n'
 
@@ -51,13 +51,36 @@ def test_every_setting_is_read() -> None:
         ('[work]\ndirectory = "/wt"', "write it from the root"),
         ('[work]\nbranch = "x"', "{topic}"),
         ("[ci]\nurl = \"https://me:token@git.example\"", "without a name or password"),
-        ("[gtae]\n", "did you mean `gate`?"),
+        ("[gtae]\n", "did you mean `[gate]`?"),
+        *((text, 'write it with two brackets: `[[suite]]`, and below it `name =') for text in (
+            "[suite]", '[suite.x]\nrun = "x"', 'suite = "x"', 'suite = ["x"]'
+        )),
+        *((text, "did you mean `[[suite]]`, and below it `name =") for text in ("[suites.x]", "[[suites]]", "[suits]")),
+        *((text, "as a table of its own") for text in ("[verify.suites.x]", "[verify.suite]", "[[land.suite]]", "[work.gate]")),
+        ('run = "x"', 'write `run = "TEXT"` below `[[suite]]`'),
+        (SUITE + 'run = "x"\njobs = 3', "write `jobs = 1` below `[verify]`"),
+        (SUITE + 'run = "x"\ntimeuot = "3m"', 'did you mean `timeout = "15m"`?'),
+        ("[gate]\nmax_delete = 3", "did you mean `max_deleted = 50`?"),
+        ("[gate]\nprotects = []", 'did you mean `protect = ["release/*"]`?'),
+        ('[gate]\nred_befor = "x"', 'did you mean `red_before = "tell"`?'),
+        ("[land]\nhld = true", "did you mean `hold = true`?"),
+        ("[elsewhere]", "known are: [gate], [verify], [work], [land], [claims], [ci], [[suite]]"),
+        ("[land]\nxyz = 1", "known are: each_commit, attempts"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_meant_is_wrong_usage_with_a_hint(text: str, words: str) -> None:
     with pytest.raises(Usage) as caught:
         read(text)
     assert words in f"{caught.value.message} {caught.value.hint}" and len(caught.value.message) < 400
+
+
+def test_every_key_and_table_has_an_example_that_can_be_read() -> None:
+    for level in ("", *SECTIONS, "suite"):
+        for name in config_file._keys(level):
+            example = config_file._written(name, level).replace("`", "").replace(", and below it ", "\n").replace(" and ", "\n")
+            table = SUITE.replace('name = "a"\n', "") if level == "suite" else f"[{level}]\n" if level else ""
+            more = {"name": 'run = "x"', "run": 'name = "x"', "ci": 'name = "x"'}.get(name, 'name = "x"\nrun = "x"')
+            read(f"{table}{example}\n" + (more if level == "suite" else ""))
 
 
 def test_a_duration_is_a_year_at_most() -> None:
