@@ -4,15 +4,17 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from homelab.errors import HomelabError
+from homelab.policy.states import State, Unknown, require_target
 from homelab.worktrees.registry import Layout
 
 
-def following(found: Mapping[str, Any], plan: Layout) -> tuple[str | None, str | None]:
+def following(found: Mapping[str, Any], plan: Layout, rules: State) -> tuple[str | None, str | None]:
     """Return the command to run now and why, or None with a hint."""
     here, target = found["here"], found["target"]
     changes = here["changes"] or {}
     if target is None:
-        return None, "`git remote add origin URL` names where work lands"
+        return _to_a_target(rules)
     if here["operation"] or changes.get("conflicts"):
         return "git status", f"a {here['operation'] or 'merge'} is under way"
     if target["verdict"] == "unverifiable" and not here["ahead"]:
@@ -24,6 +26,16 @@ def following(found: Mapping[str, Any], plan: Layout) -> tuple[str | None, str |
     if here["branch"] == target["branch"] or here["main"]:
         return _in_main(here, changes)
     return _in_linked(found, plan, changes)
+
+
+def _to_a_target(rules: State) -> tuple[str | None, str | None]:
+    if isinstance(rules, Unknown):
+        return rules.repair, rules.reason
+    try:
+        require_target(rules)
+    except HomelabError as error:
+        return None, error.hint
+    return None, None
 
 
 def _in_main(here: Mapping[str, Any], changes: Mapping[str, int]) -> tuple[str | None, str | None]:

@@ -60,7 +60,7 @@ def document() -> dict[str, Any]:
         "suites": history.suites(journal),
         "ci": _known(problems, lambda: _ci(repository, tip)) if tip else None,
     }
-    found["next"], found["hint"] = advice.following(found, plan)
+    found["next"], found["hint"] = advice.following(found, plan, rules)
     return found
 
 

@@ -61,7 +61,8 @@ def _head(found: Mapping[str, Any], look: Look) -> Iterator[str]:
 def _target(found: Mapping[str, Any], look: Look) -> Iterator[str]:
     target = found["target"]
     if target is None:
-        yield "  target   none: there is no remote branch to land on"
+        known = found["next"] is None  # there is a command that makes it known, where it is not
+        yield f"  target   {'none: there is no remote branch to land on' if known else 'not known'}"
         return
     verdict = {
         "green": look.paint("green", "green") + _since(target["since"]),

@@ -69,6 +69,16 @@ def test_a_clone_without_gate_remote_or_suite_says_what_is_missing(world: World)
     assert found["target"] is None and "git remote add" in found["hint"]
 
 
+def test_without_a_known_target_the_next_command_makes_one_known(gated: World) -> None:
+    gated.git("remote", "set-head", "origin", "--delete")
+    found = gated.json("status")
+    assert found["target"] is None and "not known" in found["hint"]
+    words = gated.homelab("status").stdout
+    assert "target   not known" in words and f"next: {found['next']}" in words
+    gated.run("sh", "-c", found["next"])
+    assert gated.json("status")["target"] is not None
+
+
 def test_it_says_that_this_is_no_repository(world: World, tmp_path: Path) -> None:
     done = world.homelab(cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "") and "not in a git repository" in done.stdout
