@@ -10,8 +10,11 @@ from pathlib import PurePosixPath
 from homelab.claims import identity, locate, render
 from homelab.claims.model import Claim, Mode
 from homelab.errors import HomelabError, Refused
-from homelab.git.repository import Repository
+from homelab.git.repository import LOG, Repository
 from homelab.policy.states import State
+
+#: A stack can be a submodule, which `ignore` in `.gitmodules` would hide.
+_NAMES = ("--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=none", "-z")
 
 
 def labels(paths: Iterable[str]) -> set[str]:
@@ -37,13 +40,13 @@ def staged(repository: Repository) -> set[str]:
 def pushed(repository: Repository, new: str, old: str | None = None) -> set[str]:
     """Return the paths that the commits change which no remote has yet; `old` is what the pushed ref is there."""
     known = ["--not", "--remotes", *([old] if old and repository.oid(f"{old}^{{commit}}") else [])]
-    return _names(repository, "log", "--format=", "-c", "--root", new, *known)
+    return _names(repository, *LOG, "--format=", "-c", new, *known)
 
 
-def _names(repository: Repository, command: str, *args: str) -> set[str]:
+def _names(repository: Repository, *args: str) -> set[str]:
     # `git commit -a` and `git commit PATH` make the commit from an index of its own, and name it to hooks.
     index = {"GIT_INDEX_FILE": os.environ["GIT_INDEX_FILE"]} if "GIT_INDEX_FILE" in os.environ else {}
-    listed = repository.out(command, "--name-only", "--no-renames", "--no-ext-diff", "-z", *args, env=index)
+    listed = repository.out(*args, *_NAMES, env=index)
     return {name.lstrip("\n") for name in listed.split("\0") if name.strip("\n")}
 
 
@@ -80,7 +83,7 @@ def touched(repository: Repository, target: str, head: str, held: frozenset[str]
     """Return which of the `held` labels' stacks `head` changes since it left `target`; None where that is not known."""
     if not held:
         return None if held is None else []
-    listed = repository.line("diff", "--name-only", "--no-renames", "--no-ext-diff", "-z", f"{target}...{head}")
+    listed = repository.line("diff", *_NAMES, f"{target}...{head}")
     return None if listed is None else sorted(held & labels(name for name in listed.split("\0") if name))
 
 

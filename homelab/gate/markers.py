@@ -15,7 +15,7 @@ from homelab.errors import Failed
 from homelab.gate import sources
 from homelab.gate.updates import Delete, RefUpdate, old
 from homelab.git import attributes
-from homelab.git.repository import Repository, Snapshot
+from homelab.git.repository import LOG, Repository, Snapshot
 from homelab.policy.states import Rules, State
 from homelab.system import files
 
@@ -165,7 +165,7 @@ def _learn(repository: Repository, tip: str) -> bool:
     if since is not None and repository.run("cat-file", "-e", since).returncode:
         since = None
     done = repository.run(
-        "log", "--full-history", "-m", "--raw", "-z", "--no-abbrev", "--no-renames", "--format=", tip,
+        *LOG, "--full-history", "--diff-merges=separate", "--raw", "-z", "--no-abbrev", "--no-renames", "--format=", tip,
         *([f"^{since}"] if since else []), "--", attributes.PATHSPEC,
     )  # fmt: skip
     rows = (field.split(b" ") for field in done.stdout.split(b"\0") if field.startswith(b":"))

@@ -32,6 +32,10 @@ _ENVIRONMENT = {
     "LC_ALL": "C",
 }
 
+#: A history as a program reads it: ``log.showSignature``, ``log.showRoot`` and ``log.follow``, which people set for their eyes,
+#: and ``ignore`` of a submodule, which the tree itself can say, would add lines to it or take changes out.
+LOG = ("log", "--no-show-signature", "--root", "--no-follow", "--no-color", "--encoding=UTF-8", "--ignore-submodules=none")
+
 _QUARANTINE = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH")
 
 

@@ -15,7 +15,11 @@ from homelab.git.contents import read_contents
 from homelab.git.repository import Repository
 
 _FILTER = re.compile(rb"(?:^|\s)filter=(git-crypt(?:-\S+)?)(?=\s|$)")
-_ISOLATED = {"GIT_ATTR_NOSYSTEM": "1", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
+# `git -c attr.tree=TREE push`, since git 2.43, would have the attributes read from another tree.
+_ISOLATED = {
+    "GIT_ATTR_NOSYSTEM": "1", "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_COUNT": "0",
+    "GIT_CONFIG_PARAMETERS": "",
+}  # fmt: skip
 
 
 def filters(repository: Repository, oids: Iterable[str]) -> frozenset[str]:

@@ -214,5 +214,5 @@ def _dropped(repository: Repository, merge: str, ours: str, theirs: str, head: s
 
 
 def _changed(repository: Repository, old: str, new: str) -> set[str]:
-    rows = repository.out("diff-tree", "-r", "-z", "--name-only", "--no-renames", old, new)
+    rows = repository.out("diff-tree", "-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none", old, new)
     return {name for name in rows.split("\0") if name}

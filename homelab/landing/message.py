@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from homelab.ci import trigger
-from homelab.git.repository import Repository
+from homelab.git.repository import LOG, Repository
 
 #: Subjects that are listed, as many as git's `merge.log` lists by default.
 _MOST = 20
@@ -29,12 +29,9 @@ def of_merge(repository: Repository, branch: str, base: str, head: str, trailers
 def _messages(repository: Repository, tip: str, start: str) -> list[str]:
     """Return the messages of the commits between, newest first, merges left out: theirs speak for the others."""
     text = repository.out(
-        "log",
+        *LOG,
         "-z",
         "--no-merges",
-        "--no-show-signature",
-        "--no-color",
-        "--encoding=UTF-8",
         "--format=%B",
         tip,
         f"^{start}",

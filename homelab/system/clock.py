@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+#: The last second of the year 9999.
+_LAST = 253402300799
+
 
 @functools.cache
 def boot() -> str:
@@ -37,8 +40,8 @@ def now() -> str:
 
 
 def stamp(seconds: float) -> str:
-    """Return a wall clock moment as ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Return a wall clock moment as ISO 8601 in UTC, to the second; what no calendar has (a commit may) is its last."""
+    return datetime.fromtimestamp(min(max(seconds, 0), _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Deadline(NamedTuple):

@@ -19,7 +19,7 @@ from homelab.claims import identity
 from homelab.errors import Failed, Refused
 from homelab.git.attributes import Listing, of_tree
 from homelab.git.contents import read_contents
-from homelab.git.repository import Repository, discover, require_worktree
+from homelab.git.repository import LOG, Repository, discover, require_worktree
 from homelab.gitcrypt import rules
 from homelab.policy.rules import read_rules
 from homelab.policy.states import NoTarget, Rules, Unknown
@@ -175,7 +175,7 @@ def _require_targets_runner(found: Sealed, commit: str) -> None:
 
 
 def _say(found: Sealed, commit: str) -> None:
-    subject = output.line(found.repository.out("log", "-1", "--format=%s", commit).strip())
+    subject = output.line(found.repository.out(*LOG, "-1", "--format=%s", commit).strip())
     output.say(f"planning what HEAD holds, {commit[:12]} ({subject}), in a checkout with its secrets")
     rows = found.repository.out("status", "--porcelain", "-z", "--no-renames").split("\0")
     if edits := [row[3:] for row in rows if row]:

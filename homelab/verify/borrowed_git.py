@@ -35,6 +35,7 @@ _PINNED = {
     "core.eol": "lf",
     "core.safecrlf": "false",
     "core.attributesfile": "/dev/null",
+    "attr.tree": "",
     "core.hookspath": "/dev/null",
     "core.fsmonitor": "false",
     "core.untrackedcache": "false",

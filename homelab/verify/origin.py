@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 
 from homelab import output
-from homelab.git.repository import Repository
+from homelab.git.repository import LOG, Repository
 from homelab.system import clock
 from homelab.verify.suites import Run
 
@@ -27,7 +27,7 @@ def origins(repository: Repository, commit: str, runs: Iterable[Run]) -> dict[st
     # Read from stdin, since a list of arguments has an end; a path with a newline cannot be said there.
     named = sorted({f":(top,literal){path}\n" for paths in left.values() for path in paths if "\n" not in path})
     done = repository.run(
-        "log", f"--max-count={_MOST}", "--no-renames", "--name-only", "--format=%x00%ct %h by %an", "--stdin",
+        *LOG, f"--max-count={_MOST}", "--no-renames", "--name-only", "--format=%x00%ct %h by %an", "--stdin",
         input=os.fsencode(f"{commit}\n--\n{''.join(named)}"),
     )  # fmt: skip
     log = os.fsdecode(done.stdout) if named and not done.returncode else ""

@@ -3,10 +3,10 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
-from homelab.git.repository import Repository
+from homelab.git.repository import LOG, Repository
+from homelab.system import clock
 
 
 class Head(NamedTuple):
@@ -35,15 +35,14 @@ def read(repository: Repository, target: str | None, oids: Iterable[str | None],
     if not wanted:
         return {}
     lines = "\n".join(wanted).encode()
-    done = repository.run("log", "--no-walk=unsorted", "--ignore-missing", "--format=%H%x00%ct%x00%s", "--stdin", input=lines)
+    done = repository.run(*LOG, "--no-walk=unsorted", "--ignore-missing", "--format=%H%x00%ct%x00%s", "--stdin", input=lines)
     apart = _apart(repository, target, wanted, both_ways=both_ways) if target else {}
     found = {}
     for row in os.fsdecode(done.stdout).splitlines():
         oid, _, rest = row.partition("\0")
         moment, _, subject = rest.partition("\0")
         if moment.isdigit():
-            at = datetime.fromtimestamp(int(moment), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-            found[oid] = Head(subject, at, *apart.get(oid, (None, None)))
+            found[oid] = Head(subject, clock.stamp(int(moment)), *apart.get(oid, (None, None)))
     return found
 
 

@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Iterable
 
-from homelab.git.repository import Repository
+from homelab.git.repository import LOG, Repository
 
 #: How far back the target is searched for the same changes.
 _DEPTH = 5000
@@ -46,7 +46,8 @@ def _adds_nothing(repository: Repository, target: str, tip: str) -> bool:
 
 def _same_changes(repository: Repository, base: str, target: str, tip: str) -> str | None:
     """Compare patches: the whole work as one commit (squash), or each of its commits (rebase, cherry-pick)."""
-    changed = repository.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", base, tip).stdout
+    options = ("-r", "-z", "--name-only", "--no-renames", "--ignore-submodules=none")
+    changed = repository.run("diff-tree", *options, base, tip).stdout
     revisions = b"\n".join([target.encode(), b"^" + base.encode(), b"--", *changed.rstrip(b"\0").split(b"\0")])
     if b"\n" in changed:
         return None  # a path with a newline cannot be handed over; then nothing is proved
@@ -95,4 +96,4 @@ def pushed(repository: Repository, tip: str) -> str | None:
 def missing(repository: Repository, target: str | None, tip: str) -> list[str]:
     """Return the commits up to `tip` that are not on `target`, the newest first, each as its short id and subject."""
     range_ = [tip, f"^{target}"] if target else [tip, "--not", "--remotes"]
-    return os.fsdecode(repository.run("log", "--format=%h %s", *range_, "--").stdout).splitlines()
+    return os.fsdecode(repository.run(*LOG, "--format=%h %s", *range_, "--").stdout).splitlines()

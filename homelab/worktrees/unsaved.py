@@ -14,7 +14,7 @@ from pathlib import Path
 from homelab import output
 from homelab.errors import HomelabError
 from homelab.git.objects import GITLINK
-from homelab.git.repository import Repository, discover
+from homelab.git.repository import LOG, Repository, discover
 from homelab.worktrees import include
 
 #: Folders that a tool makes again from what is tracked.
@@ -159,7 +159,7 @@ def _own_commits(clone: Repository) -> str | None:
     count = clone.line("rev-list", "--count", "--all", "--not", "--remotes")
     if count == "0":
         return None
-    words = clone.line("log", "--walk-reflogs", "--all", "--format=%gs") or ""
+    words = clone.line(*LOG, "--walk-reflogs", "--all", "--format=%gs") or ""
     fetched = words and all(_FETCHED.match(line) for line in words.splitlines())
     return None if fetched else count or "unreadable"
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from homelab.claims import stacks
+from homelab.gate import markers
+from homelab.git.repository import Repository
 from tests.support.world import World
 
 Setting = Callable[[World], dict[str, str]]
@@ -149,3 +154,84 @@ def test_a_server_that_is_named_needs_not_be_found(world: World, verb: str) -> N
     assert world.homelab("hooks", "install", "--server", world.remote).returncode == 0
     done = world.homelab("hooks", verb, "--server", world.remote, env=EXPLICIT)
     assert done.returncode == 0, done.stderr
+
+
+#: What people have `git log` show for their own eyes.
+SHOWN = ("log.showRoot=false", "log.showSignature=true", "log.diffMerges=off", "log.diffMerges=first-parent", "log.follow=true")
+SIGNATURE = "gpgsig -----BEGIN PGP SIGNATURE-----\n \n iQ\n -----END PGP SIGNATURE-----\n"
+
+
+def histories(world: World, files: dict[str, str]) -> dict[str, str]:
+    """Return commits that bring the files each in its own way: as a root, signed, and by a merge whose parents have none."""
+    program = world.root / "gpg"
+    program.write_text("#!/bin/sh\necho gpg: a key that nobody has >&2\nexit 1\n")
+    program.chmod(0o755)
+    world.git("config", "gpg.program", str(program))
+    base = world.git("rev-parse", "HEAD")
+    plain = world.commit(files)
+    tree = world.git("rev-parse", f"{plain}^{{tree}}")
+    signed = world.git("cat-file", "commit", plain).replace("\n\n", f"\n{SIGNATURE}\n", 1) + "\n"
+    other = world.git("commit-tree", "-p", base, "-m", "other", f"{base}^{{tree}}")
+    return {
+        "root": world.git("commit-tree", "-m", "root", tree),
+        "signed": world.git("hash-object", "-t", "commit", "-w", "--stdin", input=signed),
+        "merge": world.git("commit-tree", "-p", base, "-p", other, "-m", "merge", tree),
+    }
+
+
+@pytest.mark.parametrize("setting", SHOWN)
+def test_a_history_is_read_the_same_whatever_people_have_it_show(world: World, setting: str) -> None:
+    files = {".gitattributes": "secrets/** filter=git-crypt\n", "stacks/dns/main.tf": "1"}
+    found = histories(world, files)
+    world.git("config", *setting.split("="))
+    repository = Repository(world.clone / ".git", world.clone / ".git", world.clone)
+    for how, commit in found.items():
+        shutil.rmtree(repository.state / "gate", ignore_errors=True)
+        assert not markers._learn(repository, commit), how
+        assert "stacks/dns/main.tf" in stacks.pushed(repository, commit), how
+
+
+def test_a_history_is_read_in_one_way_only() -> None:
+    package = Path(markers.__file__).parents[1]
+    words = re.compile(r"(?:run|out|line|begin|ask|_ask)\(\s*\"(?:log|show|whatchanged|shortlog)\"")
+    assert [path.name for path in package.rglob("*.py") if words.search(path.read_text())] == []
+
+
+def test_a_stack_that_is_a_submodule_counts_whatever_gitmodules_says_of_it(world: World) -> None:
+    hidden = '[submodule "dns"]\n\tpath = stacks/dns\n\turl = ../dns\n\tignore = all\n'
+    world.commit({".gitmodules": hidden})
+    world.git("update-index", "--add", "--cacheinfo", f"160000,{world.git('rev-parse', 'HEAD')},stacks/dns")
+    repository = Repository(world.clone / ".git", world.clone / ".git", world.clone)
+    assert stacks.staged(repository) == {"stacks/dns"}
+    world.git("commit", "--quiet", "-m", "dns")
+    assert stacks.pushed(repository, world.git("rev-parse", "HEAD")) == {".gitmodules", "stacks/dns"}
+    assert stacks.touched(repository, "HEAD~1", "HEAD", frozenset({"stack:dns"})) == ["stack:dns"]
+
+
+@pytest.mark.slow
+def test_attributes_are_those_of_the_push_whatever_tree_git_is_told_to_read_them_from(gated: World) -> None:
+    gated.publish({".gitattributes": "secrets/** filter=git-crypt\n"})
+    gated.git("pull", "--quiet")
+    gated.commit({"secrets/db": "password"})
+    empty = gated.git("mktree", input="")
+    ways: tuple[tuple[list[str], dict[str, str]], ...] = (
+        (["-c", f"attr.tree={empty}"], {}),
+        ([f"--attr-source={empty}"], {}),
+        ([], {"GIT_ATTR_SOURCE": empty}),
+    )
+    for options, env in ways:
+        done = gated.run("git", *options, "push", "origin", "HEAD:refs/heads/topic", env=env, check=False)
+        assert done.returncode and "topic" not in str(gated.refs()), (options, done.stderr)
+    gated.git("config", "--global", "attr.tree", empty)
+    assert "plaintext" in gated.run("git", "push", "origin", "HEAD:refs/heads/topic", check=False).stderr
+
+
+@pytest.mark.slow
+def test_a_commit_of_a_year_that_no_calendar_has_is_shown_and_lands(gated: World) -> None:
+    late = {"GIT_COMMITTER_DATE": "@999999999999 +0000", "GIT_AUTHOR_DATE": "@999999999999 +0000"}
+    place = Path(gated.homelab("work", "start", "late").stdout.strip())
+    gated.git("commit", "--quiet", "--allow-empty", "-m", "late", cwd=place, env=late)
+    gated.commit({"mine": "1"}, cwd=place)
+    for command in (("status",), ("work", "list"), ("work", "land"), ("work", "log"), ("status",), ("board", "--once")):
+        done = gated.homelab(*command, cwd=place)
+        assert done.returncode in (0, 2) and "Traceback" not in done.stderr, (command, done.stderr)
