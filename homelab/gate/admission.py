@@ -68,8 +68,9 @@ class Admission(NamedTuple):
             return
         cases = [self._case(update, run=run) for update in pushed if update.ref in protected]
         collect(self.repository.state)  # at most once a day; a server and a clone that only pushes have nobody else for it
-        if refusals := verdict.judge(cases):
-            raise _refused(cases, refusals)
+        if verdict.judge(cases):
+            cases = [self._placed(case) for case in cases]
+            raise _refused(cases, verdict.judge(cases))
         # Who claims what changes from one push to the next, so nothing is remembered where claims count.
         if (
             memo.folder is not None
@@ -159,6 +160,21 @@ class Admission(NamedTuple):
             output.warn(f"{branch}: {update.new[:12]} goes unverified, as {grant.who} said on {grant.when}")
             return case._replace(verdict=Verdict.GRANTED)
         return self._by_receipts(case, update, granted=grant is not None, run=run)
+
+    def _placed(self, case: Case) -> Case:
+        """Return a refused case with what its hints depend on: whether landing leads there, and whether it is published."""
+        rules = self.rules
+        if self.received or rules.remote is None:
+            return case
+        settings = self.seen.settings if self.seen else self.repository.settings()
+        is_there = self.remote in (rules.remote, *settings.addresses().get(rules.remote, ()))
+        case = case._replace(lands=is_there and case.branch == rules.target)
+        tip = self.fetched_tip
+        if is_there or tip is None or isinstance(case.update, Delete) or case.history is History.NO_COMMIT:
+            return case
+        shares = self.repository.line("merge-base", tip, case.update.new)
+        is_whole = self.repository.line("rev-parse", "--is-shallow-repository") == "false"
+        return case._replace(is_published=not shares and is_whole)
 
     def _weighed(self, case: Case, update: Create | Update) -> Case:
         """Return the case with what it deletes of its branch, where that is too much and nobody granted it."""

@@ -60,6 +60,10 @@ class Case(NamedTuple):
     lasting: bool = False
     #: Whether it passes by a grant, which may be taken back.
     granted: bool = False
+    #: Whether this is where landing puts work; else its commands lead to another branch.
+    lands: bool = True
+    #: Whether it shares no commit with where work lands: a remote that publishes takes what nothing here verifies.
+    is_published: bool = False
 
 
 class Refusal(NamedTuple):
@@ -80,7 +84,8 @@ def _refusal(case: Case) -> Refusal | None:
         return Refusal(
             case.branch,
             f"{case.branch} on the remote has commits that are not in this clone",
-            f"git fetch {case.remote}, then `homelab work land`",
+            f"git fetch {case.remote}, then "
+            + ("`homelab work land`" if case.lands else f"merge {case.remote}/{case.branch} and push that"),
         )
     if case.history is History.DROPS:
         return Refusal(
@@ -92,7 +97,8 @@ def _refusal(case: Case) -> Refusal | None:
         return Refusal(
             case.branch,
             f"{short} deletes {case.loss} of {case.branch}, and [gate] max_deleted allows {case.limit} percent",
-            "`git diff --stat --diff-filter=D` shows them; if they are meant to go, `homelab work land --allow-deletions`",
+            "`git diff --stat --diff-filter=D` shows them; if they are meant to go, "
+            + ("`homelab work land --allow-deletions`" if case.lands else "push them with `--no-verify`"),
         )
     return _unproved(case, short)
 
@@ -119,4 +125,11 @@ def _unproved(case: Case, short: str) -> Refusal | None:
 
 def judge(cases: Iterable[Case]) -> tuple[Refusal, ...]:
     """Return why the push may not happen; nothing when it may."""
-    return tuple(refusal for case in cases if (refusal := _refusal(case)) is not None)
+    return tuple(_led_on(case, refusal) for case in cases if (refusal := _refusal(case)) is not None)
+
+
+def _led_on(case: Case, refusal: Refusal) -> Refusal:
+    if not case.is_published:
+        return refusal
+    words = f"it shares no commit with where work lands: if {case.remote} only publishes it, push it with `--no-verify`"
+    return refusal._replace(hint=words)

@@ -13,8 +13,8 @@ class Policy(NamedTuple):
     """The suites that a commit needs, by one file or by what was detected where there is none."""
 
     config: Config
-    #: What the rules were read from, for messages: ``homelab.toml of abc123`` or ``what was detected in abc123``.
-    source: str
+    #: What the tree that they were read from is called in messages: a commit's first letters, or ``the change``.
+    label: str
     #: The object id of the file, or None where suites were detected.
     blob: str | None
 
@@ -39,8 +39,7 @@ def read(objects: Objects, tree: str, label: str = "the tree") -> Policy:
         shown = detect.detect(objects, tree)
         # What is written in a file without suites still prepares; without one a checkout gets what `init` would write.
         found = found._replace(suites=shown.suites, verify=shown.verify if found.verify == Verify() else found.verify)
-        name = f"what is detected in {label}"
-    return Policy(found, name, entry.oid if entry else None)
+    return Policy(found, label, entry.oid if entry else None)
 
 
 def policies(objects: Objects, base: str | None, tree: str) -> tuple[Policy, ...]:

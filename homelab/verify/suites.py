@@ -18,7 +18,7 @@ from homelab.errors import Failed
 from homelab.git import attributes
 from homelab.git.configuration import Setting, Settings
 from homelab.git.objects import Objects
-from homelab.policy.config import Suite, Verify
+from homelab.policy.config import NAME, Suite, Verify
 from homelab.policy.policy import Policy
 from homelab.system import process
 from homelab.verify.links import Links
@@ -200,6 +200,8 @@ class Demand(NamedTuple):
     notes: tuple[str, ...] = ()
     #: Whether the rules have a file, in which a suite can be named; without one `homelab init` writes it.
     has_file: bool = False
+    #: The commit that has the file, where the tree has none: the change takes it away, or never had it.
+    file_of: str | None = None
 
     @property
     def way_on(self) -> tuple[str, str | None]:
@@ -209,6 +211,9 @@ class Demand(NamedTuple):
         """
         if self.has_file:
             return "name one in homelab.toml as [[suite]] with `name` and `run`, and commit it", None
+        if self.file_of:
+            command = f"git checkout {self.file_of} -- {NAME}"
+            return f"`{command}` brings the target's {NAME}, which this has not; commit it", command
         return "write one with `homelab init`", "homelab init"
 
     @property
@@ -261,4 +266,5 @@ def demand(objects: Objects, tree: str, policies: Sequence[Policy], filters: str
     whole = whole_key(tree, policies, filters)
     verifiable = all(policy.suites for policy in policies)
     has_file = policies[-1].blob is not None
-    return Demand(tree, whole, tuple(runs.values()), verifiable, uses_environment(policies), tuple(notes), has_file)
+    file_of = policies[0].label if policies[0].blob and not has_file else None
+    return Demand(tree, whole, tuple(runs.values()), verifiable, uses_environment(policies), tuple(notes), has_file, file_of)

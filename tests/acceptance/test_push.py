@@ -127,6 +127,35 @@ def test_any_remote_or_url_is_gated_by_the_branchs_name(gated: World) -> None:
 
 
 @pytest.mark.slow
+def test_a_remote_that_only_publishes_is_told_as_that_and_the_hint_leads_on(gated: World) -> None:
+    world = gated
+    pages = world.root / "pages.git"
+    world.git("init", "--quiet", "--bare", pages)
+    world.git("remote", "add", "pages", str(pages))
+    world.git("switch", "--quiet", "--orphan", "site")
+    world.commit({"index.html": "one"})
+    for n, args in enumerate([("pages", "site:master"), ("pages", "site:main"), (str(pages), "site:master")]):
+        said = refused(world, *args)
+        assert "only publishes" in said and "homelab init" not in said, said
+        assert push(world, "--no-verify", *args) == 0
+        world.commit({"index.html": str(n)})
+    world.git("commit", "--quiet", "--amend", "-m", "another")
+    assert push(world, "--no-verify", "pages", "site:main") == 0
+    world.git("commit", "--quiet", "--amend", "-m", "one more")
+    assert "only publishes" in refused(world, "--force", "pages", "site:main")
+    # What shares commits with the target is no page, and where work lands nothing is.
+    world.git("switch", "--quiet", "-c", "red", "origin/master")
+    world.commit({"bad": "1"})
+    assert "--no-verify" not in refused(world, "pages", "red:refs/heads/master", "--force")
+    said = refused(world, "origin", "site:main")
+    assert "--no-verify" not in said and f"git checkout {world.tip()[:12]} -- homelab.toml" in said
+    world.git("switch", "--quiet", "site")
+    world.git("checkout", world.tip()[:12], "--", "homelab.toml")
+    world.git("commit", "--quiet", "-m", "rules")
+    assert push(world, "origin", "site:main") == 0
+
+
+@pytest.mark.slow
 def test_replaced_objects_and_grafts_change_nothing(gated: World) -> None:
     good = strict(gated).commit({"x": "1"})
     assert gated.homelab("verify").returncode == 0
