@@ -166,3 +166,9 @@ def settings(section: type) -> list[Setting]:
         Setting(name, str(hint.__origin__), doc.words, doc.kind, name not in defaults, defaults.get(name))
         for name, hint, doc in documented
     ]
+
+
+#: Each table of a file by its name, its keys by theirs: read from the classes once, since every push reads a file by them.
+TABLES: Mapping[str, Mapping[str, Setting]] = {
+    name: {setting.name: setting for setting in settings(kind)} for name, kind in {**SECTIONS, "suite": Suite}.items()
+}

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any, NoReturn, cast
 
 from homelab.errors import Usage
-from homelab.policy.config import NAME, SECTIONS, Config, Setting, Suite, settings
+from homelab.policy.config import NAME, SECTIONS, TABLES, Config, Setting, Suite
 
 MAX_BYTES = 1 << 20
 
@@ -18,7 +18,6 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _LONGEST = 365 * 86400
 _LARGEST = 1_000_000
 
-_TABLES: dict[str, type] = {**SECTIONS, "suite": Suite}
 #: The one table that stands as often as one likes: who meets it first writes it like the others.
 _SUITE = '`[[suite]]`, and below it `name = "check"` and `run = "make check"`'
 _EXAMPLES = {
@@ -49,12 +48,12 @@ def parse(content: bytes, source: str = NAME) -> Config:
     except (ValueError, RecursionError) as error:  # a number of five thousand digits is a ValueError of int
         raise Usage(f"{source} is not TOML: {error}", hint="mend that line; `homelab verify` reads it again") from None
     _known(document, "", source)
-    sections = {name: _section(kind, document.get(name, {}), f"{source}: [{name}]") for name, kind in SECTIONS.items()}
+    sections = {name: _section(name, kind, document.get(name, {}), f"{source}: [{name}]") for name, kind in SECTIONS.items()}
     suites = document.get("suite", [])
     if not isinstance(suites, list) or not all(isinstance(table, dict) for table in suites):
         raise Usage(f"{source}: suite is a list of tables", hint=f"write it with two brackets: {_SUITE}")
     read = tuple(
-        _suite(cast("Suite", _section(Suite, table, f"{source}: [[suite]] {n}")), f"{source}: [[suite]] {n}")
+        _suite(cast("Suite", _section("suite", Suite, table, f"{source}: [[suite]] {n}")), f"{source}: [[suite]] {n}")
         for n, table in enumerate(suites, 1)
     )
     twice = [suite.name for n, suite in enumerate(read) if suite.name in {other.name for other in read[:n]}]
@@ -97,21 +96,21 @@ def _known(table: Any, level: str, where: str) -> None:
 
 
 def _keys(level: str) -> list[str]:
-    """Return what may stand below a table, or at the file's top, which is no name."""
-    return [setting.name for setting in settings(_TABLES[level])] if level else list(_TABLES)
+    """Return what may stand below a table, or at the file's top, whose name is empty."""
+    return list(TABLES[level] if level else TABLES)
 
 
 def _nearest(key: str, level: str) -> str:
     """Return what was meant, as one writes it: what stands here, else what stands elsewhere, else all that may stand here."""
     import difflib
 
-    elsewhere = {name: other for other in reversed(["", *_TABLES]) for name in _keys(other)}
+    elsewhere = {name: other for other in reversed(["", *TABLES]) for name in _keys(other)}
     if key not in elsewhere and (near := difflib.get_close_matches(key, _keys(level), 1)):
         return f"did you mean {_written(near[0], level)}?"
     if near := difflib.get_close_matches(key, elsewhere, 1, 0.8):
         other = elsewhere[near[0]]
         return f"write {_written(near[0], other)} " + (f"below `{_table(other)}`" if other else "as a table of its own")
-    return f"known are: {', '.join(_keys(level) if level else map(_table, _TABLES))}"
+    return f"known are: {', '.join(_keys(level) if level else map(_table, TABLES))}"
 
 
 def _table(name: str) -> str:
@@ -122,7 +121,7 @@ def _written(name: str, level: str) -> str:
     """Return a table or a key as one would write it."""
     if not level:
         return _SUITE if name == "suite" else f"`{_table(name)}`"
-    setting = next(setting for setting in settings(_TABLES[level]) if setting.name == name)
+    setting = TABLES[level][name]
     if setting.kind == "duration":
         value = '"15m"'
     elif "bool" in setting.type or "int" in setting.type:
@@ -133,14 +132,14 @@ def _written(name: str, level: str) -> str:
     return f"`{name} = [{value}]`" if "tuple" in setting.type else f"`{name} = {value}`"
 
 
-def _section(kind: type, table: Any, where: str) -> Any:
+def _section(name: str, kind: type, table: Any, where: str) -> Any:
     if not isinstance(table, dict):
         raise Usage(f"{where} is not a table", hint=f"write it as {where.rpartition(': ')[2]} with keys below")
-    known = {setting.name: setting for setting in settings(kind)}
-    _known(table, next(name for name, each in _TABLES.items() if each is kind), where)
-    for name, setting in known.items():
-        if setting.is_required and name not in table:
-            raise Usage(f"{where}: {name} is missing", hint=f"{name}: {setting.words}")
+    known = TABLES[name]
+    _known(table, name, where)
+    for key, setting in known.items():
+        if setting.is_required and key not in table:
+            raise Usage(f"{where}: {key} is missing", hint=f"{key}: {setting.words}")
     return kind(**{key: _value(value, known[key], f"{where}: {key}") for key, value in table.items()})
 
 
