@@ -51,12 +51,15 @@ _SECRET = re.compile(
     r"KUBECONFIG|KUBE_\w+|TALOSCONFIG|VAULT_(ADDR|TOKEN)|AWS_(ACCESS|SECRET|SESSION|PROFILE)\w*|GOOGLE_APPLICATION_CREDENTIALS|"
     r"ARM_\w+|DATABASE_URL|PGPASSWORD|DOCKER_HOST|\w*(TOKEN|PASSWORD|PASSWD|SECRET|API_?KEY|WEBHOOK)\w*"
 )
+#: Options with which a program only speaks of itself.
+_ASKS = frozenset(("--version", "--help"))
 _CHANGING_OPTIONS = frozenset(("--fix", "--write", "-w", "--update", "-u", "--watch", "--in-place", "--apply"))
 _BUILTINS = frozenset(
     "[ [[ . : alias bg break cd command continue echo eval exit export false fg getopts hash jobs kill local printf pwd read "
     "readonly return set shift source test times trap true type ulimit umask unalias unset wait function declare".split()
 )
 _NOT_PACKAGED = frozenset("node npm npx pnpm yarn bun make just docker go cargo python python3 terraform tofu bash".split())
+_SHELLS = frozenset("sh bash dash zsh".split())
 _TRANSPARENT = frozenset("exec command env timeout time nice nohup xargs sudo".split())
 _DEEPEST = 6
 
@@ -114,12 +117,14 @@ def _words_effect(words: tuple[str, ...], bodies: Bodies, dir: str, depth: int) 
     if not words:
         return Effect.UNKNOWN
     program = posixpath.basename(words[0])
-    if program in ("sh", "bash", "dash", "zsh") and (inner := _inline(words)) is not None:
+    if program in _SHELLS and (inner := _inline(words)) is not None:
         return effect(inner, bodies, dir, depth + 1) if depth < _DEEPEST else Effect.UNKNOWN
     if program in ("sudo", "doas", "su"):
         return worst([Effect.INSTALLS, _words_effect(invocation.operands(words[1:]), bodies, dir, depth)])
     if invocation.is_runner(words):
         return _runner_effect(words, bodies, dir, depth)
+    if not _ASKS.isdisjoint(words[1:]) and not programs.does("deploys", words):
+        return Effect.NOTHING
     for name, known in (("deploys", Effect.DEPLOYS), ("live", Effect.LIVE), ("installs", Effect.INSTALLS),
                         ("prepares", Effect.PREPARES), ("nothing", Effect.NOTHING), ("checks", Effect.CHECKS)):  # fmt: skip
         if programs.does(name, words):
@@ -235,6 +240,8 @@ def _need(text: str, bodies: Bodies, dir: str, depth: int, found: set[str]) -> N
             continue
         if not invocation.is_script(words[0]) and words[0] not in _BUILTINS:
             found.add(words[0])
+        if depth < _DEEPEST and words[0] in _SHELLS and (inline := _inline(words)):
+            _need(inline, bodies, folder, depth + 1, found)
         if depth < _DEEPEST and (body := bodies(folder, words)):
             inner: set[str] = set()
             _need(body[1], bodies, body[0], depth + 1, inner)

@@ -19,6 +19,10 @@ _NOT_FOUND = [
         rf"^[^\s:]{{1,100}}: (?:line )?(?:\d+: )?{_NAME}: No such file or directory$",
     )
 ]
+# What a shell says of a line of its script, whatever the script ends with in the end: `x.sh: line 6: rg: command not found`.
+_NOT_FOUND_IN_SCRIPT = re.compile(
+    r"^[^\s:]{1,100}: (?:line )?\d+: (?P<name>[\w.+@-]{1,100}): (?:command )?not found$", re.MULTILINE
+)
 # make and just pass a program's 127 on as a code of their own; npm and npx end with it themselves.
 _PASSED_ON = re.compile(
     r"^(?:\S{0,100}/)?g?make(?:\[\d+\])?: \*\*\* .{0,300} Error 127$|^error: Recipe .{0,200} with exit code 127$",
@@ -27,6 +31,15 @@ _PASSED_ON = re.compile(
 _NO_MODULE = re.compile(r"^\S{0,200}python[\d.]*: No module named (?P<name>[\w.]{1,100})$", re.MULTILINE)
 _NO_HOOK_PROGRAM = re.compile(r"^Executable `(?P<name>[^`\n]{1,100})` not found$", re.MULTILINE)
 _NO_PACKAGE = re.compile(r"^npm (?:ERR!|error) could not determine executable to run$", re.MULTILINE)
+# docker before 23, docker without a word for it, and cargo, of a plugin that is a program of its own.
+_NO_PLUGIN = re.compile(
+    r"^docker: '(?P<docker>[\w-]{1,40})' is not a docker command"
+    r"|^docker: unknown command: docker (?P<newer>[\w-]{1,40})$"
+    r"|^unknown (?:shorthand )?flag: .{0,80}\n(?:\nUsage:  docker \[OPTIONS\] COMMAND|See 'docker --help')"
+    r"|^error: no such (?:sub)?command: `(?P<cargo>[\w-]{1,40})`$"
+    r"|^error: 'cargo-(?P<rustup>[\w-]{1,40})' is not installed for the toolchain",
+    re.MULTILINE,
+)
 _NO_DAEMON = re.compile(
     r"Cannot connect to the (?P<name>Docker|Podman) daemon|Is the (?P<other>docker) daemon running\?"
     r"|failed to connect to the (?P<third>docker) API",
@@ -34,20 +47,30 @@ _NO_DAEMON = re.compile(
 )
 _NO_NETWORK = re.compile(
     r"Could not resolve host|Temporary failure in name resolution|Name or service not known|Network is unreachable"
-    r"|getaddrinfo (?:ENOTFOUND|EAI_AGAIN)|no such host$|lookup \S{1,200}: (?:no such host|i/o timeout|Temporary failure)"
+    r"|getaddrinfo (?:ENOTFOUND|EAI_AGAIN)|no such host$"
+    r"|lookup \S{1,200}(?: on \S{1,80})?: (?:no such host|i/o timeout|server misbehaving|Temporary failure)"
     r"|Could not connect to registry|connect: network is unreachable|No route to host",
     re.MULTILINE,
 )
+# terraform breaks its own sentences between words, with a bar in front of each line.
+_BROKEN = re.compile(r"\n\u2502 +")
 _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def inability(log_end: str, returncode: int) -> str:
     """Return what is missing here, as `go is not installed`, by the end of a red suite's log and its exit code; or nothing."""
-    log = _COLOURS.sub("", log_end).replace("\r\n", "\n")
+    log = _BROKEN.sub(" ", _COLOURS.sub("", log_end).replace("\r\n", "\n"))
     if returncode == 127 or _PASSED_ON.search(log):
         return _not_installed(log)
-    if found := _NO_MODULE.search(log) or _NO_HOOK_PROGRAM.search(log):
+    if found := _NO_MODULE.search(log) or _NO_HOOK_PROGRAM.search(log) or _NOT_FOUND_IN_SCRIPT.search(log):
         return f"{found['name']} is not installed"
+    if found := _NO_PLUGIN.search(log):
+        cargo = found["cargo"] or found["rustup"]
+        return (
+            f"cargo {cargo} is not installed"
+            if cargo
+            else f"docker {found['docker'] or found['newer'] or 'compose'} is not installed"
+        )
     if _NO_PACKAGE.search(log):
         return "a program that npx should run is not installed"
     if found := _NO_DAEMON.search(log):

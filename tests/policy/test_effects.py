@@ -134,6 +134,9 @@ def test_a_line_does_what_its_worst_command_does(lines: str, does: Effect) -> No
         ("cd .. && make test", None),
         ("echo nothing", None),
         ("pip install tox", None),
+        # A program that speaks of itself decides nothing.
+        ("npx commitlint --version", None),
+        ("yamllint --help", None),
     ],
 )
 def test_the_part_of_a_line_that_checks_is_taken(line: str, taken: tuple[str, str] | None) -> None:
@@ -171,6 +174,7 @@ def test_a_target_does_what_its_file_says_that_it_runs(world: World) -> None:
         "cd web && npm run check": {"npm"}, "./tool.sh && FOO=1 bats x": {"kubectl", "bats"},
         "exec timeout 5 pytest | tee x": {"pytest", "tee"}, "make loop": {"make"}, "npx eslint .": {"npx"},
         '"$(command -v python || command -v python3)" -m pytest': set(),
+        "ls | xargs -n1 sh -c 'kustomize build \"$0\"'": {"ls", "sh", "kustomize"},
     }  # fmt: skip
     assert {line: needed(line, bodies) for line in programs} == programs
 
