@@ -15,10 +15,11 @@ def measure(root: Path, quick: bool) -> list[Table]:
     world = make.plain(root / "plain")
     make.verify(world)
     rounds = 7 if quick else 31
-    return [_starting(world, rounds), _worktrees(root / "worktrees", 2 if quick else 5)]
+    many = make.worktrees(make.stacks(root / "many", 155), 50)
+    return [_starting(world, many, rounds), _worktrees(root / "worktrees", 2 if quick else 5)]
 
 
-def _starting(world: World, rounds: int) -> Table:
+def _starting(world: World, many: World, rounds: int) -> Table:
     def case(*argv: str | Path) -> Case:
         return Case(argv, world.clone, world.env)
 
@@ -29,7 +30,9 @@ def _starting(world: World, rounds: int) -> Table:
         "homelab work --help": case(HOMELAB, "work", "--help"),
         "homelab verify, verified": case(HOMELAB, "verify"),
         "homelab": case(HOMELAB),
+        "homelab, 155 stacks and 50 worktrees": Case([HOMELAB], many.clone, many.env),
         "homelab work list": case(HOMELAB, "work", "list"),
+        "homelab work list, 155 stacks and 50 worktrees": Case([HOMELAB, "work", "list"], many.clone, many.env),
     }
     return Table("The program", "Beside the interpreter that it runs in.").run(cases, rounds)
 

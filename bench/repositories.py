@@ -77,6 +77,14 @@ def branches(world: World, count: int) -> None:
     subprocess.run(["git", "update-ref", "--stdin"], cwd=world.clone, env=world.env, input="".join(rows).encode(), check=True)
 
 
+def worktrees(world: World, count: int) -> World:
+    """So many worktrees stand beside the clone, each with a commit of its own on a topic's branch."""
+    for number in range(count):
+        path = world.run(BIN / "homelab", "work", "start", f"t{number}").stdout.strip()
+        world.commit({f"stacks/s{number:04}/main.tf": f"# changed in {number}\n"}, cwd=Path(path))
+    return world
+
+
 def ungated(world: World) -> World:
     """No hook is installed."""
     (world.clone / ".git/hooks/pre-push").unlink()

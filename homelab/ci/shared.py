@@ -7,7 +7,6 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ def _lead(path: Path, watch: Callable[[Callable[[Outcome], None]], Outcome], tol
 def _cut(key: str, outcome: Outcome | None, waited: float) -> Outcome:
     if outcome is None:
         return Outcome(key.partition("-")[0], Verdict.RUNNING, waited=waited, is_cut=True)
-    return replace(outcome, waited=waited, is_cut=True)
+    return outcome._replace(waited=waited, is_cut=True)
 
 
 def remember(repository: Repository, key: str, outcome: Outcome) -> None:
@@ -122,7 +121,8 @@ def _age(path: Path) -> float:
 
 
 def _write(path: Path, outcome: Outcome, *, final: bool) -> None:
-    document = {"v": 1, "at": time.time(), "final": final, **asdict(outcome)}
+    checks = [check._asdict() for check in outcome.checks]
+    document = {"v": 1, "at": time.time(), "final": final, **outcome._asdict(), "checks": checks}
     with contextlib.suppress(OSError):  # a disk that takes no more keeps nobody from the answer
         new = not path.exists()
         files.replace(path, json.dumps(document).encode() + b"\n", passing=True)

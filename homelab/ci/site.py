@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import time
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from homelab import output
@@ -87,7 +86,7 @@ class Site(NamedTuple):
         up to `age` seconds ago counts, for a caller that wanted to know so long ago.
         """
         if trigger.is_skipped(self.repository.objects.message(commit)) and (now := self.status(commit)).verdict is Verdict.NONE:
-            return replace(now, verdict=Verdict.SKIPPED)  # it will not come, so nobody waits for it
+            return now._replace(verdict=Verdict.SKIPPED)  # it will not come, so nobody waits for it
         virtual = watch.LIMIT if limit is None else limit / self.clock.pace
         with Progress(self.words) as progress:
             outcome = shared.together(
@@ -137,7 +136,7 @@ class Site(NamedTuple):
 
     def _told(self, outcome: Outcome) -> Outcome:
         """Return an outcome in real seconds, with the last lines of what is red."""
-        return replace(outcome, waited=outcome.waited * self.clock.pace, tails=tuple(self.tails(outcome)))
+        return outcome._replace(waited=outcome.waited * self.clock.pace, tails=tuple(self.tails(outcome)))
 
     def _key(self, commit: str) -> str:
         return f"{commit}-{self.mark}"

@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -137,11 +137,12 @@ def _expected(target: Site, repository: Repository, rules: State, pattern: str) 
     return names(target.look(tip)) if tip else []
 
 
-@dataclass(frozen=True, slots=True)
 class _Impatient(Paced):
     """The real clock, on which a wait ends when nobody wants its end any more."""
 
-    abandoned: Callable[[], bool] = field(default=lambda: False)
+    def __init__(self, pace: float, abandoned: Callable[[], bool]) -> None:
+        super().__init__(pace)
+        self.abandoned = abandoned
 
     def sleep(self, seconds: float) -> None:
         """Wait. Raises `Abandoned`."""

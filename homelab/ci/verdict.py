@@ -1,9 +1,8 @@
 """One verdict out of many checks. Silence and unknown words are never green. Pure: no request, no clock."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Verdict(StrEnum):
@@ -40,8 +39,7 @@ OPEN = frozenset((Verdict.RUNNING, Verdict.ASKS))
 AT_ONCE = frozenset((Verdict.RED, Verdict.ASKS))
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """What one check of a commit says now."""
 
     name: str

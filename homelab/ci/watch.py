@@ -5,8 +5,7 @@ Seconds here are the clock's. Green is believed once it has held with the same n
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from homelab.ci.trouble import Away, Throttled
 from homelab.ci.verdict import AT_ONCE, Check, Verdict, judge, names
@@ -33,11 +32,11 @@ class Clock(Protocol):
         """Wait."""
 
 
-@dataclass(frozen=True, slots=True)
 class Paced:
     """The real clock, on which everything lasts `pace` of what it says."""
 
-    pace: float = 1.0
+    def __init__(self, pace: float = 1.0) -> None:
+        self.pace = pace
 
     def now(self) -> float:
         """Return the seconds since some moment, longer than real ones."""
@@ -48,8 +47,7 @@ class Paced:
         time.sleep(max(0.0, seconds) * self.pace)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What CI said in the end."""
 
     #: The commit that was asked for.
@@ -69,15 +67,14 @@ class Outcome:
     tails: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(slots=True)
 class _Seen:
     """What was seen of one commit, and since when it has been so."""
 
-    began: float
-    since: float
-    verdict: Verdict | None = None
-    names: list[str] = field(default_factory=list)
-    checks: tuple[Check, ...] = ()
+    def __init__(self, began: float) -> None:
+        self.began = self.since = began
+        self.verdict: Verdict | None = None
+        self.names: list[str] = []
+        self.checks: tuple[Check, ...] = ()
 
     def add(self, checks: Sequence[Check], now: float) -> None:
         """Take in a look; what differs from the last one begins to hold now."""
@@ -110,7 +107,7 @@ def watch(
     every look. What `look` raises besides `Away` is raised.
     """
     start = heard = clock.now()
-    current, pause, seen = commit, _FIRST, _Seen(start, start)
+    current, pause, seen = commit, _FIRST, _Seen(start)
     while True:
         answer, now, wait = _ask(look, current), clock.now(), pause
         trouble = answer if isinstance(answer, Unreachable) else None
@@ -126,13 +123,13 @@ def watch(
         outcome = Outcome(commit, seen.verdict or Verdict.UNREACHABLE, seen.checks, now - start, followed, reason, hint)
         told(outcome)
         if trouble is None and seen.verdict is Verdict.GONE and (later := successor(current)):
-            current, pause, seen = later, _FIRST, _Seen(now, now)
+            current, pause, seen = later, _FIRST, _Seen(now)
             continue
         due = None if trouble else seen.due()
         if due is not None and now >= due:
             return outcome
         if (left := start + limit - now) <= 0:
-            return replace(outcome, is_cut=True)
+            return outcome._replace(is_cut=True)
         clock.sleep(min(wait, left, *([due - now] if due is not None else [])))
         pause = min(pause * _GROWTH, _LONGEST)
 

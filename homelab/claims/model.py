@@ -5,7 +5,6 @@ which a command of that session runs, and advisory claims, which exclude nobody.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -79,8 +78,7 @@ class Ticket(NamedTuple):
         return {**self.holder.document(), "mode": self.mode, "purpose": self.purpose, "since": self.since}
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One label held by one session. `damaged` says why its record cannot be trusted; it then admits nobody."""
 
     id: str
@@ -98,7 +96,7 @@ class Claim:
     #: A lease with an end that `--for` set; only `claims renew` moves it.
     fixed: bool = False
     #: How many seconds a lease has left.
-    left: float | None = field(default=None, compare=False)
+    left: float | None = None
     state: State = State.HELD
     #: The process below which the claim's command and all its descendants live.
     keeper: Process | None = None
@@ -107,7 +105,7 @@ class Claim:
     waiting: tuple[Ticket, ...] = ()
     damaged: str | None = None
     #: The processes that keep an orphaned claim, as far as this machine shows them.
-    pids: tuple[int, ...] = field(default=(), compare=False)
+    pids: tuple[int, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """Return the claim as listings write it, the same from every store."""
@@ -152,8 +150,7 @@ class Request(NamedTuple):
         return tuple(outer for each in self.labels for outer in around(each)) if self.nested else ()
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """The label is free for the request."""
 
 
@@ -264,6 +261,6 @@ def with_queue(claims: Iterable[Claim], tickets: Iterable[Ticket]) -> Board:
     for ticket in sorted(tickets, key=lambda ticket: ticket.number):
         queue.setdefault(ticket.label, []).append(ticket)
     ordered = sorted(claims, key=lambda claim: (claim.label, claim.fence, claim.id))
-    held = tuple(replace(claim, waiting=tuple(queue.get(claim.label, ()))) for claim in ordered)
+    held = tuple(claim._replace(waiting=tuple(queue.get(claim.label, ()))) for claim in ordered)
     free = sorted(set(queue) - {claim.label for claim in held})
     return Board(held, tuple(Wanted(label, tuple(queue[label])) for label in free))

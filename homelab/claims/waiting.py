@@ -25,7 +25,7 @@ def shown(seconds: float) -> Iterator[Callable[[Blocked, int], None]]:
             times = f"{_minutes(time.monotonic() - begun)} of {_minutes(seconds)}"
             # What changes comes first: the end of the line is cut where the terminal is narrow.
             terminal.draw([look.cut(f"waiting  {times}  {_place(position)}: {render.in_front(found)}")])
-        elif (now := (found, position)) != said:
+        elif (now := (_lasting(found), position)) != said:
             said = now
             output.say(f"waiting: {render.in_front(found)}; {_place(position)}, {output.duration(seconds)} at the most")
 
@@ -33,6 +33,11 @@ def shown(seconds: float) -> Iterator[Callable[[Blocked, int], None]]:
         yield tell
     finally:
         terminal.erase()
+
+
+def _lasting(found: Blocked) -> Blocked:
+    """Return what is in the way without what changes at every look: the time that a lease has left, and who runs."""
+    return found._replace(claims=tuple(claim._replace(left=None, pids=()) for claim in found.claims))
 
 
 def _place(position: int) -> str:

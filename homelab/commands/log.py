@@ -1,7 +1,5 @@
 """``homelab log``."""
 
-from dataclasses import asdict
-
 import click
 
 from homelab import output
@@ -30,7 +28,7 @@ def log(suite: str | None, as_json: bool) -> None:
         output.say("no suite has been red here; `homelab log SUITE` prints another log")
         return
     if as_json:
-        document = {name: value for name, value in asdict(record).items() if name != "usual"}
+        document = {name: value for name, value in record._asdict().items() if name != "usual"}
         output.answer_json({"ok": True, **document, "text": _text(record, _MOST)})
         return
     output.say(

@@ -118,23 +118,28 @@ class Objects:
         while wanted:
             found: list[str] = []
             for start in range(0, len(wanted), _AT_ONCE):
-                for tree, content in self._contents(wanted[start : start + _AT_ONCE]):
+                for tree, content in self._contents(wanted[start : start + _AT_ONCE], "tree"):
                     entries = self._trees[tree] = _parse_tree(content, len(tree) // 2)
                     found += [entry.oid for entry in entries.values() if entry.is_folder]
             wanted = [tree for tree in dict.fromkeys(found) if tree not in self._trees]
 
-    def _contents(self, trees: Sequence[str]) -> list[tuple[str, bytes]]:
+    def commits(self, oids: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        """Yield commits as git keeps them, many to a question; what is no commit or not here is left out."""
+        for start in range(0, len(oids), _AT_ONCE):
+            yield from self._contents(oids[start : start + _AT_ONCE], "commit")
+
+    def _contents(self, oids: Sequence[str], kind: str) -> list[tuple[str, bytes]]:
         found: list[tuple[str, bytes]] = []
         with self._lock:
             child = self._child or self._launch()
             self._child = None
-            _ask(child, trees)
-            for tree in trees:
+            _ask(child, oids)
+            for oid in oids:
                 answer, whole = _answer(child)
                 if not whole:
                     return found
-                if answer and answer[0] == "tree":
-                    found.append((tree, answer[1]))
+                if answer and answer[0] == kind:
+                    found.append((oid, answer[1]))
             self._child = child
         return found
 

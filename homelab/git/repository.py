@@ -120,12 +120,12 @@ class Repository:
             cwd=self.worktree or self.git_dir,
             extra=variables({**self._named, **dict(self.quarantine)}),
             stdout=process.PIPE,
-            stderr=process.DEVNULL,
+            stderr=process.PIPE,
         )
 
         def ended() -> process.Completed:
-            stdout, _ = child.communicate()
-            return process.Completed(child.returncode, stdout, b"")
+            stdout, stderr = child.communicate()
+            return process.Completed(child.returncode, stdout, stderr)
 
         return ended
 
@@ -150,10 +150,7 @@ class Repository:
 
     def out(self, *args: str | Path, input: bytes = b"", env: Mapping[str, str] | None = None) -> str:
         """Return what a git command printed, without the last newline. Raises `Failed` with git's words."""
-        done = self.run(*args, input=input, env=env)
-        if done.returncode:
-            raise Failed(f"git {args[0]} failed: {done.words}", hint=_way_out(done))
-        return os.fsdecode(done.stdout).removesuffix("\n")
+        return printed(self.run(*args, input=input, env=env), args[0])
 
     def line(self, *args: str | Path) -> str | None:
         """Return what a git command printed, or None when it failed."""
@@ -197,6 +194,13 @@ class Repository:
     def config(self, name: str) -> str | None:
         """Return the last value of a configuration variable, or None."""
         return self.line("config", "--get", name)
+
+
+def printed(done: process.Completed, command: str | Path) -> str:
+    """Return what a git command printed, without the last newline. Raises `Failed` with git's words."""
+    if done.returncode:
+        raise Failed(f"git {command} failed: {done.words}", hint=_way_out(done))
+    return os.fsdecode(done.stdout).removesuffix("\n")
 
 
 def _way_out(done: process.Completed) -> str:

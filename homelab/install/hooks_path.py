@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from homelab.git.configuration import Settings
 from homelab.git.repository import Repository
 
 _NAME = "core.hooksPath"
@@ -22,10 +23,12 @@ class Place(NamedTuple):
     scope: str | None
 
 
-def place(repository: Repository) -> Place:
-    """Return the folder whose hooks git runs here."""
-    done = repository.run("config", "--show-scope", "--null", "--type=path", "--get", _NAME)
+def place(repository: Repository, known: Settings | None = None) -> Place:
+    """Return the folder whose hooks git runs here; git is not asked where the settings that are known have no such name."""
     default = repository.common_dir / "hooks"
+    if known and not any(row.name == _NAME.lower() for row in known.rows):
+        return Place(default, None, None)
+    done = repository.run("config", "--show-scope", "--null", "--type=path", "--get", _NAME)
     if done.returncode:
         return Place(default, None, None)
     scope, value = os.fsdecode(done.stdout).split("\0")[:2]

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from homelab.git.configuration import Settings
 from homelab.git.repository import Repository
 from homelab.install import chain, hooks_path, shim
 
@@ -30,9 +31,9 @@ def same(one: Path, other: Path) -> bool:
     return one.resolve() == other.resolve()
 
 
-def status(repository: Repository) -> Status:
+def status(repository: Repository, known: Settings | None = None) -> Status:
     """Return which gate this clone has, by what git would run on a push from here."""
-    found = hooks_path.place(repository)
+    found = hooks_path.place(repository, known)
     front, legacy = slots(found.folder)
     ours = next((slot for slot in _reached(front, legacy) if shim.owner(slot) == "homelab"), None)
     following = chain.following(found.folder, "pre-push")

@@ -9,7 +9,6 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +25,7 @@ _WORDS = ("id", "started", "user", "host", "session", "branch", "remote", "targe
 _WORDS_OR_NONE = ("finished", "reason", "pushed", "base")
 
 
-@dataclass(frozen=True, slots=True)
-class Landing:
+class Landing(NamedTuple):
     """One landing, or the attempt at one, as the log keeps it."""
 
     id: str
@@ -46,8 +44,8 @@ class Landing:
     verified: bool
     #: The target's tip after the push; it has the landing's own commit, and those of others that landed with it.
     pushed: str | None = None
-    suites: list[dict[str, Any]] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
+    suites: Sequence[Mapping[str, Any]] = ()
+    counts: Mapping[str, int] = {}
     status: str = "pushing"
     finished: str | None = None
     reason: str | None = None
@@ -87,7 +85,7 @@ class Journal(NamedTuple):
         fd = files.hold(path.with_suffix(".lock"))
         assert fd is not None
         try:
-            files.replace(path, json.dumps(asdict(landing)).encode())
+            files.replace(path, json.dumps(landing._asdict()).encode())
         except BaseException:
             self.drop(landing.id)
             os.close(fd)
@@ -96,7 +94,7 @@ class Journal(NamedTuple):
 
     def close(self, landing: Landing) -> None:
         """Add the landing's outcome to the log, and delete its intent."""
-        files.append(self.log, asdict(landing))
+        files.append(self.log, landing._asdict())
         self.drop(landing.id)
 
     def hear(self, tip: str, said: Mapping[str, Any]) -> None:

@@ -245,9 +245,8 @@ class Leader:
         documents = self.report.suites
         passed = isinstance(landable, Verified)
         landings = [
-            replace(
-                batch.landing(self.target, member, documents, passed=passed, attempts=attempt.count),
-                allow_deletions=self.asked.allow_deletions,
+            batch.landing(self.target, member, documents, passed=passed, attempts=attempt.count)._replace(
+                allow_deletions=self.asked.allow_deletions
             )
             for member in members
         ]
@@ -276,7 +275,7 @@ class Leader:
         """Write to the journal that a member did not land. Return how its suites ended."""
         documents = results.documents(error.results)
         landing = batch.landing(self.target, member, documents, passed=False, attempts=self.report.attempts)
-        self.target.journal.close(replace(landing, status=status, reason=error.message, finished=clock.now()))
+        self.target.journal.close(landing._replace(status=status, reason=error.message, finished=clock.now()))
         return documents
 
     def _record_red(self, member: Member, red: Red) -> None:

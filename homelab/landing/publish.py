@@ -8,7 +8,6 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from homelab import output
 from homelab.errors import Failed, HomelabError, Refused, Unreachable
@@ -133,7 +132,7 @@ def _landed(target: Target, landings: Sequence[Landing], pushed: Pushed) -> None
     try:
         for landing in landings:
             now = clock.now()
-            target.journal.close(replace(landing, status="landed", pushed=tip, finished=now, reason=bypass or landing.reason))
+            target.journal.close(landing._replace(status="landed", pushed=tip, finished=now, reason=bypass or landing.reason))
         receipts.collect(repository.state)
     except OSError as error:
         output.warn(f"note: it has landed, but the journal cannot be written: {(error.strerror or 'error').lower()}")
@@ -173,9 +172,9 @@ def _not_landed(target: Target, landing: Landing, found: Outcome, pushed: Pushed
     rows = push_result.server_words(said) or [row for row in said.split("\n") if row.strip()]
     output.quote("\n".join(rows[-_WORDS:]))
     if found is Outcome.DECLINED:
-        return review.offer(target, replace(landing, status="review", reason=reason, finished=clock.now()), reason)
+        return review.offer(target, landing._replace(status="review", reason=reason, finished=clock.now()), reason)
     status = "failed" if found is Outcome.BUSY else "refused"
-    target.journal.close(replace(landing, status=status, reason=reason, finished=clock.now()))
+    target.journal.close(landing._replace(status=status, reason=reason, finished=clock.now()))
     if found is Outcome.BUSY:
         return Failed(
             f"{target.remote} could not update {target.branch}, tried {len(_BACK_OFF) + 1} times: {reason}",

@@ -10,7 +10,6 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +19,7 @@ from homelab.system import clock, files, identity
 _POLL, _LOOK = 0.03, 0.15
 
 
-@dataclass(frozen=True, slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """One lander's place in the queue, drawn before it knows what it brings."""
 
     number: int
@@ -78,8 +76,8 @@ class Queue(NamedTuple):
             return None
         if not isinstance(record, dict) or record.keys() - _TYPES or record.get("number") != number:
             return None
-        needed = (field.name for field in fields(Ticket))
-        sound = all(isinstance(record.get(name, None if name in ("branch", "head") else 0), _TYPES[name]) for name in needed)
+        absent = {"branch": None, "head": None}
+        sound = all(isinstance(record.get(name, absent.get(name, 0)), _TYPES[name]) for name in Ticket._fields)
         return Ticket(**record) if sound else None
 
     def _waits(self, number: int) -> bool:
@@ -180,21 +178,20 @@ def _discard(lock: Path) -> None:
         lock.with_suffix(suffix).unlink(missing_ok=True)
 
 
-@dataclass(slots=True)
 class Place:
     """The place of this process in the queue."""
 
-    queue: Queue
-    ticket: Ticket
+    def __init__(self, queue: Queue, ticket: Ticket) -> None:
+        self.queue, self.ticket = queue, ticket
 
     def ready(self, branch: str, head: str, *, alone: bool) -> None:
         """Say on the ticket what it brings."""
-        self.ticket = replace(self.ticket, branch=branch, head=head, alone=alone)
+        self.ticket = self.ticket._replace(branch=branch, head=head, alone=alone)
         self._write()
 
     def _write(self) -> None:
         path = self.queue._folder / f"{self.ticket.number}.json"
-        files.replace(path, json.dumps(asdict(self.ticket)).encode(), passing=True)
+        files.replace(path, json.dumps(self.ticket._asdict()).encode(), passing=True)
 
     def wait(self, tell: Callable[[Ahead], None]) -> dict[str, Any] | None:
         """Return the answer that a leader gave, or None when it is our turn to lead. `tell` hears each look."""

@@ -1,7 +1,6 @@
 """Recovery: what landers that were killed had begun to push is settled by asking the remote."""
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 from homelab import output
@@ -26,7 +25,7 @@ def settle_earlier(repository: Repository) -> None:
         _wait_for(landing, lock)
         if landing.remote not in repository.settings().remotes:
             grants.revoke(repository, landing.commit, landing.target)
-            journal.close(replace(landing, status="unreachable", reason="the remote is gone", finished=clock.now()))
+            journal.close(landing._replace(status="unreachable", reason="the remote is gone", finished=clock.now()))
             continue
         try:
             tip = fetch_branch(repository, landing.remote, landing.target)
@@ -34,7 +33,7 @@ def settle_earlier(repository: Repository) -> None:
             continue
         if tip is not None and repository.is_ancestor(landing.commit, tip):
             output.say(f"an earlier landing of {landing.branch} did reach {landing.target}")
-            journal.close(replace(landing, status="landed", finished=clock.now()))
+            journal.close(landing._replace(status="landed", finished=clock.now()))
         elif not is_in_flight(lock):
             grants.revoke(repository, landing.commit, landing.target)
             journal.drop(landing.id)

@@ -1,7 +1,6 @@
 """Review: the branch goes to the remote where a rule of the server protects the target."""
 
 import shlex
-from dataclasses import replace
 
 from homelab.errors import HomelabError, Refused, Review
 from homelab.git.remotes import ask_remote
@@ -15,7 +14,7 @@ def offer(target: Target, landing: Landing, reason: str) -> HomelabError:
     """Push the branch for a review, never forced. Return `Review`, or `Refused` where that may not be either."""
     protected = f"{target.branch} is protected ({reason})"
     if not target.reviewable:
-        target.journal.close(replace(landing, status="refused"))
+        target.journal.close(landing._replace(status="refused"))
         return Refused(
             f"{protected}, and {landing.branch} itself takes verified commits only",
             hint="git switch -c TOPIC, then `homelab work land` again",
@@ -23,7 +22,7 @@ def offer(target: Target, landing: Landing, reason: str) -> HomelabError:
     ref = f"refs/heads/{landing.branch}"
     pushed = target.push(landing.head, ref)
     if ask_remote(target.repository, target.remote, ref).get(ref) != landing.head:
-        target.journal.close(replace(landing, status="refused"))
+        target.journal.close(landing._replace(status="refused"))
         return _no_review(target, landing, protected, pushed)
     target.journal.close(landing)
     url = push_result.review_url(pushed.stderr)

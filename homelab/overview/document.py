@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from homelab.errors import HomelabError, Usage
-from homelab.git.repository import Repository, discover
+from homelab.git.repository import Repository, Snapshot, discover
 from homelab.landing import history
 from homelab.landing.journal import Journal
 from homelab.overview import advice, place, trees
@@ -34,14 +34,14 @@ def document() -> dict[str, Any]:
     except Usage as error:
         problems.append(error.message)
         return {**found, "claims": _known(problems, _claims), "next": None, "hint": error.hint}
-    changes = place.changes(repository)
+    changes, entered = place.changes(repository), registry.look_up(repository)
     seen = repository.snapshot()
     rules = read_rules(repository, seen, ask=False)
     if isinstance(rules, Unknown):
         problems.append(rules.reason)
     plan = registry.layout(repository, rules.config.work)
     tip = registry.target(repository, rules)
-    entries = registry.registered(repository)
+    entries = entered()
     tips = heads.read(repository, tip, {entry.head for entry in entries})
     queue, journal = trees.queue(repository), Journal(repository.state).recent(trees.LANDINGS)
     memory = Memory(repository, seen.settings, tip, tells=rules.config.gate.red_before == "tell")
@@ -51,9 +51,9 @@ def document() -> dict[str, Any]:
         "repository": plan.root.name,
         "root": str(plan.root),
         "claims": _known(problems, lambda: _claims((repository, rules))),
-        "gate": _known(problems, lambda: _gate(repository)),
+        "gate": _known(problems, lambda: _gate(repository, seen)),
         "target": _target(rules, tip, tips.get(tip or ""), memory, problems),
-        "here": {**here, "landed": place.has_landed(repository, tip, here)},
+        "here": {**here, "landed": here["branch"] != rules.target and place.has_landed(repository, tip, here)},
         "worktrees": [trees.row(plan, entry, tips, queue, journal) for entry in entries],
         "queue": queue,
         "landings": history.shown(journal, _SHOWN),
@@ -89,14 +89,16 @@ def _claims(known: tuple[Repository, State] | None = None) -> list[dict[str, Any
     return [{**claim.document(), "mine": claim.holder.is_same(asker), "left": claim.left} for claim in store.board()]
 
 
-def _gate(repository: Repository) -> str:
+def _gate(repository: Repository, seen: Snapshot) -> str:
     from homelab.install import present
 
-    return present.status(repository).gate
+    return present.status(repository, seen.settings).gate
 
 
 def _ci(repository: Repository, commit: str) -> dict[str, Any] | None:
     """Return what was last heard of a commit from CI, without asking."""
+    if not (repository.state / "ci").is_dir():
+        return None  # what reads it takes 4 ms to import
     from homelab.ci import report, shared
 
     if (heard := shared.remembered(repository, commit)) is None:

@@ -8,9 +8,8 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from homelab.git.repository import Repository
 from homelab.system import clock, files
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
 _WEIGHT = 0.3
 
 
-@dataclass(frozen=True, slots=True)
-class Last:
+class Last(NamedTuple):
     """The last run of a suite in a folder."""
 
     name: str
@@ -65,7 +63,7 @@ def remember(repository: Repository, commit: str, result: "Result") -> None:
         round(usual, 3), run.key,
     )  # fmt: skip
     with contextlib.suppress(OSError):
-        files.replace(path, json.dumps(asdict(record)).encode(), passing=True)
+        files.replace(path, json.dumps(record._asdict()).encode(), passing=True)
 
 
 def of(repository: Repository, run: Run) -> Last | None:
@@ -96,7 +94,7 @@ def _path(repository: Repository, name: str, folder: str) -> Path:
 def _load(path: Path) -> Last | None:
     try:
         document = {"key": "", **json.loads(path.read_bytes())}
-        record = Last(**{name: document[name] for name in Last.__dataclass_fields__})
+        record = Last(**{name: document[name] for name in Last._fields})
         return record if isinstance(record.usual, (int, float)) and isinstance(record.finished, str) else None
     except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -4,11 +4,10 @@ A red lets nothing pass by itself; `homelab.verify.baseline` decides what it mea
 """
 
 import json
-import shutil
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from homelab.system import clock, files
 from homelab.verify.receipts import Receipts
@@ -18,8 +17,7 @@ from homelab.verify.suites import Run, digest
 MAX_AGE = 86400
 
 
-@dataclass(frozen=True, slots=True)
-class RedBefore:
+class RedBefore(NamedTuple):
     """A run that was red on the target's tip."""
 
     key: str
@@ -32,8 +30,7 @@ class RedBefore:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Reds:
+class Reds(NamedTuple):
     """The reds that one clone remembers, below its folder of state."""
 
     state: Path
@@ -47,7 +44,7 @@ class Reds:
         """Remember that a run is red on the target's tip; it is as old as when it was first seen. Raises `OSError`."""
         earlier = self._read(key)
         found = RedBefore(key, earlier.since if earlier else clock.now(), commit, time.time(), origin)
-        files.replace(self._path("red-before", key), json.dumps({"v": 1, **asdict(found)}).encode())
+        files.replace(self._path("red-before", key), json.dumps({"v": 1, **found._asdict()}).encode())
         return found
 
     def distrust(self, run: Run) -> None:
@@ -68,6 +65,8 @@ class Reds:
 
     def forget(self, keys: list[str]) -> None:
         """Forget the greens under these keys, and all that was concluded from them: whole trees, and the gate's markers."""
+        import shutil  # with its archives 2 ms of what a status imports
+
         kept = Receipts(self.state)
         for key in keys:
             kept.forget(key)

@@ -1,11 +1,12 @@
 """The commits at which worktrees are, all of them asked at once: what they say, how old they are, how far from the target."""
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from homelab.git.repository import LOG, Repository
+from homelab.git.repository import Repository
 from homelab.system import clock
 
 
@@ -13,8 +14,8 @@ class Head(NamedTuple):
     """A commit that somebody works on."""
 
     subject: str
-    #: ISO 8601 in UTC.
-    committed_at: str
+    #: ISO 8601 in UTC; None where the commit does not say.
+    committed_at: str | None
     #: How many commits it has that the target does not; None where there is no target.
     ahead: int | None
     #: How many commits the target has that it does not; None where that was not asked.
@@ -27,23 +28,31 @@ def words(head: Head | None) -> dict[str, str | None]:
 
 
 def read(repository: Repository, target: str | None, oids: Iterable[str | None], *, both_ways: bool = False) -> dict[str, Head]:
-    """Return the commits by their object ids, the target's among them. Two processes, however many there are.
+    """Return the commits by their object ids, the target's among them. One process, however many there are.
 
-    How far they are behind takes a third.
+    How far they are behind takes another.
     """
     wanted = sorted({oid for oid in (*oids, target) if oid})
     if not wanted:
         return {}
-    lines = "\n".join(wanted).encode()
-    done = repository.run(*LOG, "--no-walk=unsorted", "--ignore-missing", "--format=%H%x00%ct%x00%s", "--stdin", input=lines)
     apart = _apart(repository, target, wanted, both_ways=both_ways) if target else {}
-    found = {}
-    for row in os.fsdecode(done.stdout).splitlines():
-        oid, _, rest = row.partition("\0")
-        moment, _, subject = rest.partition("\0")
-        if moment.isdigit():
-            found[oid] = Head(subject, clock.stamp(int(moment)), *apart.get(oid, (None, None)))
-    return found
+    read = repository.objects.commits(wanted)
+    return {oid: Head(*_said(content), *apart.get(oid, (None, None))) for oid, content in read}
+
+
+def _said(commit: bytes) -> tuple[str, str | None]:
+    """Return a commit's subject, as ``%s`` has it, and when it was made."""
+    head, _, message = commit.partition(b"\n\n")
+    words = dict(row.partition(b" ")[::2] for row in head.split(b"\n"))
+    encoding = words.get(b"encoding", b"utf-8").decode(errors="replace")
+    try:
+        text = message.decode(encoding, "surrogateescape")
+    except (LookupError, UnicodeError):
+        text = os.fsdecode(message)
+    begun = itertools.dropwhile(lambda row: not row.strip(), text.split("\n"))
+    subject = " ".join(row.rstrip() for row in itertools.takewhile(str.strip, begun))
+    moment = words.get(b"committer", b"").rpartition(b" ")[0].rpartition(b" ")[2]
+    return subject, clock.stamp(int(moment)) if moment.isdigit() else None
 
 
 def _apart(repository: Repository, target: str, wanted: Sequence[str], *, both_ways: bool) -> dict[str, tuple[int, int | None]]:

@@ -7,13 +7,14 @@ another. Making and removing them is `homelab.worktrees.start` and `homelab.work
 import contextlib
 import os
 import re
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
 from homelab import output
 from homelab.errors import Refused, Usage
-from homelab.git.repository import Repository
+from homelab.git.repository import Repository, printed
 from homelab.policy.config import Work
 from homelab.policy.states import Rules, State
 from homelab.system import files
@@ -44,8 +45,18 @@ class Worktree(NamedTuple):
 
 def registered(repository: Repository) -> tuple[Worktree, ...]:
     """Return the worktrees, the main one first where there is one (a bare repository has none)."""
+    return look_up(repository)()
+
+
+def look_up(repository: Repository) -> Callable[[], tuple[Worktree, ...]]:
+    """Begin to look which worktrees there are, 10 ms for fifty; return what waits for the answer. That raises `Failed`."""
+    ended = repository.begin("worktree", "list", "--porcelain", "-z")
+    return lambda: _listed(printed(ended(), "worktree"))
+
+
+def _listed(text: str) -> tuple[Worktree, ...]:
     found = []
-    for number, record in enumerate(repository.out("worktree", "list", "--porcelain", "-z").split("\0\0")):
+    for number, record in enumerate(text.split("\0\0")):
         fields = dict(part.partition(" ")[::2] for part in record.strip("\0").split("\0"))
         if "worktree" in fields and "bare" not in fields:
             found.append(_worktree(fields, is_main=number == 0))

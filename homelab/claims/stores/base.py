@@ -8,7 +8,6 @@ import abc
 import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from homelab.claims import model
@@ -142,8 +141,7 @@ class Store(abc.ABC):
     def _again(self, ledger: Ledger, claim: Claim, request: Request) -> Claim:
         # A duration that `--for` names is exact; without one a lease is never shortened.
         seconds: float = request.duration or max(LEASE, claim.left or 0)
-        changed = replace(
-            claim,
+        changed = claim._replace(
             mode=request.mode,
             purpose=request.purpose,
             holder=request.holder,

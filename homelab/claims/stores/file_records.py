@@ -7,7 +7,6 @@ Nothing here is decided or written but that the files of the dead go. Which file
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from homelab.claims.model import Binding, Blocked, Claim, State, Ticket
@@ -85,7 +84,7 @@ class Records:
             content = b""
         claim, deadline, group = records.read_claim(content, rest, label.replace("+", "/"))
         if deadline is not None:
-            claim = replace(claim, expires_at=deadline.moment(), left=deadline.left())
+            claim = claim._replace(expires_at=deadline.moment(), left=deadline.left())
         return claim, deadline, group
 
     def _lives(self, claim: Claim, deadline: Deadline | None, group: bool) -> bool:
@@ -102,7 +101,7 @@ class Records:
         """Return the claim with its state, and with the processes that keep it once homelab itself is gone."""
         if claim.binding is not Binding.PROCESS or self.alive.is_held(f"{claim.id}.home"):
             return claim
-        return replace(claim, state=State.ORPHANED, pids=tuple(_survivors(self.alive.path / claim.id, claim)))
+        return claim._replace(state=State.ORPHANED, pids=tuple(_survivors(self.alive.path / claim.id, claim)))
 
     def _ticket(self, name: str) -> Ticket | None:
         """Return the ticket of a waiter whose process is there, or None."""

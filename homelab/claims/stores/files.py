@@ -17,7 +17,6 @@ import os
 import re
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -175,7 +174,7 @@ class _Files:
         # The first record of a lease on several labels counts after `commit` only.
         name = file_name(claim)
         deadline = Deadline.after(seconds) if claim.binding is Binding.LEASE and seconds is not None else None
-        written = replace(claim, expires_at=deadline.moment() if deadline else None, left=seconds)
+        written = claim._replace(expires_at=deadline.moment() if deadline else None, left=seconds)
         document = records.claim_document(claim)
         document["deadline"] = deadline and deadline.document()
         if deadline and len(self._labels) > 1 and not self._records.held.exists(name):

@@ -10,7 +10,6 @@ import math
 import select
 import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,7 +181,7 @@ class _Rows:
         document = records.claim_document(claim)
         row = self._connection.execute("SELECT homelab.put(%s, %s)", [json.dumps(document), seconds or PATIENCE]).fetchone()
         assert row is not None
-        return replace(claim, expires_at=row[0] if claim.binding is Binding.LEASE else None, left=seconds)
+        return claim._replace(expires_at=row[0] if claim.binding is Binding.LEASE else None, left=seconds)
 
     def remove(self, claim: Claim) -> None:
         # The server wakes the first in the queue.
@@ -231,9 +230,9 @@ def _claim(record: str, ends: Any, seconds: Any) -> Claim:
     if found is None or not isinstance(ends, str) or not math.isfinite(seconds):
         return records.damaged(str(document.get("id")), str(document.get("label")), wrong or "when it ends makes no sense")
     if found.binding is Binding.LEASE:
-        return replace(found, expires_at=ends, left=seconds)
+        return found._replace(expires_at=ends, left=seconds)
     pids = records.pids(document.get("pids"))
     if seconds < PATIENCE - 3 * PATIENCE / BEATS:  # three heartbeats have stayed away: nobody may be there any more
-        return replace(found, state=State.ORPHANED, expires_at=ends, left=seconds, pids=pids)
+        return found._replace(state=State.ORPHANED, expires_at=ends, left=seconds, pids=pids)
     state = State.ORPHANED if document.get("state") == State.ORPHANED else State.HELD
-    return replace(found, state=state, pids=pids)
+    return found._replace(state=state, pids=pids)
