@@ -10,6 +10,7 @@ import pytest
 from tests.support.claimants import Claimants
 from tests.support.claimants import claimants as claimants_on
 from tests.support.postgres import Server, database, discard, launch
+from tests.support.sealed import RULES, SEALED
 from tests.support.world import World, build, sealed
 
 
@@ -42,6 +43,14 @@ def gated(world: World) -> World:
     """The same with the gate installed."""
     assert world.homelab("hooks", "install").returncode == 0
     return world
+
+
+@pytest.fixture
+def locked(gated: World) -> World:
+    """A gated clone of a repository that uses git-crypt, without the key: nothing in it would encrypt."""
+    gated.publish({".gitattributes": RULES, "secrets/db": SEALED})
+    gated.git("pull", "--quiet")
+    return gated
 
 
 @pytest.fixture(scope="session")

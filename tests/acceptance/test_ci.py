@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.forge import KINDS, Answer, Forge, Run, serving
 from tests.support.terminal import terminal
+from tests.support.waiting import eventually
 from tests.support.world import BIN, SUITE, World
 
 TOKEN = "s3cret-t0ken"
@@ -217,17 +218,10 @@ def start(world: World, *args: str) -> subprocess.Popen[bytes]:
 def test_ctrl_c_ends_a_watch(forgejo: Forge, world: World) -> None:
     forgejo.now(world.tip(), Run("ci/x", "pending"))
     child = start(world, "ci", "watch")
-    wait_for(lambda: bool(forgejo.requests))
+    eventually(lambda: bool(forgejo.requests))
     child.send_signal(signal.SIGINT)
     child.communicate(timeout=30)
     assert child.returncode == 130
-
-
-def wait_for(done: Any, seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
 
 
 @pytest.mark.slow
@@ -236,13 +230,13 @@ def test_of_sixteen_who_watch_one_asks_and_another_takes_over_when_it_dies(forge
     forgejo.now(tip, Run("ci/x", "pending"))
     children = [start(world, "ci", "watch", "--json") for _ in range(16)]
     folder = world.clone / ".git/homelab/ci"
-    wait_for(lambda: any(request.path.endswith("/statuses") for request in forgejo.requests))
+    eventually(lambda: any(request.path.endswith("/statuses") for request in forgejo.requests))
     time.sleep(8)  # all of them are there
     (lock,) = folder.glob(f"{tip}*.lock")
     (asking,) = _holders(lock)
     os.kill(asking, signal.SIGKILL)
     before = len(forgejo.requests)
-    wait_for(lambda: len(forgejo.requests) > before)
+    eventually(lambda: len(forgejo.requests) > before)
     forgejo.now(tip, Run("ci/x", "success"))
     codes = sorted(child.wait(60) for child in children)
     assert codes == [-9, *[0] * 15]

@@ -2,17 +2,12 @@
 
 import json
 import os
-import pty
-import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.claimants import Claimants, eventually
+from tests.support.claimants import Claimants
 from tests.support.world import BIN
 
 KEYS = {"label", "mode", "binding", "state", "purpose", "holder", "fence", "claimed_at", "expires_at", "waiting"}
@@ -58,17 +53,6 @@ def test_claiming_again_renews_and_keeps_beginning_and_fence(claimants: Claimant
     assert (after["claimed_at"], after["fence"]) == (before["claimed_at"], before["fence"])
     assert after["purpose"] == "two" and after["expires_at"] > before["expires_at"]
     assert claimants.events("stack:vault") == ["claimed", "renewed"]
-
-
-def test_the_next_command_of_the_session_renews_and_another_session_does_not(claimants: Claimants) -> None:
-    claimants.ok("claim", "stack:vault", "--purpose", "one")
-    (before,) = claimants.board()
-    time.sleep(1.1)
-    (same,) = claimants.board()
-    claimants.ok("manifest")
-    (after,) = claimants.board()
-    assert same["expires_at"] == before["expires_at"] < after["expires_at"]
-    assert after["claimed_at"] == before["claimed_at"]
 
 
 @pytest.mark.slow
@@ -233,119 +217,6 @@ def test_renew_lengthens_a_fixed_lease_by_its_duration(claimants: Claimants) -> 
 
 
 @pytest.mark.slow
-def test_the_queue_is_first_come_first_served_and_on_the_board(claimants: Claimants) -> None:
-    claimants.ok("claim", "stack:a", "--purpose", "first")
-    waiters = []
-    for name in ("b", "c"):
-        waiters.append(claimants.start("claim", "stack:a", "--purpose", name, "--wait", "30s", session=name))
-        while len(claimants.board()[0]["waiting"]) < len(waiters):
-            time.sleep(0.05)
-    assert [waiter["session"] for waiter in claimants.board()[0]["waiting"]] == ["b", "c"]
-    claimants.ok("release", "stack:a")
-    assert waiters[0].wait(10) == 0
-    (claim,) = claimants.board()
-    assert claim["holder"]["session"] == "b" and [waiter["session"] for waiter in claim["waiting"]] == ["c"]
-    late = claimants.run("claim", "stack:a", "--purpose", "late", session="d")
-    assert late.returncode == 4
-    claimants.ok("release", "stack:a", session="b")
-    assert waiters[1].wait(10) == 0
-    assert claimants.board()[0]["holder"]["session"] == "c"
-
-
-@pytest.mark.slow
-def test_a_dead_waiter_is_skipped_and_a_patient_one_gives_up_in_time(claimants: Claimants) -> None:
-    claimants.ok("claim", "stack:a", "--purpose", "first")
-    dead = claimants.start("claim", "stack:a", "--purpose", "dies", "--wait", "30s", session="b")
-    while not claimants.board()[0]["waiting"]:
-        time.sleep(0.05)
-    next_one = claimants.start("claim", "stack:a", "--purpose", "next", "--wait", "30s", session="c")
-    while len(claimants.board()[0]["waiting"]) < 2:
-        time.sleep(0.05)
-    dead.kill()
-    assert claimants.run("claim", "stack:a", "--purpose", "gives up", "--wait", "1s", session="d").returncode == 4
-    claimants.ok("release", "stack:a")
-    assert next_one.wait(15) == 0
-    (claim,) = claimants.board()
-    assert claim["holder"]["session"] == "c" and claim["waiting"] == []
-
-
-def test_a_linked_worktree_is_a_session_of_its_own(claimants: Claimants) -> None:
-    main, linked = claimants.root / "main", claimants.root / "linked"
-    (main / ".git/worktrees/linked").mkdir(parents=True)
-    linked.mkdir()
-    (linked / ".git").write_text(f"gitdir: {main}/.git/worktrees/linked\n")
-    (linked / "sub").mkdir()
-    claimants.ok("claim", "stack:a", "--purpose", "there", session="", cwd=linked)
-    assert claimants.run("claim", "stack:a", "--purpose", "here", session="", cwd=main).returncode == 4
-    claimants.ok("claim", "stack:a", "--purpose", "again", session="", cwd=linked / "sub")
-    assert claimants.board()[0]["holder"]["session"].endswith(str(linked))
-
-
-def git(claimants: Claimants, *args: str | Path, cwd: Path) -> None:
-    allow = ["-c", "protocol.file.allow=always"]
-    subprocess.run(["git", *allow, *map(str, args)], cwd=cwd, env=claimants.env, check=True, capture_output=True)
-
-
-def clone_with_worktrees(claimants: Claimants, name: str) -> Path:
-    """Return a clone with a submodule, and beside it the linked worktrees `NAME-one` and `NAME-two`, which have it too."""
-    inner, top = claimants.root / f"{name}-inner", claimants.root / name
-    for path in (inner, top):
-        git(claimants, "init", "-q", path, cwd=claimants.root)
-        git(claimants, "commit", "-q", "--allow-empty", "-m", "begin", cwd=path)
-    git(claimants, "submodule", "add", "-q", inner, "sub", cwd=top)
-    git(claimants, "commit", "-q", "-m", "submodule", cwd=top)
-    for worktree in ("one", "two"):
-        path = claimants.root / f"{name}-{worktree}"
-        git(claimants, "worktree", "add", "-q", "-b", worktree, path, cwd=top)
-        git(claimants, "submodule", "update", "-q", "--init", cwd=path)
-    return top
-
-
-@pytest.mark.slow
-def test_a_session_is_the_same_in_a_submodule_after_a_move_and_under_another_host_name(claimants: Claimants) -> None:
-    top = clone_with_worktrees(claimants, "c")
-    one, two = claimants.root / "c-one", claimants.root / "c-two"
-    claimants.ok("claim", "host:nas", "--purpose", "x", session="", cwd=one / "sub")
-    assert claimants.run("claim", "host:nas", "--purpose", "x", session="", cwd=two / "sub").returncode == 4
-    assert claimants.run("claim", "host:nas", "--purpose", "x", session="", cwd=top / "sub").returncode == 4
-    renamed = {"HOMELAB_HOST": "elsewhere"}
-    claimants.ok("claim", "host:nas", "--purpose", "x", session="", cwd=one, env=renamed)
-    one.rename(claimants.root / "moved")  # `git worktree move` refuses where there are submodules
-    git(claimants, "worktree", "repair", claimants.root / "moved", cwd=top)
-    claimants.ok("claim", "host:nas", "--purpose", "x", session="", cwd=claimants.root / "moved")
-    assert [claim["holder"]["session"] for claim in claimants.board()] == [str(claimants.root / "moved")]
-    claimants.ok("release", "host:nas", session="", cwd=claimants.root / "moved/sub", env=renamed)
-    assert claimants.board() == []
-
-
-def test_worktrees_of_one_name_in_two_clones_are_two_sessions(claimants: Claimants) -> None:
-    folders = []
-    for name in ("a", "b"):
-        top = claimants.root / name
-        git(claimants, "init", "-q", top, cwd=claimants.root)
-        git(claimants, "commit", "-q", "--allow-empty", "-m", "begin", cwd=top)
-        git(claimants, "worktree", "add", "-q", "-b", "dns", top / ".worktrees/dns", cwd=top)
-        folders.append(top / ".worktrees/dns")
-    claimants.ok("claim", "host:nas", "--purpose", "x", session="", cwd=folders[0])
-    assert claimants.run("claim", "host:nas", "--purpose", "x", session="", cwd=folders[1]).returncode == 4
-
-
-@pytest.mark.slow
-def test_without_a_worktree_the_user_is_the_session_on_one_machine_and_user_and_host_on_many(claimants: Claimants) -> None:
-    claimants.ok("claim", "host:nas", "--purpose", "x", session="", env={"USER": "ada", "HOMELAB_HOST": "vm"})
-    assert claimants.board()[0]["holder"]["session"] == "ada@vm"
-    other = claimants.run("claim", "host:nas", "--purpose", "x", session="", env={"USER": "ada", "HOMELAB_HOST": "pi"})
-    assert other.returncode == (0 if claimants.url.startswith("file") else 4)
-    assert claimants.run("claim", "host:nas", "--purpose", "x", session="", env={"USER": "bob"}).returncode == 4
-
-
-def test_a_lease_renewed_from_another_host_says_so(claimants: Claimants) -> None:
-    claimants.ok("claim", "host:nas", "--purpose", "x", env={"HOMELAB_HOST": "vm"})
-    done = claimants.run("claim", "host:nas", "--purpose", "x", env={"HOMELAB_HOST": "pi"})
-    assert done.returncode == 0 and "vm" in done.stderr
-
-
-@pytest.mark.slow
 def test_an_advisory_claim_is_shown_keeps_nobody_out_and_tells_who_is_there(claimants: Claimants) -> None:
     claimants.ok("claim", "stack:a", "--purpose", "the work", session="b")
     done = claimants.run("claim", "stack:a", "--advisory", "--purpose", "looking", "--json")
@@ -380,107 +251,6 @@ def test_an_unknown_kind_is_told_with_all_that_there_are(claimants: Claimants) -
     done = claimants.run("claim", "router:pf", "--purpose", "x")
     assert done.returncode == 2 and "kind 'router'" in done.stderr
     assert all(kind in done.stderr for kind in ("node", "host", "stack", "service", "db", "pvc", "infra"))
-
-
-@pytest.mark.slow
-def test_one_who_waits_says_for_whom_and_again_when_that_changes(claimants: Claimants) -> None:
-    claimants.ok("claim", "stack:a", "--purpose", "first work")
-    with (claimants.root / "said").open("wb") as file:
-        waiter = claimants.start("claim", "stack:a", "--purpose", "x", "--wait", "30s", session="b", stderr=file)
-        eventually(lambda: "first work" in (claimants.root / "said").read_text())
-        claimants.ok("claim", "stack:a", "--purpose", "second work")
-        eventually(lambda: "second work" in (claimants.root / "said").read_text())
-        claimants.ok("release", "stack:a")
-        assert waiter.wait(10) == 0
-    lines = (claimants.root / "said").read_text().splitlines()
-    assert len([line for line in lines if "waiting" in line]) == 2 and "you are next" in lines[0]
-
-
-@pytest.mark.slow
-def test_a_label_that_is_only_waited_for_is_on_the_board(claimants: Claimants) -> None:
-    claimants.ok("claim", "stack:b", "--purpose", "first")
-    waiter = claimants.start("claim", "stack:a", "stack:b", "--purpose", "both", "--wait", "30s", session="b")
-    (wanted, held) = eventually(lambda: found if len(found := claimants.board()) == 2 else None)
-    assert (wanted["label"], wanted["state"], wanted["holder"]) == ("stack:a", "wanted", None)
-    assert wanted["waiting"][0]["pid"] == waiter.pid and set(wanted) == set(held)
-    assert str(waiter.pid) in claimants.ok("claims")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_a_waiter_that_is_interrupted_leaves_the_queue(claimants: Claimants, number: int, code: int) -> None:
-    claimants.ok("claim", "stack:a", "--purpose", "first")
-    waiter = claimants.start("claim", "stack:a", "--purpose", "next", "--wait", "30s", "--", "touch", "ran", session="b")
-    eventually(lambda: claimants.board()[0]["waiting"])
-    waiter.send_signal(number)
-    assert waiter.wait(10) == code
-    assert claimants.board()[0]["waiting"] == []
-    claimants.ok("release", "stack:a")
-    assert claimants.board() == [] and not (claimants.root / "ran").exists()
-
-
-def test_shared_and_exclusive_waiters_keep_their_order(claimants: Claimants) -> None:
-    claimants.ok("claim", "db:main", "--purpose", "read", "--shared")
-    writer = claimants.start("claim", "db:main", "--purpose", "write", "--wait", "30s", session="b")
-    eventually(lambda: claimants.board()[0]["waiting"])
-    late = claimants.run("claim", "db:main", "--purpose", "read too", "--shared", session="c")
-    assert late.returncode == 4 and "write" in late.stderr
-    claimants.ok("release", "db:main")
-    assert writer.wait(10) == 0
-
-
-def test_watch_shows_every_change_until_it_is_ended(claimants: Claimants) -> None:
-    with (claimants.root / "board").open("wb") as file:
-        watcher = claimants.start("claims", "--watch", "--json", session="onlooker", stdout=file)
-
-        def boards() -> list[Any]:
-            return [json.loads(row) for row in (claimants.root / "board").read_text().splitlines()]
-
-        eventually(lambda: len(boards()) == 1)
-        claimants.ok("claim", "stack:a", "--purpose", "x")
-        eventually(lambda: len(boards()) == 2)
-        watcher.terminate()
-        assert watcher.wait(10) == 143
-    assert boards()[0] == [] and boards()[1][0]["label"] == "stack:a"
-
-
-def test_watch_on_a_terminal_shows_the_board_in_place(claimants: Claimants) -> None:
-    claimants.ok("claim", "stack:a", "--purpose", "rotate keys")
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execve(BIN / "homelab", ["homelab", "claims", "--watch"], claimants.env)
-    shown = b""
-    while b"rotate keys" not in shown:
-        shown += os.read(terminal, 4096)
-    os.write(terminal, b"\x03")
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
-    os.close(terminal)
-
-
-@pytest.mark.slow
-def test_a_process_can_hold_a_label_itself_and_loses_it_with_its_life(claimants: Claimants) -> None:
-    code = """
-import pathlib, time
-from homelab.claims import operations as taking
-with taking.holding(["infra:land"], "landing", None):
-    pathlib.Path("ready").touch()
-    while not pathlib.Path("stop").exists():
-        time.sleep(0.02)
-"""
-    for kill in (False, True):
-        argv = [sys.executable, "-c", code]
-        child = subprocess.Popen(argv, cwd=claimants.root, env=claimants.env)
-        eventually((claimants.root / "ready").exists)
-        assert claimants.held() == ["infra:land"]
-        assert claimants.run("claim", "infra:land", "--purpose", "y", session="b").returncode == 4
-        if kill and claimants.url.startswith("file"):
-            child.kill()
-        else:
-            (claimants.root / "stop").touch()
-        child.wait()
-        assert claimants.board() == []
-        for name in ("ready", "stop"):
-            (claimants.root / name).unlink(missing_ok=True)
 
 
 def test_what_is_no_utf8_is_kept_and_shown_all_the_same(claimants: Claimants) -> None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.claimants import Claimants, eventually, is_alive
+from tests.support.claimants import Claimants
+from tests.support.waiting import eventually, is_alive
 from tests.support.world import BIN
 
 # Not a shell: bash loses a signal that comes while it forks.

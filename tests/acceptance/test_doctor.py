@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from homelab.install import doctor, shim
-from tests.acceptance.test_install import CONFIG, hook
+from tests.support.hooks import CONFIG, hook
 from tests.support.world import SUITE, World
 
 #: A judge that refuses every update of master, and one that knows only the first ref of a push.

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import stat
 import subprocess
 import sys
 import time
@@ -17,78 +16,18 @@ import pytest
 
 from homelab.gate import markers
 from homelab.install import shim
+from tests.support.hooks import (
+    CONFIG,
+    assert_guarded,
+    framework,
+    hook,
+    install,
+    lose_the_program,
+    snapshot,
+    uninstall,
+    without_program,
+)
 from tests.support.world import World
-
-CONFIG = """repos:
-- repo: local
-  hooks:
-  - id: seen
-    name: seen
-    language: system
-    entry: touch framework-ran
-    stages: [pre-push]
-    always_run: true
-    pass_filenames: false
-"""
-
-
-def snapshot(world: World) -> dict[str, tuple[int, bytes]]:
-    """Return what is in the hooks folder and the configuration: mode and content, a link's target for a link."""
-    common = world.clone / ".git"
-    found = {}
-    for path in [*sorted((common / "hooks").rglob("*")), common / "config", *sorted(world.clone.glob(".[gh]*ks/**/*"))]:
-        if path.is_symlink():
-            found[str(path)] = (0, bytes(path.readlink()))
-        elif path.is_file():
-            found[str(path)] = (stat.S_IMODE(path.stat().st_mode), path.read_bytes())
-    return found
-
-
-def hook(world: World, body: str, name: str = ".git/hooks/pre-push", mode: int = 0o755) -> Path:
-    path = world.clone / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{body}\n")
-    path.chmod(mode)
-    return path
-
-
-def install(world: World, cwd: Path | None = None) -> None:
-    done = world.homelab("hooks", "install", cwd=cwd)
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
-
-
-def uninstall(world: World) -> None:
-    done = world.homelab("hooks", "uninstall")
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
-
-
-def without_program(hook: bytes) -> bytes:
-    return re.sub(rb"(?m)^python=.*$", b"python=/nowhere/python", hook)
-
-
-def lose_the_program(world: World) -> None:
-    """Every hook of ours in the clone starts a program that is not there, so that it refuses what is protected."""
-    for path in (world.clone / ".git").rglob("*"):
-        if path.is_file() and shim.owner(path) == "homelab":
-            path.write_bytes(without_program(path.read_bytes()))
-
-
-def assert_guarded(world: World, cwd: Path | None = None) -> None:
-    """A push to master is refused by our shim, a push to a feature branch is not; several refs hide nothing."""
-    lose_the_program(world)
-    before = world.tip()
-    commit = world.git("commit-tree", "-p", "HEAD", "-m", "unverified", "HEAD^{tree}", cwd=cwd)
-    world.git("push", "--quiet", "--force", "origin", f"{commit}:refs/heads/a-feature", cwd=cwd)
-    assert world.tip("refs/heads/a-feature") == commit
-    done = world.run(
-        "git", "push", "origin", f"{commit}~0:refs/heads/a-feature", f"{commit}:refs/heads/master", cwd=cwd, check=False
-    )
-    assert "program that verifies it is gone" in done.stderr
-    assert done.returncode != 0
-    assert world.tip() == before
-    done = world.run("git", "push", "origin", ":refs/heads/master", cwd=cwd, check=False)
-    assert done.returncode != 0
-    assert world.tip() == before
 
 
 @pytest.mark.slow
@@ -200,241 +139,6 @@ def test_without_a_remote_main_and_master_are_guarded(world: World) -> None:
     assert world.tip("refs/heads/main") == ""
 
 
-# -- pre-commit and prek ----------------------------------------------------------------------------------------------
-
-FRAMEWORKS = ["pre-commit", "prek"]
-
-
-def framework(world: World, name: str, *args: str) -> None:
-    world.run(name, *(args or ("install",)), "--hook-type", "pre-push")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FRAMEWORKS)
-def test_under_a_framework_the_gate_stands_in_its_legacy_slot(world: World, name: str) -> None:
-    world.commit({".pre-commit-config.yaml": CONFIG})
-    framework(world, name)
-    before = snapshot(world)
-    install(world)
-    answer = world.json("hooks", "status")
-    assert (answer["gate"], answer["chained"]) == ("whole", [name])
-    assert answer["ours"].endswith("pre-push.legacy")
-    assert_guarded(world)
-    assert (world.clone / "framework-ran").exists()
-    framework(world, name)  # its next install leaves us where we are
-    assert_guarded(world)
-    uninstall(world)
-    assert snapshot(world) == before
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FRAMEWORKS)
-def test_a_framework_that_is_installed_later_takes_the_gate_along(world: World, name: str) -> None:
-    hook(world, 'touch "$(git rev-parse --show-toplevel)/hand-written-ran"')
-    world.commit({".pre-commit-config.yaml": CONFIG})
-    install(world)
-    framework(world, name)
-    assert world.json("hooks", "status")["gate"] == "whole"
-    assert_guarded(world)
-    assert (world.clone / "framework-ran").exists()
-    assert (world.clone / "hand-written-ran").exists()
-    install(world)
-    assert_guarded(world)
-    uninstall(world)
-    assert "hand-written-ran" in (world.clone / ".git/hooks/pre-push.legacy").read_text()
-    assert not (world.clone / ".git/hooks/pre-push.homelab-next").exists()
-    framework(world, name, "uninstall")
-    assert "hand-written-ran" in (world.clone / ".git/hooks/pre-push").read_text()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FRAMEWORKS)
-def test_a_framework_that_leaves_first_gives_the_gate_its_place_back(world: World, name: str) -> None:
-    hook(world, "exit 0")
-    before = snapshot(world)
-    world.commit({".pre-commit-config.yaml": CONFIG})
-    framework(world, name)
-    install(world)
-    framework(world, name, "uninstall")
-    assert_guarded(world)
-    uninstall(world)
-    assert snapshot(world) == before
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", FRAMEWORKS)
-def test_a_forced_install_takes_the_gate_out_and_status_says_so(world: World, name: str) -> None:
-    world.commit({".pre-commit-config.yaml": CONFIG})
-    install(world)
-    framework(world, name)
-    framework(world, name, "install", "-f")
-    assert world.json("hooks", "status")["gate"] == "none"
-    install(world)
-    assert_guarded(world)
-
-
-@pytest.mark.slow
-def test_a_legacy_hook_that_is_not_executable_is_not_a_gate(world: World) -> None:
-    world.commit({".pre-commit-config.yaml": CONFIG})
-    framework(world, "pre-commit")
-    install(world)
-    (world.clone / ".git/hooks/pre-push.legacy").chmod(0o644)
-    assert world.json("hooks", "status")["gate"] == "none"
-    install(world)
-    assert_guarded(world)
-
-
-# -- core.hooksPath ---------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_a_tracked_hooks_path_is_not_written_to_and_all_its_hooks_still_run(world: World) -> None:
-    hook(
-        world,
-        'touch "$(git rev-parse --git-common-dir)/pushed"; echo "$0" >"$(git rev-parse --git-common-dir)/name"',
-        ".githooks/pre-push",
-    )
-    hook(world, 'echo checked >>"$1"', ".githooks/commit-msg")
-    world.git("add", ".githooks")
-    world.git("commit", "--quiet", "-m", "hooks")
-    world.git("config", "core.hooksPath", ".githooks")
-    before = snapshot(world)
-    install(world)
-    assert world.git("status", "--porcelain") == ""
-    assert world.json("hooks", "status")["chained"] == [str(world.clone / ".githooks/pre-push")]
-    world.commit({"a": "1"})
-    assert "checked" in world.git("log", "-1", "--format=%B")
-    linked = world.root / "linked"
-    world.git("worktree", "add", "--quiet", linked)
-    world.git("push", "--quiet", "origin", "HEAD:refs/heads/f", cwd=linked)
-    assert (world.clone / ".git/name").read_text() == ".githooks/pre-push\n"
-    assert (world.clone / ".git/pushed").exists()
-    install(world, cwd=linked)
-    assert_guarded(world)
-    assert_guarded(world, cwd=linked)
-    uninstall(world)
-    assert {**snapshot(world)} == before
-    assert not (world.clone / ".git/homelab/hooks").exists()
-
-
-def test_a_worktree_without_the_tracked_folder_is_still_guarded(world: World) -> None:
-    world.git("config", "core.hooksPath", ".githooks")
-    install(world)
-    assert_guarded(world)
-
-
-def test_a_global_hooks_path_is_honoured_and_left_alone(world: World) -> None:
-    hook(world, 'touch "$HOME/global-ran"; exit 0', "../home/my hooks/pre-push")
-    world.git("config", "--global", "core.hooksPath", "~/my hooks")
-    before = snapshot(world)
-    install(world)
-    assert_guarded(world)
-    assert (world.root / "home/global-ran").exists()
-    uninstall(world)
-    assert snapshot(world) == before
-    assert world.git("config", "core.hooksPath") == "~/my hooks"
-
-
-@pytest.mark.slow
-def test_a_hooks_folder_that_is_a_link_into_the_tree_is_not_written_to(world: World) -> None:
-    shutil.rmtree(world.clone / ".git/hooks")
-    hook(world, "exit 0", "hooks.d/pre-push")
-    (world.clone / ".git/hooks").symlink_to("../hooks.d")
-    install(world)
-    assert [path.name for path in (world.clone / "hooks.d").iterdir()] == ["pre-push"]
-    assert_guarded(world)
-    uninstall(world)
-    assert world.run("git", "config", "core.hooksPath", check=False).returncode == 1
-
-
-@pytest.mark.slow
-def test_a_hooks_path_that_names_gits_own_folder_runs_the_gate_once(world: World) -> None:
-    install(world)
-    world.git("config", "core.hooksPath", str(world.clone / ".git/hooks"))
-    install(world)
-    assert not (world.clone / ".git/hooks/pre-push").exists()
-    assert_guarded(world)
-    uninstall(world)
-    assert world.json("hooks", "status")["gate"] == "none"
-
-
-@pytest.mark.slow
-def test_a_hooks_path_of_one_worktree_is_given_back_from_any_other(world: World) -> None:
-    linked = world.root / "linked"
-    world.git("worktree", "add", "--quiet", linked)
-    world.git("config", "extensions.worktreeConfig", "true")
-    world.git("config", "--worktree", "core.hooksPath", ".githooks", cwd=linked)
-    install(world)
-    assert world.json("hooks", "status", cwd=linked)["gate"] == "none"
-    install(world, cwd=linked)
-    assert_guarded(world)
-    assert_guarded(world, cwd=linked)
-    uninstall(world)
-    assert world.git("config", "core.hooksPath", cwd=linked) == ".githooks"
-    assert world.run("git", "config", "core.hooksPath", check=False).returncode == 1
-
-
-def test_a_hooks_path_that_cannot_be_overruled_is_refused_and_left_as_it_was(world: World) -> None:
-    (world.root / "more").write_text("[core]\n\thooksPath = .githooks\n")
-    with (world.clone / ".git/config").open("a") as file:
-        file.write(f"[include]\n\tpath = {world.root / 'more'}\n")
-    before = snapshot(world)
-    done = world.homelab("hooks", "install")
-    assert done.returncode == 3
-    assert "homelab: hint: " in done.stderr
-    assert snapshot(world) == before
-    assert not (world.clone / ".git/homelab/hooks").exists()
-
-
-def test_several_values_of_the_hooks_path_come_back(world: World) -> None:
-    world.git("config", "--add", "core.hooksPath", "one")
-    world.git("config", "--add", "core.hooksPath", "two")
-    install(world)
-    assert_guarded(world)
-    uninstall(world)
-    assert world.git("config", "--get-all", "core.hooksPath") == "one\ntwo"
-    assert "homelab" not in (world.clone / ".git/config").read_text()
-
-
-@pytest.mark.slow
-def test_a_hooks_path_that_is_set_after_us_is_taken_again(world: World) -> None:
-    install(world)
-    world.git("config", "core.hooksPath", ".husky/_")
-    assert world.json("hooks", "status")["gate"] == "none"
-    install(world)
-    assert_guarded(world)
-    uninstall(world)
-    assert world.git("config", "core.hooksPath") == ".husky/_"
-    assert not (world.clone / ".git/hooks/pre-push").exists()
-
-
-def test_a_hook_that_another_tool_put_into_our_folder_is_not_removed(world: World) -> None:
-    world.git("config", "core.hooksPath", ".githooks")
-    install(world)
-    theirs = hook(world, "exit 0", ".git/homelab/hooks/post-commit")
-    uninstall(world)
-    assert theirs.exists()
-
-
-@pytest.mark.slow
-def test_a_tool_that_takes_our_folder_for_its_own_goes_on_running(world: World) -> None:
-    world.git("config", "core.hooksPath", ".githooks")
-    install(world)
-    theirs = hook(world, 'touch "$(git rev-parse --git-dir)/theirs"', ".git/homelab/hooks/pre-push")
-    assert world.json("hooks", "status")["gate"] == "none"
-    install(world)
-    assert_guarded(world)
-    assert (world.clone / ".git/theirs").exists()
-    uninstall(world)
-    assert theirs.with_name("pre-push.homelab-next").exists()
-    (world.clone / ".git/theirs").unlink()
-    hook(world, 'touch "$(git rev-parse --git-dir)/former"', ".githooks/pre-push")
-    install(world)
-    assert_guarded(world)
-    assert (world.clone / ".git/former").exists()
-    assert not (world.clone / ".git/theirs").exists()
-
-
 # -- at any moment ----------------------------------------------------------------------------------------------------
 
 
@@ -497,84 +201,6 @@ def test_killed_at_any_moment_the_hooks_still_run_and_everything_can_be_undone(w
     install(world)
     uninstall(world)
     assert snapshot(world) == before
-
-
-# -- lefthook and husky, as npm brings them ----------------------------------------------------------------------------
-
-
-def npm(world: World, package: str) -> None:
-    """The package is installed in the clone by npm."""
-    if shutil.which("npm") is None:
-        pytest.skip("there is no npm here")
-    world.write({"package.json": '{"name": "x", "private": true}\n', ".gitignore": "node_modules\n"})
-    env = {name: value for name, value in os.environ.items() if name.lower().startswith("npm_config_")}
-    argv = ("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", package)
-    done = world.run(*argv, check=False, env={**env, "HOME": os.environ["HOME"]}, timeout=110)
-    if done.returncode:
-        pytest.skip(f"npm cannot install {package}: {done.stderr[-300:]}")
-
-
-def lefthook_runs(world: World) -> bool:
-    """Push a change of a file, since lefthook skips jobs for a push without one."""
-    world.commit({"a-file": "1"})
-    world.git("push", "--quiet", "--force", "origin", "HEAD:refs/heads/a-feature")
-    return (world.clone / "framework-ran").exists()
-
-
-LEFTHOOK = "pre-push:\n  jobs:\n  - run: touch framework-ran\n"
-
-
-@pytest.mark.slow
-def test_lefthook_runs_behind_the_gate(world: World) -> None:
-    npm(world, "lefthook")
-    world.write({"lefthook.yml": LEFTHOOK})
-    world.run("npx", "lefthook", "install")
-    before = snapshot(world)
-    install(world)
-    assert world.json("hooks", "status")["chained"] == ["lefthook"]
-    assert_guarded(world)
-    assert lefthook_runs(world)
-    uninstall(world)
-    assert snapshot(world) == before
-
-
-@pytest.mark.slow
-def test_lefthook_that_is_installed_over_the_gate_is_found_and_chained(world: World) -> None:
-    npm(world, "lefthook")
-    world.write({"lefthook.yml": LEFTHOOK})
-    install(world)
-    world.run("npx", "lefthook", "install")
-    assert world.json("hooks", "status")["gate"] == "none"
-    assert [finding["id"] for finding in world.json("doctor")["findings"] if finding["severity"] == "failure"] == [
-        "overwritten"
-    ]
-    install(world)
-    assert_guarded(world)
-    assert lefthook_runs(world)
-
-
-@pytest.mark.slow
-def test_husky_runs_behind_the_gate_in_every_worktree_that_has_it(world: World) -> None:
-    npm(world, "husky")
-    world.run("npx", "husky")
-    world.write({".husky/pre-push": "touch framework-ran\n", ".husky/commit-msg": 'echo by-husky >>"$1"\n'})
-    before = snapshot(world)
-    tracked = world.git("status", "--porcelain")
-    install(world)
-    assert world.git("status", "--porcelain") == tracked
-    assert_guarded(world)
-    assert (world.clone / "framework-ran").exists()
-    assert "by-husky" in world.git("log", "-1", "--format=%B", world.commit({"a": "1"}))
-    linked = world.root / "linked"
-    world.git("worktree", "add", "--quiet", linked)
-    assert_guarded(world, cwd=linked)  # where husky itself is silent: .husky/_ is ignored
-    world.run("npx", "husky")  # every npm install does it, and moves the path away
-    assert world.json("hooks", "status")["gate"] == "none"
-    install(world)
-    assert_guarded(world)
-    uninstall(world)
-    assert snapshot(world) == before
-    assert world.git("config", "core.hooksPath") == ".husky/_"
 
 
 # -- the receiving side -----------------------------------------------------------------------------------------------
@@ -643,18 +269,6 @@ def test_a_chained_hook_is_called_by_its_own_name_and_finds_its_neighbours(world
 
 
 # -- what takes the gate out by itself --------------------------------------------------------------------------------
-
-
-def test_lefthook_keeps_its_slot_and_the_gate_stands_where_it_does_not_write(world: World) -> None:
-    path = hook(world, 'call_lefthook() { :; }; call_lefthook run "pre-push" "$@"; touch "$(git rev-parse --git-dir)/seen"')
-    before = snapshot(world)
-    install(world)
-    assert path.read_bytes() == before[str(path)][1]
-    assert world.git("config", "core.hooksPath") == str(world.clone / ".git/homelab/hooks")
-    assert_guarded(world)
-    assert (world.clone / ".git/seen").exists()
-    uninstall(world)
-    assert snapshot(world) == before
 
 
 DISPLACED: dict[str, Callable[[World], object]] = {

@@ -16,6 +16,7 @@ from homelab.landing import batch, superseded
 from homelab.landing.queue import Queue, Ticket
 from homelab.landing.superseded import Reason
 from homelab.landing.target import Target
+from tests.support.waiting import eventually
 from tests.support.world import BIN, World
 
 
@@ -231,11 +232,9 @@ def test_one_that_is_gone_when_its_answer_comes_leaves_nothing_behind(world: Wor
     for name, path in crowd.places.items():
         world.commit({"bad" if name == "b" else name: "1"}, cwd=path)
     leader = crowd.start("a")
-    while not world.json("work", "queue"):
-        time.sleep(0.02)
+    eventually(lambda: world.json("work", "queue"))
     member = crowd.start("b")
-    while crowd.runs() < 2:
-        time.sleep(0.02)
+    eventually(lambda: crowd.runs() >= 2)
     member.send_signal(how)
     member.communicate(timeout=60)
     assert json.loads(leader.communicate(timeout=60)[0])["status"] == "landed"
@@ -325,11 +324,9 @@ def test_only_a_moved_target_counts_as_an_attempt_in_vain(world: World) -> None:
     for name, path in crowd.places.items():
         world.commit({name: "1"}, cwd=path)
     leader = crowd.start("a")
-    while crowd.runs() < 1:
-        time.sleep(0.02)
+    eventually(lambda: crowd.runs() >= 1)
     member = crowd.start("b")  # the queue has grown: all begins anew
-    while crowd.runs() < 2:
-        time.sleep(0.02)
+    eventually(lambda: crowd.runs() >= 2)
     member.send_signal(signal.SIGINT)  # it has left: all begins anew
     member.communicate(timeout=60)
     assert json.loads(leader.communicate(timeout=60)[0])["status"] == "landed"

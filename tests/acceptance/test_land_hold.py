@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 
 import pytest
 
 from tests.support.forge import Forge, Run, serving
+from tests.support.waiting import eventually
 from tests.support.world import BIN, SUITE, World
 
 ENV = {"HOMELAB_CI_PACE": "0.02", "HOMELAB_CI_TOKEN": "s3cret"}
@@ -35,9 +35,7 @@ def test_a_landing_holds_is_seen_in_the_queue_and_lands_when_ci_is_idle(world: W
         before = held(world, forge)
         forge.now(before, Run("running:x", "running", number=123))
         child = landing(world)
-        end = time.monotonic() + 30
-        while not any(row["holding"] for row in world.json("work", "queue")) and time.monotonic() < end:
-            time.sleep(0.1)
+        eventually(lambda: any(row["holding"] for row in world.json("work", "queue")))
         assert [row["holding"] for row in world.json("work", "queue")] == ["holding for CI #123"]
         assert "holding for CI #123" in world.homelab("work", "queue").stdout
         assert world.tip() == before
@@ -51,9 +49,7 @@ def test_ctrl_c_leaves_off_holding_and_no_hold_lands_all_the_same(world: World) 
         before = held(world, forge)
         forge.now(before, Run("pending:x", "blocked", number=9))
         child = landing(world)
-        end = time.monotonic() + 30
-        while not forge.requests and time.monotonic() < end:
-            time.sleep(0.05)
+        eventually(lambda: forge.requests)
         child.send_signal(signal.SIGINT)
         child.communicate(timeout=30)
         assert child.returncode == 130 and world.tip() == before

@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from tests.acceptance.test_land import branch
-from tests.landing.test_push_result import _PROC_RECEIVE, SECRET, unpushed_submodule, until
+from tests.landing.server_cases import SECRET
+from tests.landing.transport_cases import unpushed_submodule
+from tests.support.push_scene import PROC_RECEIVE
 from tests.support.smart_http import serving
+from tests.support.waiting import eventually
 from tests.support.world import BIN, SUITE, World
 
 FIELDS = {"ok", "status", "branch", "target", "remote", "commit", "tree", "attempts", "suites"}
@@ -35,7 +38,7 @@ def forge(world: World, reason: str, *said: str, ref: str = "refs/heads/master")
     """The server answers a push to `ref` in a forge's bracket and words, and takes every other."""
     world.git("config", "receive.procReceiveRefs", ref, cwd=world.remote)
     script = world.root / "proc-receive.py"
-    script.write_text(_PROC_RECEIVE.format(reason=reason, said="\n".join(said)))
+    script.write_text(PROC_RECEIVE.format(reason=reason, said="\n".join(said)))
     world.server_hook("proc-receive", f"exec python3 {script}")
 
 
@@ -284,7 +287,7 @@ def test_a_lander_killed_while_the_server_thinks_is_settled_by_the_next(world: W
         [BIN / "homelab", "work", "land"], cwd=world.clone, env=world.env, start_new_session=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    until(started.exists)
+    eventually(started.exists)
     pushing = [pid for pid in children(first.pid) if with_git]
     for pid in [first.pid, *pushing]:
         os.kill(pid, signal.SIGKILL)

@@ -10,16 +10,9 @@ from pathlib import Path
 import pytest
 
 from homelab.worktrees import names
+from tests.support.waiting import eventually
+from tests.support.worktrees import branches, worktrees
 from tests.support.world import BIN, World
-
-
-def branches(world: World) -> str:
-    return world.git("for-each-ref", "--format=%(refname:short)", "refs/heads")
-
-
-def worktrees(world: World) -> list[str]:
-    rows = world.git("worktree", "list", "--porcelain").splitlines()
-    return [row.removeprefix("worktree ") for row in rows if row.startswith("worktree ")]
 
 
 def untouched(world: World) -> None:
@@ -374,8 +367,7 @@ def test_a_signal_to_us_alone_while_a_hook_runs_leaves_nothing(world: World, sig
     hook.write_text("#!/bin/sh\ntouch ../../hooked; sleep 1; echo late > late\n")
     hook.chmod(0o755)
     child = launch(world, "work", "start", "x")
-    while not (world.clone / "hooked").exists():
-        time.sleep(0.01)
+    eventually((world.clone / "hooked").exists)
     os.kill(child.pid, signum)
     child.communicate()
     (world.clone / "hooked").unlink()

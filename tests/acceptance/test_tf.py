@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.claimants import Claimants, eventually, is_alive
+from tests.support.claimants import Claimants
+from tests.support.waiting import eventually, is_alive
 
 RECORD = """
 printf '%s\\0' "$PWD" "$@" >> "$RECORDED"

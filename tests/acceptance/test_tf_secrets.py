@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.claimants import eventually, is_alive
 from tests.support.needs import needs
+from tests.support.waiting import eventually, is_alive
 from tests.support.world import BIN, World
 
 pytestmark = needs("git-crypt")

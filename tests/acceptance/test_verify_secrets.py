@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.needs import needs
+from tests.support.waiting import eventually
 from tests.support.world import World
 
 pytestmark = needs("git-crypt")
@@ -85,8 +86,7 @@ def test_a_kill_leaves_plaintext_no_longer_than_until_the_next_run(unlocked: Wor
     child = subprocess.Popen(
         ["homelab", "verify"], cwd=unlocked.clone, env=unlocked.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    while not any(path.is_dir() and list(path.glob("*/secrets/db.env")) for path in leftovers(unlocked)):
-        time.sleep(0.05)
+    eventually(lambda: any(path.is_dir() and list(path.glob("*/secrets/db.env")) for path in leftovers(unlocked)))
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
     time.sleep(3)  # the suite ends with its warden

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -19,6 +18,7 @@ from homelab.errors import Refused, Unreachable
 from homelab.git.repository import discover
 from homelab.policy.rules import read_rules
 from tests.support.forge import KINDS, Answer, Forge, Run, serving
+from tests.support.waiting import eventually
 from tests.support.world import SUITE, World
 
 PATTERN = {"woodpecker": "ci/woodpecker/push/*", "forgejo": "ci/*", "github": "ci/*", "gitlab": "ci/*"}
@@ -195,10 +195,7 @@ def test_the_branch_of_a_killed_trial_is_taken_away_by_the_next(forgejo: Forge, 
         f"trial.attempt(discover(), {commit!r}, 'k' * 64, 'ci/*', timeout=600)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", program], cwd=world.clone, env=dict(os.environ))
-    end = time.monotonic() + 30
-    while not tries(world) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert tries(world)
+    eventually(lambda: tries(world))
     child.send_signal(signal.SIGKILL)
     child.wait()
     assert len(tries(world)) == 1

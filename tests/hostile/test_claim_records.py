@@ -15,8 +15,9 @@ from homelab.claims import locate, render
 from homelab.claims.model import Binding, Blocked, Board, Holder, Mode, Request
 from homelab.claims.stores.base import Taken
 from homelab.system.identity import new_id
-from tests.support.claimants import Claimants, eventually
+from tests.support.claimants import Claimants
 from tests.support.postgres import Server
+from tests.support.waiting import eventually
 
 HUGE = "9" * 5000
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.claimants import Claimants, eventually
+from tests.support.claimants import Claimants
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.test_git_crypt_sealed import RULES
+from tests.support.sealed import RULES
 from tests.support.world import BIN, World
 
 Way = tuple[list[str], Path, dict[str, str]]

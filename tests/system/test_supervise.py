@@ -12,6 +12,7 @@ import pytest
 
 from homelab.errors import Failed
 from homelab.system import files, logs, supervise
+from tests.support.waiting import eventually
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -32,15 +33,6 @@ def alive(marker: str) -> list[int]:
         if any(marker.encode() in word for word in words) and state != b"Z" and int(folder.name) != os.getpid():
             found.append(int(folder.name))
     return found
-
-
-def wait_until(true: object, seconds: float = 10) -> bool:
-    limit = time.monotonic() + seconds
-    while time.monotonic() < limit:
-        if true():  # type: ignore[operator]
-            return True
-        time.sleep(0.01)
-    return False
 
 
 @pytest.fixture
@@ -219,16 +211,16 @@ def free(lock: Path) -> bool:
 @pytest.mark.slow
 def test_when_we_are_killed_the_tree_ends_and_the_lock_is_free(tmp_path: Path, nap: str) -> None:
     with asker(tmp_path, f"{daemon(tmp_path, nap)}; sleep {nap}; true") as child:
-        assert wait_until(lambda: len(alive(f"{nap}")) >= 4)
+        eventually(lambda: len(alive(f"{nap}")) >= 4)
         child.kill()
-    assert wait_until(lambda: not alive(nap))
-    assert wait_until(lambda: free(tmp_path / "lock"))
+    eventually(lambda: not alive(nap))
+    eventually(lambda: free(tmp_path / "lock"))
 
 
 @pytest.mark.slow
 def test_when_the_warden_is_killed_the_lock_lives_as_long_as_the_tree(tmp_path: Path, nap: str) -> None:
     with asker(tmp_path, f"sleep {nap}; true") as child:
-        assert wait_until(lambda: len(alive(nap)) >= 4)
+        eventually(lambda: len(alive(nap)) >= 4)
         child.send_signal(signal.SIGSTOP)
         (warden,) = (pid for pid in alive(nap) if "warden.py" in name(pid))
         os.kill(warden, signal.SIGKILL)
@@ -237,7 +229,7 @@ def test_when_the_warden_is_killed_the_lock_lives_as_long_as_the_tree(tmp_path: 
     assert alive(nap)
     for pid in alive(nap):
         os.kill(pid, signal.SIGKILL)
-    assert wait_until(lambda: free(tmp_path / "lock"))
+    eventually(lambda: free(tmp_path / "lock"))
 
 
 def name(pid: int) -> str:
@@ -257,7 +249,7 @@ def test_when_only_the_warden_is_killed_we_say_so_and_end_the_command(tmp_path: 
 
     with pytest.raises(Failed, match="killed"):
         run(f"sleep {nap}; true", tmp_path, abandoned=kill)
-    assert wait_until(lambda: not alive(nap))
+    eventually(lambda: not alive(nap))
 
 
 @pytest.mark.slow
@@ -292,7 +284,7 @@ def test_a_terminals_ctrl_c_leaves_time_to_clean_up(tmp_path: Path, nap: str) ->
     with subprocess.Popen(
         [sys.executable, "-c", ASKER, str(tmp_path), f"sleep {nap}; true"], start_new_session=True, stderr=subprocess.DEVNULL
     ) as child:
-        assert wait_until(lambda: len(alive(nap)) >= 4)
+        eventually(lambda: len(alive(nap)) >= 4)
         os.killpg(child.pid, signal.SIGINT)
         child.wait(20)
     assert alive(nap) == []

@@ -24,8 +24,9 @@ from homelab.claims.stores import postgres
 from homelab.claims.stores.base import Taken
 from homelab.errors import HomelabError
 from homelab.system.identity import new_id
-from tests.support.claimants import Claimants, claimants, eventually
+from tests.support.claimants import Claimants, claimants
 from tests.support.postgres import Proxy, Server, database, discard, launch
+from tests.support.waiting import eventually
 
 
 @pytest.fixture
