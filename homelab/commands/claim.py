@@ -1,5 +1,6 @@
 """``homelab claim``, ``homelab release`` and the board of ``homelab claims``."""
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -44,7 +45,18 @@ def text(_: click.Context, parameter: click.Parameter, value: str | None) -> str
 
 
 def _labels(_: click.Context, __: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(labels.label(text) for text in value))
+    return tuple(dict.fromkeys(_of_folder(labels.label(text)) for text in value))
+
+
+def _of_folder(label: str) -> str:
+    """Return the one label of the stack that is meant, where a folder here has that name: `tf apply` claims no other."""
+    kind, _, name = label.partition(":")
+    if kind == "stack":
+        from homelab.terraform import stack
+
+        with contextlib.suppress(Usage, OSError):  # labels are the store's, and other repositories have stacks too
+            return stack.find(name).label
+    return label
 
 
 @click.command(cls=_WithCommand)

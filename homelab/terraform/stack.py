@@ -3,7 +3,6 @@
 Invariant: one folder has one name, however it is spelled. Two names would be two claims, and two applies at once.
 """
 
-import difflib
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +37,8 @@ def find(name: str, cwd: Path | None = None) -> Stack:
     folder = here / name if name.split("/")[0] in (".", "..") else top / "stacks" / name.removeprefix("stacks/")
     found = _listed(top / "stacks", folder)
     if found is None or name.startswith("-"):
+        import difflib
+
         known = sorted(e.name for e in os.scandir(top / "stacks") if e.is_dir() and not e.name.startswith("."))
         near = difflib.get_close_matches(name, known, 3, 0.5) or known[:10]
         hint = f"did you mean {', '.join(near)}?" if near else f"{top / 'stacks'} is empty"

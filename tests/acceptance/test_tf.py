@@ -127,6 +127,17 @@ def test_a_stack_has_one_label_however_it_is_spelled(stacks: Claimants, spelling
     assert recorded(stacks) == [str(stacks.root / "stacks/prod/dns"), "plan"]
 
 
+@pytest.mark.parametrize("label", ["stack:link", "stack:stacks/prod/dns"])
+def test_a_claim_by_another_name_of_the_folder_is_of_the_stack(stacks: Claimants, label: str) -> None:
+    (stacks.root / "stacks/prod/dns").mkdir(parents=True)
+    (stacks.root / "stacks/link").symlink_to("prod/dns")
+    stacks.ok("claim", label, "--purpose", "first", session="b")
+    assert [row["label"] for row in json.loads(stacks.ok("claims", label, "--json"))] == ["stack:prod/dns"]
+    assert stacks.run("tf", "apply", "prod/dns").returncode == 4
+    stacks.ok("release", label, session="b")
+    assert json.loads(stacks.ok("claims", "--json")) == []
+
+
 def test_a_link_out_of_the_stacks_is_none(stacks: Claimants) -> None:
     (stacks.root / "stacks/out").symlink_to("../scripts")
     assert stacks.run("tf", "apply", "out").returncode == 2
