@@ -30,12 +30,12 @@ def configure(*, quiet: bool = False, as_json: bool = False) -> None:
 
 
 def as_json() -> bool:
-    """Tell whether the answer is to be one JSON document."""
+    """Return whether the answer is to be one JSON document."""
     return _json
 
 
 def is_quiet() -> bool:
-    """Tell whether narration is left out."""
+    """Return whether narration is left out."""
     return _quiet
 
 

@@ -137,6 +137,6 @@ def _layout(repository: Repository) -> Layout:
 
 
 def _is_started(plan: Layout, path: Path) -> bool:
-    """Tell whether a path is a worktree in the place where `work start` makes it."""
+    """Return whether a path is a worktree in the place where `work start` makes it."""
     linked = [entry for entry in registry.registered(plan.repository) if not entry.is_main and not entry.missing]
     return any(entry.path == path and plan.path(plan.topic(entry) or "") == path for entry in linked)

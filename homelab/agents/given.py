@@ -74,7 +74,7 @@ class Change(NamedTuple):
 
     @property
     def is_needed(self) -> bool:
-        """Tell whether anything changes."""
+        """Return whether anything changes."""
         return self.before != self.after
 
 

@@ -31,7 +31,7 @@ class Names(NamedTuple):
     patterns: Sequence[str] = ()
 
     def count(self, name: str) -> bool:
-        """Tell whether a check counts. `ci/push/*` means `ci/push` too: a pipeline that has not named its parts yet."""
+        """Return whether a check counts. `ci/push/*` means `ci/push` too: a pipeline that has not named its parts yet."""
         return not self.patterns or any(
             name == pattern or fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(f"{name}/", pattern)
             for pattern in self.patterns
@@ -50,17 +50,17 @@ _ENDED = re.compile(r"^(Pipeline was cancell?ed|Has been cancell?ed|Cancell?ed)\
 
 
 def of_push(name: str) -> bool:
-    """Tell whether a status' name speaks of a push, or of no event at all."""
+    """Return whether a status' name speaks of a push, or of no event at all."""
     found = _EVENT.search(name)
     return found is None or (found["woodpecker"] or found["actions"]) == "push"
 
 
-def newest(rows: Iterable[dict[str, Any]], name: str, number: str = "id") -> list[dict[str, Any]]:
-    """Return the row with the highest number of each name, sorted by name."""
+def newest(rows: Iterable[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """Return the latest row of each name, by its `id`, sorted by name."""
     found: dict[str, dict[str, Any]] = {}
     for row in rows:
         key = str(row.get(name) or "")
-        if key not in found or integer(row.get(number)) > integer(found[key].get(number)):
+        if key not in found or integer(row.get("id")) > integer(found[key].get("id")):
             found[key] = row
     return [found[key] for key in sorted(found)]
 

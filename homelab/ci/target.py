@@ -102,7 +102,7 @@ def _unfinished(found: Site, tip: str, start: float) -> list[Check] | None:
 
 
 def _is_expected(found: Site, tip: str, waited: float) -> bool:
-    """Tell whether a tip without a pipeline may still get one: a push of a moment ago has none either."""
+    """Return whether a tip without a pipeline may still get one: a push of a moment ago has none either."""
     if trigger.is_skipped(found.repository.objects.message(tip)):
         return False
     known = found.remembered(tip)

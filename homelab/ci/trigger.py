@@ -15,7 +15,7 @@ FILES = {
 
 
 def has_files(objects: Objects, tree: str, kind: str | None) -> bool:
-    """Tell whether a tree has files that make CI run: of a system, or of any where the kind is not known."""
+    """Return whether a tree has files that make CI run: of a system, or of any where the kind is not known."""
     paths = FILES[kind] if kind else {path for paths in FILES.values() for path in paths}
     return any(objects.entry(tree, path) for path in paths)
 

@@ -25,7 +25,7 @@ class Place(NamedTuple):
 
     @property
     def is_loopback(self) -> bool:
-        """Tell whether the address is this machine's own."""
+        """Return whether the address is this machine's own."""
         return self.url is not None and is_loopback(self.url)
 
     @property
@@ -43,7 +43,7 @@ class Place(NamedTuple):
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether an address is this machine's own, by its name: no resolver decides whether a token may go out in clear."""
+    """Return whether an address is this machine's own, by its name: no resolver decides whether a token may go out in clear."""
     host = urlsplit(url).hostname or ""
     return host in ("localhost", "::1") or re.fullmatch(r"127(\.\d{1,3}){3}", host) is not None
 

@@ -88,7 +88,7 @@ def claim_id() -> str | None:
 
 
 def is_inside(claim: Claim) -> bool:
-    """Tell whether we run in the tree of the claim's command and carry its id."""
+    """Return whether we run in the tree of the claim's command and carry its id."""
     if claim.id != claim_id() or claim.keeper is None:
         return False
     return proc.descends_from(claim.keeper)

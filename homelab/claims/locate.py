@@ -77,7 +77,7 @@ def _seems_repository(folder: Path) -> bool:
 
 
 def _may_be_submodule(repository: "Repository") -> bool:
-    """Tell whether a worktree lies in that of another repository, which git alone can tell from its superproject.
+    """Return whether a worktree lies in that of another repository, which git alone can tell from its superproject.
 
     A started worktree lies in its own clone's, and pays for no process that says so.
     """

@@ -52,7 +52,7 @@ class Holder(NamedTuple):
     key: str = ""
 
     def is_same(self, other: "Holder") -> bool:
-        """Tell whether both are the same session of the same user."""
+        """Return whether both are the same session of the same user."""
         if self.key and other.key:
             return (self.user, self.key) == (other.user, other.key)
         return (self.user, self.session) == (other.user, other.session)
@@ -123,7 +123,7 @@ class Claim(NamedTuple):
         }
 
     def is_lease_of(self, holder: Holder) -> bool:
-        """Tell whether this is a lease that the session holds."""
+        """Return whether this is a lease that the session holds."""
         return self.binding is Binding.LEASE and self.damaged is None and self.holder.is_same(holder)
 
 
@@ -213,7 +213,7 @@ def nearby(request: Request, standing: Iterable[Claim]) -> list[Claim]:
 
 
 def keeps_out(claim: Claim, request: Request) -> bool:
-    """Tell whether a claim is in the way of what the request's session does: not its own, not around its command."""
+    """Return whether a claim is in the way of what the request's session does: not its own, not around its command."""
     if claim.id in request.inside or claim.is_lease_of(request.holder):
         return False
     return claim.mode is not Mode.ADVISORY or claim.damaged is not None

@@ -111,7 +111,7 @@ def _keep(path: Path, content: bytes) -> None:
 
 
 def is_used(repository: Repository) -> bool:
-    """Tell whether a shell hook of this clone may look into a memo."""
+    """Return whether a shell hook of this clone may look into a memo."""
     return _target(repository) is not None
 
 
@@ -135,7 +135,7 @@ def mark(folder: Path, update: RefUpdate) -> None:
 
 
 def is_plain(repository: Repository, tips: Iterable[str]) -> bool:
-    """Tell whether neither these commits nor any before them can name git-crypt: a no says nothing.
+    """Return whether neither these commits nor any before them can name git-crypt: a no says nothing.
 
     From a commit whose whole history does not, nobody has touched an attribute file since, in any folder.
     """

@@ -65,7 +65,7 @@ def withdraw(repository: Repository) -> bool:
 
 
 def uses_git_crypt(repository: Repository) -> bool:
-    """Tell whether the commit that is checked out gives anything to git-crypt."""
+    """Return whether the commit that is checked out gives anything to git-crypt."""
     head = repository.oid("HEAD^{tree}")
     return head is not None and bool(names(repository, head))
 
@@ -152,7 +152,7 @@ def _protected(repository: Repository) -> frozenset[str]:
 
 
 def _is_last(repository: Repository) -> bool:
-    """Tell whether the include stands after what git-crypt has written; git takes the last `textconv`."""
+    """Return whether the include stands after what git-crypt has written; git takes the last `textconv`."""
     rows = _config(repository, "--list", "--name-only")[1]
     ours = max((at for at, row in enumerate(rows) if row == _VARIABLE.lower() or row == _VARIABLE), default=-1)
     return ours > max((at for at, row in enumerate(rows) if row.startswith(("diff.git-crypt", "filter.git-crypt"))), default=-2)

@@ -49,7 +49,7 @@ class Rules:
         (folder / "git/HEAD").write_text("ref: refs/heads/none\n")
 
     def name_any(self, files: Files) -> bool:
-        """Tell whether attribute files name git-crypt at all."""
+        """Return whether attribute files name git-crypt at all."""
         return self._laid_out(files) is not None
 
     def given(self, files: Files, paths: Iterable[str]) -> frozenset[str]:

@@ -35,7 +35,7 @@ class Diagnosis(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Tell whether every push from here is judged whole."""
+        """Return whether every push from here is judged whole."""
         return self.gate == "whole" and not any(finding.severity == FAILURE for finding in self.findings)
 
 

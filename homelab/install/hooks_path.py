@@ -41,7 +41,7 @@ def own_folder(repository: Repository) -> Path:
 
 
 def is_own(repository: Repository, found: Place) -> bool:
-    """Tell whether git runs the hooks of our folder, here or where the clone was before it was moved."""
+    """Return whether git runs the hooks of our folder, here or where the clone was before it was moved."""
     return found.value is not None and _names_ours(repository, found.value)
 
 

@@ -42,7 +42,7 @@ def _trace(repository: Repository) -> Path:
 
 
 def was_installed(repository: Repository) -> bool:
-    """Tell whether the gate was put into this clone and not taken out by us since."""
+    """Return whether the gate was put into this clone and not taken out by us since."""
     return _trace(repository).exists()
 
 
@@ -91,12 +91,12 @@ def _protected(repository: Repository) -> tuple[str, ...] | None:
 
 
 def _is_private(repository: Repository, folder: Path) -> bool:
-    """Tell whether a hooks folder is the clone's own and not a link to a folder somebody tracks."""
+    """Return whether a hooks folder is the clone's own and not a link to a folder somebody tracks."""
     return not folder.exists() or folder.resolve() == repository.common_dir.resolve() / "hooks"
 
 
 def _writes_its_own(folder: Path) -> bool:
-    """Tell whether lefthook owns the slot: each change of lefthook.yml makes it write its hooks again, over anything there.
+    """Return whether lefthook owns the slot: each change of lefthook.yml makes it write its hooks again, over anything there.
 
     Where core.hooksPath is set it leaves them alone (lefthook 2.2: "Skipping hook sync").
     """

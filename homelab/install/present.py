@@ -27,7 +27,7 @@ def slots(folder: Path, hook: str = "pre-push") -> tuple[Path, Path]:
 
 
 def same(one: Path, other: Path) -> bool:
-    """Tell whether two paths lead to one place."""
+    """Return whether two paths lead to one place."""
     return one.resolve() == other.resolve()
 
 
@@ -50,7 +50,7 @@ def status(repository: Repository, known: Settings | None = None) -> Status:
 
 
 def looks_at_commits(repository: Repository) -> bool:
-    """Tell whether a commit meets our pre-commit, in front or behind a framework's."""
+    """Return whether a commit meets our pre-commit, in front or behind a framework's."""
     return any(shim.owner(slot) == "homelab" for slot in _reached(*slots(hooks_path.place(repository).folder, "pre-commit")))
 
 
@@ -68,7 +68,7 @@ def _named(path: Path) -> str:
 
 
 def _configured(repository: Repository) -> bool:
-    """Tell whether the framework's own configuration here names our hook."""
+    """Return whether the framework's own configuration here names our hook."""
     for name in (".pre-commit-config.yaml", ".pre-commit-config.yml", "prek.toml"):
         path = (repository.worktree or repository.git_dir) / name
         if path.is_file() and b"verified-push" in path.read_bytes():

@@ -37,9 +37,9 @@ def pre_push(protect: Iterable[str] | None, following: bytes, *, python: str = s
     return _render("pre-push.sh", needles(protect), following, python)
 
 
-def pre_receive(following: bytes, *, python: str = sys.executable) -> bytes:
+def pre_receive(following: bytes) -> bytes:
     """Return the shim for a server's pre-receive."""
-    return _render("pre-receive.sh", (), following, python)
+    return _render("pre-receive.sh", (), following, sys.executable)
 
 
 def pre_commit(following: bytes, *, python: str = sys.executable) -> bytes:
@@ -88,13 +88,13 @@ def program(path: Path) -> str | None:
 
 
 def is_own_program(path: Path) -> bool:
-    """Tell whether one of our hooks starts this installation, or one that is gone."""
+    """Return whether one of our hooks starts this installation, or one that is gone."""
     python = program(path)
     return python is None or Path(python).parent == Path(sys.executable).parent or not os.access(python, os.X_OK)
 
 
 def is_current(path: Path) -> bool:
-    """Tell whether one of our hooks is as this version writes it, whatever it was given."""
+    """Return whether one of our hooks is as this version writes it, whatever it was given."""
     content = path.read_bytes()
     name = "pre-receive.sh" if b": pre-receive." in content.split(b"\n", 2)[1] else "pre-push.sh"
     return content.endswith(_template(name).partition(b"next=@NEXT@\n")[2])

@@ -33,7 +33,7 @@ def _common_dir(folder: Path) -> Path | None:
 
 
 def _is_well(common: Path) -> bool:
-    """Tell whether a push meets the hook of this version in git's own folder, and no setting of the clone leads past it."""
+    """Return whether a push meets the hook of this version in git's own folder, and no setting of the clone leads past it."""
     if b"hookspath" in (common / "config").read_bytes().lower():
         return False
     front, legacy = common / "hooks" / "pre-push", common / "hooks" / "pre-push.legacy"

@@ -75,7 +75,7 @@ def judged(here: Mapping[str, Any], memory: Memory, journal: Sequence[Mapping[st
 
 
 def has_landed(repository: Repository, target: str | None, here: Mapping[str, Any]) -> bool:
-    """Tell whether the branch had commits of its own, all of which are on the target: else it is fresh."""
+    """Return whether the branch had commits of its own, all of which are on the target: else it is fresh."""
     if not target or not here["branch"] or not here["head"] or here["ahead"] != 0:
         return False
     return landed.begun(repository, target, here["branch"], here["head"])

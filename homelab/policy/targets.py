@@ -175,19 +175,6 @@ def _expanded(recipe: str, variables: Mapping[str, str]) -> str:
     return re.sub(r"(?<!\$)\$(\([^()]*\)|\{[^{}]*\}|[@<^*+?%])", "X", recipe).replace("$$", "$")
 
 
-def make_rules(text: str) -> frozenset[str]:
-    """Return the targets that a makefile has rules for: no variables, no target-specific ones, nothing in a `define`."""
-    found: set[str] = set()
-    inside = False
-    for line in text.replace("\\\r\n", " ").replace("\\\n", " ").splitlines():
-        word = line.split(maxsplit=1)[0] if line.strip() else ""
-        if inside or word == "define":
-            inside = word != "endef"
-        elif not line.startswith("\t"):
-            found.update(_rule(line))
-    return frozenset(found)
-
-
 def _rule(line: str) -> list[str]:
     """Return the targets of one line of a makefile when it is a rule."""
     names, colon, rest = line.partition(":")

@@ -153,7 +153,7 @@ def free(fd: int) -> None:
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether a process holds the file's lock. Asking disturbs neither the holder nor others who ask."""
+    """Return whether a process holds the file's lock. Asking disturbs neither the holder nor others who ask."""
     try:
         return is_locked(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
     except FileNotFoundError:
@@ -161,7 +161,7 @@ def is_held(path: Path) -> bool:
 
 
 def is_locked(fd: int) -> bool:
-    """Tell whether another process holds the lock of this file, and close the descriptor."""
+    """Return whether another process holds the lock of this file, and close the descriptor."""
     import fcntl
 
     try:

@@ -50,7 +50,7 @@ def age() -> float:
 
 
 def descends_from(ancestor: Process) -> bool:
-    """Tell whether this process is in the tree below `ancestor`; without ``/proc`` only its own child is."""
+    """Return whether this process is in the tree below `ancestor`; without ``/proc`` only its own child is."""
     if ancestor.boot != clock.boot():
         return False
     pid = os.getppid()

@@ -34,7 +34,7 @@ class Shared:
         return sorted(name for name in names if name.startswith(prefix) and (hidden or not name.startswith(".")))
 
     def exists(self, name: str) -> bool:
-        """Tell whether there is anything of this name, a link included."""
+        """Return whether there is anything of this name, a link included."""
         try:
             os.stat(name, dir_fd=self._fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -112,7 +112,7 @@ class Shared:
             os.close(fd)
 
     def is_held(self, name: str) -> bool:
-        """Tell whether a process holds the file's lock, or may: what cannot be opened counts as held."""
+        """Return whether a process holds the file's lock, or may: what cannot be opened counts as held."""
         try:
             return files.is_locked(self._open(name, os.O_RDONLY))
         except FileNotFoundError:

@@ -177,7 +177,7 @@ class _Tree:
         self._adopting = adopting
 
     def is_gone(self) -> bool:
-        """Tell whether nothing of it lives; what has ended is reaped."""
+        """Return whether nothing of it lives; what has ended is reaped."""
         while reaped := _reap():
             self.ended.update(reaped)
         return reaped is None and (self._adopting or not _lives(self.command))

@@ -5,7 +5,6 @@ remembered, is `homelab.verify.verification`'s.
 """
 
 import os
-import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from homelab.verify import no_tests
 from homelab.verify.checkout import Checkout
 from homelab.verify.inability import inability
 from homelab.verify.reporter import Reporter
-from homelab.verify.results import Result, State, end
+from homelab.verify.results import Result, State, end, log_name
 from homelab.verify.suites import Run
 
 Abandoned = Callable[[], bool]
@@ -40,9 +39,7 @@ class Attempt(NamedTuple):
         for _ in range(1 + self.run.suite.retries):
             result = self._once()
             if result.is_green:
-                return Result(
-                    self.run, State.PASSED, result.seconds, result.log, result.reason, red is not None, result.vacuous
-                )
+                return result._replace(flaky=red is not None)
             red = result
             if self.ended() or result.result is State.UNABLE:
                 break
@@ -115,8 +112,7 @@ class Attempt(NamedTuple):
         )
 
     def _log(self, name: str) -> Path:
-        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name)[:40]
-        return self.slot.logs() / f"{plain}-{self.run.key[:12]}-{os.getpid()}-{threading.get_ident() % 10_000}.log"
+        return self.slot.logs() / f"{log_name(name, self.run)}-{os.getpid()}-{threading.get_ident() % 10_000}.log"
 
 
 def _names(paths: Sequence[str]) -> str:

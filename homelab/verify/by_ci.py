@@ -1,6 +1,5 @@
 """A run that the remote's CI decides, on a try branch: its result, and a log like any other's."""
 
-import re
 import time
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from homelab.errors import CiSilent, Failed, Refused
 from homelab.git.repository import Repository
 from homelab.system import files
 from homelab.verify.attempt import Abandoned
-from homelab.verify.results import Result, State
+from homelab.verify.results import Result, State, log_name
 from homelab.verify.suites import Run
 
 _STATES = {
@@ -40,7 +39,6 @@ def _log(repository: Repository, run: Run, found: trial.Trial) -> Path:
     rows = [f"{check.name}: {check.word} ({check.verdict}) {check.url or ''}".rstrip() for check in found.checks]
     for sentence, lines in found.tails:
         rows += ["", sentence, lines]
-    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", run.suite.name)[:40]
-    path = repository.state / "logs" / f"{plain}-{run.key[:12]}-ci-{time.time_ns()}.log"
+    path = repository.state / "logs" / f"{log_name(run.suite.name, run)}-ci-{time.time_ns()}.log"
     files.replace(path, "\n".join([*rows, found.reason, ""]).encode(), passing=True)
     return path

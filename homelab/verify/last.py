@@ -40,7 +40,7 @@ class Last(NamedTuple):
 
     @property
     def is_red(self) -> bool:
-        """Tell whether it failed."""
+        """Return whether it failed."""
         return self.result in ("failed", "timeout")
 
     @property

@@ -52,7 +52,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def ran_nothing(suite_run: str, log_tail: str, returncode: int) -> bool:
-    """Tell whether a suite executed no test, by its command line, the end of its log and how it ended."""
+    """Return whether a suite executed no test, by its command line, the end of its log and how it ended."""
     log = _COLOURS.sub("", log_tail).replace("\r\n", "\n")
     if _SOMETHING.search(log):
         return False

@@ -98,18 +98,8 @@ def _decode(content: bytes) -> Receipt | None:
         return None
     known = {name: document[name] for name in Receipt._fields if name in document}
     receipt = Receipt(**{**known, "notes": tuple(notes)})
-    words = (
-        receipt.key,
-        receipt.name,
-        receipt.dir,
-        receipt.run,
-        receipt.finished,
-        receipt.user,
-        receipt.host,
-        receipt.commit,
-        receipt.url,
-    )
-    sound = all(isinstance(word, str) for word in words) and isinstance(receipt.seconds, int | float)
+    texts = ("key", "name", "dir", "run", "finished", "user", "host", "commit", "url")
+    sound = all(isinstance(getattr(receipt, name), str) for name in texts) and isinstance(receipt.seconds, int | float)
     sound &= isinstance(receipt.flaky, bool) and isinstance(receipt.vacuous, bool)
     sound &= all(isinstance(note, str) for note in receipt.notes)
     return receipt if sound else None

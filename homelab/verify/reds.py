@@ -53,14 +53,14 @@ class Reds(NamedTuple):
         self.forget([run.key])
 
     def distrusted(self, run: Run) -> bool:
-        """Tell whether a run was once green on the target and red on a change under one key."""
+        """Return whether a run was once green on the target and red on a change under one key."""
         try:
             return self._path("distrusted", run.key).read_text("ascii") == digest(run.suite._asdict())
         except (OSError, ValueError):
             return False
 
     def any_distrusted(self, runs: Iterable[Run]) -> bool:
-        """Tell whether one of the runs is distrusted; where none ever was, no file is looked for."""
+        """Return whether one of the runs is distrusted; where none ever was, no file is looked for."""
         return (self.state / "distrusted").is_dir() and any(self.distrusted(run) for run in runs)
 
     def forget(self, keys: list[str]) -> None:

@@ -5,14 +5,13 @@ Runs are made in threads: every event but `tick` may come from any of them.
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from homelab.verify.results import Result
 from homelab.verify.suites import Run
 
 
-class Reporter(Protocol):
-    """Told what happens while suites run."""
+class Reporter:
+    """Told what happens while suites run. This one says nothing of it; others override what they show."""
 
     def begin(self, commit: str, runs: Sequence[Run], cached: int, usual: Mapping[str, float]) -> None:
         """Learn which runs are to be made, how many more are known to be green, and the usual seconds of each label."""
@@ -40,34 +39,3 @@ class Reporter(Protocol):
 
     def verified(self, commit: str, results: Sequence[Result]) -> None:
         """Learn that the commit is verified by these results."""
-
-
-class Silent:
-    """Says nothing."""
-
-    def begin(self, commit: str, runs: Sequence[Run], cached: int, usual: Mapping[str, float]) -> None:
-        """Say nothing."""
-
-    def started(self, run: Run) -> None:
-        """Say nothing."""
-
-    def preparing(self, run: Run) -> None:
-        """Say nothing."""
-
-    def prepared(self, run: Run, seconds: float) -> None:
-        """Say nothing."""
-
-    def logging(self, run: Run, log: Path) -> None:
-        """Say nothing."""
-
-    def ended(self, result: Result) -> None:
-        """Say nothing."""
-
-    def tick(self) -> None:
-        """Say nothing."""
-
-    def finish(self) -> None:
-        """Say nothing."""
-
-    def verified(self, commit: str, results: Sequence[Result]) -> None:
-        """Say nothing."""

@@ -1,6 +1,7 @@
 """How runs ended, in words for machines and for people. Nothing is run and nothing is remembered here."""
 
 import contextlib
+import re
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -28,12 +29,12 @@ class State(StrEnum):
 
     @property
     def is_green(self) -> bool:
-        """Tell whether it passed, now or before."""
+        """Return whether it passed, now or before."""
         return self in (State.PASSED, State.CACHED)
 
     @property
     def blocks(self) -> bool:
-        """Tell whether it keeps a commit from the target."""
+        """Return whether it keeps a commit from the target."""
         return not self.is_green and self is not State.RED_BEFORE
 
 
@@ -56,7 +57,7 @@ class Result(NamedTuple):
 
     @property
     def is_green(self) -> bool:
-        """Tell whether it passed, now or before."""
+        """Return whether it passed, now or before."""
         return self.result.is_green
 
     def document(self) -> dict[str, Any]:
@@ -89,6 +90,11 @@ def evidence(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
                 said = "" if row.get("secrets") and not sys.stderr.isatty() else excerpt.excerpt(Path(row["log"]))
                 shown.append((f"{row['name']} ({row['dir']}): {row['reason']}; the log is {row['log']}", said))
     return shown
+
+
+def log_name(name: str, run: Run) -> str:
+    """Return how the name of a run's log begins, or of the log of what is done for it."""
+    return f"{re.sub(r'[^A-Za-z0-9._-]+', '-', name)[:40]}-{run.key[:12]}"
 
 
 def end(log: Path, size: int) -> str:

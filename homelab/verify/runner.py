@@ -63,18 +63,14 @@ class _WorkQueue:
 
     def work(self) -> None:
         """Make run after run until none waits, or the rest is not wanted."""
-        try:
-            with scratch.slot(self.repository) as slot:
-                while not self._ended():
-                    try:
-                        run = self.waiting.get_nowait()
-                    except queue.Empty:
-                        return
-                    self.reporter.started(run)
-                    self._made(self._with_secrets(run) if run.suite.secrets else self._attempt(run, slot))
-        except BaseException as error:  # handed to the caller's thread, which raises it
-            self.errors.append(error)
-            self.stop.set()
+        with scratch.slot(self.repository) as slot:
+            while not self._ended():
+                try:
+                    run = self.waiting.get_nowait()
+                except queue.Empty:
+                    return
+                self.reporter.started(run)
+                self._made(self._with_secrets(run) if run.suite.secrets else self._attempt(run, slot))
 
     def _attempt(self, run: Run, slot: Checkout) -> Result:
         return Attempt(self.repository, slot, self.commit, run, self.reporter, self._ended).make()
@@ -94,10 +90,14 @@ class _WorkQueue:
         """Make a run that CI decides."""
         from homelab.verify import by_ci
 
+        self.reporter.started(run)
+        self._made(by_ci.make(self.repository, self.commit, run, self._ended))
+
+    def guard(self, task: Callable[[], None]) -> None:
+        """Run a worker's task. What it raises ends all of them, and the caller's thread raises it."""
         try:
-            self.reporter.started(run)
-            self._made(by_ci.make(self.repository, self.commit, run, self._ended))
-        except BaseException as error:  # handed to the caller's thread, which raises it
+            task()
+        except BaseException as error:
             self.errors.append(error)
             self.stop.set()
 
@@ -112,7 +112,7 @@ class _WorkQueue:
 
 def _work_off(work: _WorkQueue, tasks: Sequence[Callable[[], None]]) -> None:
     """Start the workers and wait for them; on an interruption end their suites first."""
-    threads = [threading.Thread(target=task, daemon=True) for task in tasks]
+    threads = [threading.Thread(target=work.guard, args=[task], daemon=True) for task in tasks]
     for thread in threads:
         thread.start()
     try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from homelab import output, terminal
+from homelab.verify.reporter import Reporter
 from homelab.verify.results import Result
 from homelab.verify.suites import Run
 
@@ -47,7 +48,7 @@ class _Running:
     shown: int = 0
 
 
-class Screen:
+class Screen(Reporter):
     """Shows runs on stderr.
 
     `tell` says the closing line; where that is the answer, it goes to stdout. With `streams` what a suite says is shown while

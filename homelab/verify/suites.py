@@ -63,7 +63,7 @@ def filters(settings: Settings) -> str:
 
 
 def _is_shown(setting: Setting) -> bool:
-    """Tell whether a scratch checkout has a setting, as `homelab.verify.borrowed_git` shows it."""
+    """Return whether a scratch checkout has a setting, as `homelab.verify.borrowed_git` shows it."""
     if setting.scope in ("local", "worktree"):
         return setting.name.startswith(("filter.lfs.", "lfs.fetch"))
     return setting.scope != "command" and setting.name.startswith("filter.")
@@ -218,12 +218,12 @@ class Demand(NamedTuple):
 
     @property
     def is_lasting(self) -> bool:
-        """Tell whether a green holds for this tree whatever else changes, with nothing to be told of it."""
+        """Return whether a green holds for this tree whatever else changes, with nothing to be told of it."""
         return not self.uses_environment and not self.notes
 
 
 def uses_environment(policies: Iterable[Policy]) -> bool:
-    """Tell whether a result by these policies depends on the caller's environment, or on tools that are to be asked."""
+    """Return whether a result by these policies depends on the caller's environment, or on tools that are to be asked."""
     return any(
         policy.config.verify.env or policy.config.verify.tools or any(suite.env for suite in policy.suites)
         for policy in policies

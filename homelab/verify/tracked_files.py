@@ -111,7 +111,7 @@ class TrackedFiles(NamedTuple):
 
 
 def _same(one: Path, other: Path) -> bool:
-    """Tell whether two paths have the same kind, content and executable bit."""
+    """Return whether two paths have the same kind, content and executable bit."""
     try:
         modes = [path.lstat().st_mode for path in (one, other)]
     except OSError:

@@ -19,7 +19,7 @@ from homelab.policy.initial import Entry, Proposal
 from homelab.policy.policy import Policy
 from homelab.system import process
 from homelab.verify import no_tests, verification
-from homelab.verify.reporter import Reporter, Silent
+from homelab.verify.reporter import Reporter
 from homelab.verify.results import Result, State, end
 from homelab.verify.suites import Run
 
@@ -134,7 +134,7 @@ def _missing(suite: Suite) -> str:
 
 
 @dataclass(slots=True)
-class _Notes(Silent):
+class _Notes(Reporter):
     """Keeps every result, so that an interruption loses none."""
 
     inner: Reporter
@@ -192,5 +192,5 @@ def _trial(name: str, runs: Iterable[Run], results: Iterable[Result]) -> Trial:
 
 
 def _ran_nothing(result: Result) -> bool:
-    """Tell whether a green comes from nothing: nobody has looked at this suite yet, so its author's word is not there."""
+    """Return whether a green comes from nothing: nobody has looked at this suite yet, so its author's word is not there."""
     return result.log is not None and no_tests.ran_nothing(result.run.suite.run, end(result.log, 1 << 20), 0)

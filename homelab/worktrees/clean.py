@@ -77,7 +77,7 @@ def _found(plan: Layout, names: Sequence[str]) -> list[Work]:
 
 
 def _is_swept(plan: Layout, rules: State, work: Work) -> bool:
-    """Tell whether a sweep may take a worktree that nobody has named.
+    """Return whether a sweep may take a worktree that nobody has named.
 
     A worktree of the target or of a protected branch is permanent: what is committed there has always landed.
     """

@@ -55,7 +55,7 @@ def _listed(main: Repository) -> Iterator[str]:
 
 
 def _is_plain_way(path: Path, name: str) -> bool:
-    """Tell whether no link of the new worktree stands on the way to a file, which might lead anywhere."""
+    """Return whether no link of the new worktree stands on the way to a file, which might lead anywhere."""
     folders = [path.joinpath(*Path(name).parts[:n]) for n in range(1, len(Path(name).parts))]
     return not any(os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()) for folder in folders)
 
@@ -74,7 +74,7 @@ def _copy(source: Path, target: Path) -> bool:
 
 
 def is_copy(root: Path, path: Path, name: str) -> bool:
-    """Tell whether a file or folder of the worktree at `path` stands the same in the main one, so that nothing is lost."""
+    """Return whether a file or folder of the worktree at `path` stands the same in the main one, so that nothing is lost."""
     here, there = path / name, root / name
     try:
         if here.is_dir() and not here.is_symlink():

@@ -79,7 +79,7 @@ def _fingerprints(repository: Repository, *args: str, input: bytes = b"") -> dic
 
 
 def begun(repository: Repository, target: str, branch: str, tip: str) -> bool:
-    """Tell whether anybody has committed on a branch whose tip is on the target: else it is fresh, and not landed."""
+    """Return whether anybody has committed on a branch whose tip is on the target: else it is fresh, and not landed."""
     words = repository.line("reflog", "show", "--format=%gs", f"refs/heads/{branch}", "--") or ""
     if any(_OWN.match(line) for line in words.splitlines()):
         return True

@@ -39,7 +39,7 @@ class Worktree(NamedTuple):
 
     @property
     def missing(self) -> bool:
-        """Tell whether its folder is gone, or is no longer this worktree."""
+        """Return whether its folder is gone, or is no longer this worktree."""
         return not os.path.lexists(self.path / ".git") and not self.is_main
 
 
@@ -118,7 +118,7 @@ class Layout(NamedTuple):
         return topic.of_branch(self.pattern, worktree.branch) if worktree.branch else None
 
     def started(self, worktree: Worktree) -> bool:
-        """Tell whether `start` made a worktree: it is in the folder of started ones, or on a branch of their pattern.
+        """Return whether `start` made a worktree: it is in the folder of started ones, or on a branch of their pattern.
 
         Neither tells anything where the folder holds the whole clone (``..``), or the pattern takes every name.
         """
@@ -200,7 +200,7 @@ def remember(plan: Layout) -> None:
 
 
 def _points_at(file: Path, git_dir: Path) -> bool:
-    """Tell whether this is a ``.git`` file that names the git directory, as in a ``.bare`` layout."""
+    """Return whether this is a ``.git`` file that names the git directory, as in a ``.bare`` layout."""
     try:
         words = os.fsdecode(file.read_bytes()).strip()
     except OSError:

@@ -112,7 +112,7 @@ def _row(
 
 
 def _has_landed(repository: Repository, target: str, head: str, commit: Head | None) -> bool:
-    """Tell whether everything up to `head` is on the target; what the numbers say already costs no further process."""
+    """Return whether everything up to `head` is on the target; what the numbers say already costs no further process."""
     if commit and commit.ahead == 0:
         return True
     if commit and commit.behind == 0:  # the target has nothing that could have it in another form
@@ -121,7 +121,7 @@ def _has_landed(repository: Repository, target: str, head: str, commit: Head | N
 
 
 def _dirty(repository: Repository, entry: Worktree) -> bool | None:
-    """Tell whether anything in it is uncommitted or untracked; None where git cannot say."""
+    """Return whether anything in it is uncommitted or untracked; None where git cannot say."""
     if entry.missing or not entry.path.is_dir():
         return None
     done = seen_from(repository, entry.path).run(

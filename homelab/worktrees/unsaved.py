@@ -111,7 +111,7 @@ def _shown(names: Sequence[str]) -> str:
 
 
 def _rebuildable(root: Path, name: str) -> bool:
-    """Tell whether an ignored path is one that a tool makes again."""
+    """Return whether an ignored path is one that a tool makes again."""
     path = root / name
     folders = name.rstrip("/").split("/")
     if not name.endswith("/") and not path.is_symlink():

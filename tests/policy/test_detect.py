@@ -10,7 +10,7 @@ from homelab.git.repository import discover
 from homelab.policy import policy
 from homelab.policy.detect import detect
 from homelab.policy.found.python import PYTEST
-from homelab.policy.targets import just_recipes, make_rules
+from homelab.policy.targets import just_recipes, make_targets
 from homelab.verify.no_tests import ran_nothing
 from tests.support.world import BIN, World
 
@@ -200,7 +200,7 @@ def test_links_and_folders_of_that_name_are_no_evidence(world: World) -> None:
     ],
 )
 def test_rules_of_a_makefile_are_what_make_would_run(text: str, rules: set[str]) -> None:
-    assert make_rules(text) == rules
+    assert make_targets(text).keys() == rules
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_make_agrees_about_its_rules(world: World, text: str) -> None:
     done = world.run("make", "-n", "test", check=False)
     # Without a rule make may still find the name in .PHONY or a variable of it, and has nothing to do.
     has_rule = done.returncode == 0 and "Nothing to be done" not in done.stdout
-    assert ("test" in make_rules(text)) is has_rule
+    assert ("test" in make_targets(text)) is has_rule
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def _connected(parameters: str) -> "psycopg.Connection[Any]":
 
 
 def is_stale(connection: "psycopg.Connection[Any]") -> bool:
-    """Tell whether the server has hung up on an idle connection: then there is something to read, and it is the end."""
+    """Return whether the server has hung up on an idle connection: then there is something to read, and it is the end."""
     import psycopg
 
     try:

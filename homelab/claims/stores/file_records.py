@@ -112,7 +112,7 @@ class Records:
         return found if found and self.alive.is_held(found.id) else None
 
     def _waits(self, id: str) -> bool:
-        """Tell whether a waiter is alive and looks now and then. One that is stopped must not keep others waiting."""
+        """Return whether a waiter is alive and looks now and then. One that is stopped must not keep others waiting."""
         try:
             silent = time.time() - self.alive.touched(id)
         except FileNotFoundError:

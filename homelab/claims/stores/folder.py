@@ -29,7 +29,7 @@ def default() -> Path:
 
 
 def is_idle(folder: Path) -> bool:
-    """Tell whether nobody holds or waits for anything in a store, or there is none yet. Nothing is made."""
+    """Return whether nobody holds or waits for anything in a store, or there is none yet. Nothing is made."""
     for part in ("held", "queue"):
         try:
             with os.scandir(folder / part) as entries:
