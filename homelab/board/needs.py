@@ -1,4 +1,4 @@
-"""What needs somebody, out of the document of `homelab status`: each with since when and the command to type."""
+"""What needs a person, from the document of `homelab status`: each with the moment it began and the command to type."""
 
 import shlex
 from collections.abc import Iterator, Mapping

@@ -56,7 +56,7 @@ class Client:
         size: str = "per_page",
         most: int = 100,
     ) -> Iterator[dict[str, Any]]:
-        """Yield what stands on all pages of a list, or of the list `within` an answer."""
+        """Yield the entries of a list from all its pages; `within` names the list inside each answer."""
         got = 0
         for page in range(1, _PAGES + 1):
             answer, headers = self._ask(path, {**(query or {}), size: most, "page": page})

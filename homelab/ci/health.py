@@ -1,4 +1,4 @@
-"""What there is to know of CI in a clone before somebody needs it: which it is, whether it answers, what a try branch does."""
+"""CI as the doctor sees it: which system it is, whether it answers, and whether a try branch may be pushed."""
 
 from typing import NamedTuple
 

@@ -30,7 +30,7 @@ def together(
     told: Callable[[Outcome], None],
     since: float,
 ) -> Outcome:
-    """Return what `watch` returns, called here or in another process that watches under the same key.
+    """Return what `watch` returns. Of all processes that watch under one key, one calls it and tells the others.
 
     An answer that another got after `since` (seconds since 1970) is ours too.
     """
@@ -89,7 +89,7 @@ def remembered(repository: Repository, key: str) -> tuple[Outcome, float] | None
 
 
 def discount(repository: Repository, commit: str, ids: Iterable[str]) -> None:
-    """Let these checks of a commit say nothing of its push to the target: they were made for a try branch.
+    """Remember that these checks were made for a try branch, and so do not count for the commit's push to the target.
 
     A commit status names no branch, and the same commit may land: its old green would be taken for the target's.
     """

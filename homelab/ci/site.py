@@ -55,7 +55,7 @@ class Site(NamedTuple):
         return f"{_NAMED[self.place.kind or '']} at {self.place.host}"
 
     def look(self, commit: str) -> list[Check]:
-        """Return what the checks that count say of a commit of the branch now. Raises `Unreachable`."""
+        """Return the checks that count for a commit of the branch, as they are now. Raises `Unreachable`."""
         try:
             found = self.names.among(self.system.look(commit, self.branch))
         except (KeyError, TypeError, AttributeError, ValueError):  # another program may listen there
@@ -80,7 +80,7 @@ class Site(NamedTuple):
         return found[0] if found else None
 
     def follow(self, commit: str, *, limit: float | None = None, age: float = 0.0) -> Outcome:
-        """Return the verdict of a commit once it stands, or what was said when `limit` real seconds (an hour) were over.
+        """Return the final verdict on a commit, or what was known after `limit` real seconds (an hour by default).
 
         A tip that supersedes it is followed. Of many processes of a clone that follow one commit, one asks; what it was told
         up to `age` seconds ago counts, for a caller that wanted to know so long ago.
@@ -201,7 +201,7 @@ def system(found: Place, client: Any) -> System:
 
 
 def _kind(repository: Repository, address: str) -> str | None:
-    """Return which system a host is, asked once in a clone: an answer is kept, no answer is not."""
+    """Return which system a host runs. It is asked once in a clone; only an answer is kept."""
     from homelab.ci.client import Client
     from homelab.ci.trouble import Denied
 

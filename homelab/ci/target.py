@@ -20,7 +20,7 @@ _PAUSE = 5.0
 
 
 def site(repository: Repository, rules: State, commit: str) -> Site | None:
-    """Return CI of the target, None where `commit` makes none run or nothing tells which it is, which is said.
+    """Return CI of the target; None where `commit` starts no run, and with a note where nothing tells which CI it is.
 
     `rules` are those that stood on the target before the landing: a change does not choose where tokens go.
     """
@@ -38,7 +38,7 @@ def site(repository: Repository, rules: State, commit: str) -> Site | None:
 
 
 def follow(repository: Repository, rules: State, commit: str, *, limit: float | None = None) -> Outcome | None:
-    """Return what CI says of a tip that was pushed to the target, once it stands; None where no known CI runs for it.
+    """Return CI's final verdict on a tip that was pushed to the target; None where no known CI runs for it.
 
     `limit` is in seconds, an hour by default. What changes is narrated, a later tip that supersedes this one is followed, and
     of many processes of the clone one asks. Raises nothing: `homelab.ci.report.problem` makes an error of the outcome, with
@@ -60,7 +60,7 @@ def hold(
     patience: float = AWAY,
     said: Callable[[str], None] = output.say,
 ) -> None:
-    """Wait until no push pipeline of the target runs, waits or is blocked, so that a push of ours ends none.
+    """Wait until no push pipeline of the target runs, waits or is blocked: our push would cancel it.
 
     `said` hears what is waited for whenever that changes: ``holding for CI #123``. A CI that cannot be asked is waited for
     `patience` seconds of its clock, told, and holds no longer. Raises `Busy` after `seconds`. An interruption is passed on.

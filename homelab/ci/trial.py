@@ -72,7 +72,7 @@ def attempt(
     timeout: float,
     abandoned: Callable[[], bool] = lambda: False,
 ) -> Trial:
-    """Return what the checks that match `pattern` say of a candidate, pushed as ``homelab/try/KEY-COMMIT`` for as long.
+    """Push a candidate as ``homelab/try/KEY-COMMIT``. Return what the checks that match `pattern` say of it.
 
     `timeout` counts in seconds from the push. Raises `Refused` where CI's files forbid it, `Unreachable` where the remote or
     CI cannot be asked, and `Abandoned`. The branch is gone from the remote in every case, after a kill by the next trial.
@@ -138,7 +138,7 @@ def _expected(target: Site, repository: Repository, rules: State, pattern: str) 
 
 
 class _Impatient(Paced):
-    """The real clock, on which a wait ends when nobody wants its end any more."""
+    """The real clock; a wait on it ends early once the verdict is no longer wanted."""
 
     def __init__(self, pace: float, abandoned: Callable[[], bool]) -> None:
         super().__init__(pace)
@@ -203,7 +203,7 @@ def _trial(site: Site, outcome: Outcome, timeout: float) -> Trial:
 
 @contextlib.contextmanager
 def _pushed(repository: Repository, remote: str, branch: str, commit: str, site: Site) -> Iterator[frozenset[str]]:
-    """Keep the try branch on the remote meanwhile; yield the checks that the commit had before."""
+    """Keep the try branch on the remote for the block. Yield the checks that the commit had before."""
     record = _folder(repository) / f"{hashlib.sha256(f'{remote} {branch}'.encode()).hexdigest()[:24]}.json"
     fd = _hold(record)
     try:

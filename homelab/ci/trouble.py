@@ -8,7 +8,7 @@ class Away(Unreachable):
 
 
 class Denied(Unreachable):
-    """CI does not let this token, or nobody without one, see it. Asking again does not help."""
+    """CI does not show this to our token, or to anybody without one. Asking again does not help."""
 
 
 class Missing(Unreachable):

@@ -84,7 +84,7 @@ class _Seen:
         self.verdict, self.names, self.checks = verdict, found, tuple(checks)
 
     def due(self) -> float | None:
-        """Return the moment at which what was seen is the answer, or None while it cannot be."""
+        """Return the moment from which what was seen counts as final, or None while it cannot."""
         if self.verdict in (None, Verdict.RUNNING):
             return None
         if self.verdict in AT_ONCE:
@@ -101,7 +101,7 @@ def watch(
     successor: Callable[[str], str | None] = lambda commit: None,
     told: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Outcome:
-    """Return what CI says of a commit once that stands, or what it said when `limit` seconds were over.
+    """Return CI's final verdict on a commit, or what was known after `limit` seconds.
 
     `successor` names the later tip that contains a commit whose run was ended; that tip is followed then. `told` hears of
     every look. What `look` raises besides `Away` is raised.

@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
     @property
     def api(self) -> str:
-        """Return what every request's path is put behind."""
+        """Return the address that every request's path is appended to."""
         url = self.url or ""
         if self.kind != "github":
             return url

@@ -29,7 +29,7 @@ def request(
     *,
     nested: bool = False,
 ) -> Request:
-    """Return what we ask of a store, as who we are there."""
+    """Return the request that we make of a store, with our identity in it."""
     holder = identity.holder(one_machine=store.one_machine)
     inside = store.inside(identity.claim_id())
     return Request(new_id(), tuple(labels), mode, binding, purpose, holder, duration, inside, nested=nested)

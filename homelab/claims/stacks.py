@@ -18,7 +18,7 @@ _NAMES = ("--name-only", "--no-renames", "--no-ext-diff", "--ignore-submodules=n
 
 
 def labels(paths: Iterable[str]) -> set[str]:
-    """Return what is to be free before these paths change: the stack of each, and all stacks around it."""
+    """Return the labels that must be free before these paths change: the stack of each, and all stacks around it."""
     found: set[str] = set()
     for path in paths:
         parts = PurePosixPath(path).parts
@@ -38,7 +38,7 @@ def staged(repository: Repository) -> set[str]:
 
 
 def pushed(repository: Repository, new: str, old: str | None = None) -> set[str]:
-    """Return the paths that the commits change which no remote has yet; `old` is what the pushed ref is there."""
+    """Return the paths that those commits change which no remote has yet; `old` is the pushed ref's commit there."""
     known = ["--not", "--remotes", *([old] if old and repository.oid(f"{old}^{{commit}}") else [])]
     return _names(repository, *LOG, "--format=", "-c", new, *known)
 

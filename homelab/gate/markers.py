@@ -135,7 +135,7 @@ def mark(folder: Path, update: RefUpdate) -> None:
 
 
 def is_plain(repository: Repository, tips: Iterable[str]) -> bool:
-    """Return whether neither these commits nor any before them can name git-crypt: a no says nothing.
+    """Return whether it is certain that neither these commits nor any before them name git-crypt.
 
     From a commit whose whole history does not, nobody has touched an attribute file since, in any folder.
     """

@@ -40,7 +40,7 @@ _QUARANTINE = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_
 
 
 def variables(extra: Mapping[str, str] | None = None) -> dict[str, str | None]:
-    """Return what a git of ours finds besides our environment, and what it does not: None takes a variable out."""
+    """Return the variables that a git of ours gets besides our environment; None takes a variable out."""
     found: dict[str, str | None] = dict(_ENVIRONMENT)
     for name in (name for name in os.environ if name.startswith("GIT_TRACE")):
         if os.environ[name].lower() in ("1", "2", "true"):
@@ -114,7 +114,7 @@ class Repository:
         )
 
     def begin(self, *args: str | Path) -> Callable[[], process.Completed]:
-        """Start a git command that only looks, and return what waits for its end."""
+        """Start a git command that only looks. Return a function that waits for its end and returns that."""
         child = process.start(
             ["git", *args],
             cwd=self.worktree or self.git_dir,
@@ -173,7 +173,7 @@ class Repository:
         return listed(done.stdout)
 
     def refs(self, *names: str) -> dict[str, tuple[str, str]]:
-        """Return the object ids of those refs that there are, and what a symbolic one names (else ``""``). Raises `Failed`."""
+        """Return, of the refs that exist, the object id, and what a symbolic one names (else ``""``). Raises `Failed`."""
         found: dict[str, tuple[str, str]] = {}
         for start in range(0, len(names), _AT_ONCE):
             wanted = names[start : start + _AT_ONCE]

@@ -53,7 +53,7 @@ def say(root: Path | None) -> None:
 
 
 def withdraw(repository: Repository) -> bool:
-    """Return whether nothing of it is left; it stays where a linked worktree needs it."""
+    """Take our filter out of the clone unless a linked worktree needs it. Return whether nothing of it is left."""
     if not _values(repository):
         return True
     if _has_linked(repository):

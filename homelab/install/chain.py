@@ -16,7 +16,7 @@ _DOOR = "homelab-next"
 
 
 def following(folder: Path, hook: str) -> Path:
-    """Return where the hook is kept that ours runs when the gate is content."""
+    """Return where the former hook is kept, which ours runs once it lets the push pass."""
     return folder / f"{hook}{_KEPT}"
 
 

@@ -79,9 +79,9 @@ def demand_of(target: Target, base: str | None, tree: str) -> Demand:
 
 
 def verified_by(target: Target, demand: Demand, base: str) -> list[str]:
-    """Return what a merge commit says of its verification: each suite, but those of folders that the change leaves as they are.
+    """Return a merge commit's trailers: a line for each suite, but for folders that the change leaves as they are.
 
-    What the target has with the same content and no green is known for may be red before, and then no trailer names it.
+    A suite without a known green is left out where the target has the same content: it may have been red before.
     """
     kept = Receipts(target.repository.state)
     known = {run.key for run in demand.runs if kept.load(run.key)}
@@ -161,7 +161,7 @@ def check_deletions(target: Target, base: str | None, tree: str) -> None:
 
 
 def landing(target: Target, member: Member, documents: list[dict[str, Any]], *, passed: bool, attempts: int) -> Landing:
-    """Return what the journal is to say of a member, `documents` being how its suites ended."""
+    """Return a member's entry for the journal; `documents` say how its suites ended."""
     ticket = member.ticket
     suites, counts = journal.kept(documents)
     return Landing(
@@ -196,7 +196,7 @@ def room(target: Target) -> int:
 
 
 def size(landings: Sequence[dict[str, Any]]) -> int:
-    """Return how many to land at once: so many that a batch is green about every second time, by what was red of late.
+    """Return how many to land at once, so that every second batch or so is green at the rate of reds of late.
 
     A red that has just been taken out accounts for its batch, so it says nothing of those that were given back their places.
     """

@@ -13,7 +13,7 @@ from homelab.verify.verification import Red, Verified, Waived
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """The first `count` members are green, as `verified` says of the last of them; the next one is `culprit`, or none is."""
+    """How far a batch is green: its first `count` members, as `verified` proves; `culprit` is the next one's red, if any."""
 
     count: int
     verified: Verified | Waived | None
@@ -24,7 +24,7 @@ Ensure = Callable[[Member], Verified | Waived]
 
 
 def prove(members: Sequence[Member], ensure: Ensure) -> Proof:
-    """Return how far the batch is green, having run as little as that takes. Raises what `ensure` raises but `Red`."""
+    """Find out how far the batch is green with as few runs as that takes. Raises what `ensure` raises, except `Red`."""
     try:
         return Proof(len(members), ensure(members[-1]), None)
     except Red as red:

@@ -30,7 +30,7 @@ class Merged(NamedTuple):
 
 
 def merge(repository: Repository, base: str | None, head: str) -> Merged:
-    """Return what landing `head` on `base` makes of the target. Raises `Conflict` with the files, `Refused` when unrelated."""
+    """Return the merge of `head` into the target's tip `base`. Raises `Conflict` with the files, `Refused` when unrelated."""
     tree = repository.objects.commit(head).tree
     if base is None:
         return Merged(base, head, tree, True)
@@ -48,7 +48,7 @@ def merge(repository: Repository, base: str | None, head: str) -> Merged:
 
 
 def resolving(repository: Repository, names: Sequence[str]) -> str:
-    """Return how to resolve conflicts in these paths here, where some may be secrets that nobody can read here."""
+    """Return in words how to resolve conflicts in these paths, some of which may be secrets that are sealed here."""
     done = repository.run("check-attr", "-z", "--stdin", "filter", input=b"".join(os.fsencode(name) + b"\0" for name in names))
     fields = os.fsdecode(done.stdout).split("\0")
     filters = {path: value for path, value in zip(fields[::3], fields[2::3], strict=False) if value.startswith("git-crypt")}

@@ -25,7 +25,7 @@ _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 2.0)
 
 
 def hand_over(repository: Repository, error: Conflict, branch: str, head: str, base: str, target: str) -> NoReturn:
-    """Begin the merge that conflicts in the worktree, if that still stands where `head` of the branch landed from.
+    """Begin the conflicting merge in the worktree, if the branch is still checked out there at `head`.
 
     Raises `Conflict`. A landing may wait for hours, and a merge that is begun in another branch would be committed there.
     """
@@ -202,7 +202,7 @@ def check_kept(repository: Repository, head: str, base: str | None, target: str)
 
 
 def _dropped(repository: Repository, merge: str, ours: str, theirs: str, head: str, base: str) -> list[str]:
-    """Return the files that merge cleanly, all of which the merge has as on our side, and the branch has them so still."""
+    """Return the files that their side changed without a conflict, if the merge took none and the branch still has none."""
     try:
         tree, conflicts = candidate.merged_tree(repository, ours, theirs)
     except (Refused, Failed):  # unrelated histories: neither side has anything of the other's

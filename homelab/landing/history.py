@@ -3,21 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-_SHOWN = (
-    "started",
-    "finished",
-    "user",
-    "session",
-    "branch",
-    "target",
-    "commit",
-    "pushed",
-    "status",
-    "verified",
-    "reason",
-    "counts",
-    "ci",
-)
+_SHOWN = "started finished user session branch target commit pushed status verified reason counts ci".split()
 _RAN = ("passed", "failed", "timeout")
 #: Runs of a suite whose times are shown.
 _TIMES = 30

@@ -100,7 +100,7 @@ class Journal(NamedTuple):
     def hear(self, tip: str, said: Mapping[str, Any]) -> None:
         """Add what CI said of a pushed tip to the landings that it brought. Never fails: they stay landed.
 
-        Each is written once more, since the log only grows; who reads it takes nothing else from a landing's second line.
+        Each is appended once more, since the log only grows; readers take nothing else from a landing's second line.
         """
         with contextlib.suppress(OSError):
             for row in self.recent(_LAST):

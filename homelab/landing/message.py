@@ -13,7 +13,7 @@ _WIDEST = 200
 def of_merge(repository: Repository, branch: str, base: str, head: str, trailers: Sequence[str], *, start: str) -> str:
     """Return the message of the merge of `head` into `base`, in a push that began at `start`.
 
-    A word that keeps CI from running counts for a tip's whole push, so it is broken up unless every commit of it has one.
+    A word by which CI skips a tip skips its whole push, so it is broken up unless every commit of the push has one.
     """
     brought = _messages(repository, head, base)
     subjects = [text.partition("\n")[0][:_WIDEST] for text in brought]
@@ -28,13 +28,5 @@ def of_merge(repository: Repository, branch: str, base: str, head: str, trailers
 
 def _messages(repository: Repository, tip: str, start: str) -> list[str]:
     """Return the messages of the commits between, newest first, merges left out: theirs speak for the others."""
-    text = repository.out(
-        *LOG,
-        "-z",
-        "--no-merges",
-        "--format=%B",
-        tip,
-        f"^{start}",
-        "--",
-    )
+    text = repository.out(*LOG, "-z", "--no-merges", "--format=%B", tip, f"^{start}", "--")
     return [message for message in text.split("\0") if message]

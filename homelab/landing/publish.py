@@ -36,7 +36,7 @@ def publish(
 
     The landings are built on one another, and the last of them is what is pushed. `grant` is called once their intents are on
     disk. Raises `Review` where a rule of the server protects the target, `Refused`, `Failed` or `Unreachable` for what else
-    kept it away; of several, nobody is told but us.
+    kept it away; where several were pushed, only the leader is told.
     """
     assert landings[-1].commit == landable.commit
     fds = [target.journal.intend(landing) for landing in landings]
@@ -98,7 +98,7 @@ def _settle(target: Target, pushed: Pushed, commit: str, base: str | None, pause
 
 
 def look(target: Target, commit: str, base: str | None) -> Seen:
-    """Return where the remote says the target is, seen from a push of `commit` onto `base`."""
+    """Ask the remote where the target is. Return what that means for a push of `commit` onto `base`."""
     try:
         tip = ask_remote(target.repository, target.remote, target.ref).get(target.ref)
         if tip not in (None, base, commit):

@@ -117,14 +117,11 @@ def classify(pushed: Pushed, ref: str, seen: Seen) -> Outcome:
     if seen.answered and not seen.unmoved:
         return Outcome.MOVED
     row = _row(pushed, ref)
+    if row is not None and row[0] == "!":
+        return _refused(pushed, row[1])
     if not seen.answered:
-        refused = row is not None and row[0] == "!"
-        return _refused(pushed, row[1]) if refused and row else Outcome.UNREACHABLE
-    if row is None:
-        return _silent(pushed)
-    if row[0] != "!":
-        return Outcome.OPEN
-    return _refused(pushed, row[1])
+        return Outcome.UNREACHABLE
+    return _silent(pushed) if row is None else Outcome.OPEN
 
 
 def _refused(pushed: Pushed, summary: str) -> Outcome:

@@ -123,7 +123,7 @@ class Queue(NamedTuple):
         return [number for number in found if isinstance(number, int)] if isinstance(found, list) else []
 
     def hold(self, ticket: Ticket, words: str) -> None:
-        """Say what the leader waits for before it pushes; nothing any more without words."""
+        """Show others what the leader waits for before it pushes; no words when it no longer waits."""
         files.replace(self._folder / "holding", json.dumps([ticket.number, words]).encode(), passing=True)
 
     def holding(self, ticket: Ticket) -> str:
@@ -136,7 +136,7 @@ class Queue(NamedTuple):
 
     @contextlib.contextmanager
     def drawn(self, worktree: Path, session: str) -> Iterator["Place"]:
-        """Yield a place at the queue's end, gone afterwards, also after a kill."""
+        """Yield a place at the queue's end. It is given up after the block, and by a kill too."""
         with self._locked():
             number = self._next()
             fd = files.hold(self._lock(number))

@@ -11,7 +11,7 @@ from homelab.landing.target import Target
 
 
 def offer(target: Target, landing: Landing, reason: str) -> HomelabError:
-    """Push the branch for a review, never forced. Return `Review`, or `Refused` where that may not be either."""
+    """Push the branch for a review, never forced. Return `Review`, or `Refused` where the branch cannot be pushed either."""
     protected = f"{target.branch} is protected ({reason})"
     if not target.reviewable:
         target.journal.close(landing._replace(status="refused"))

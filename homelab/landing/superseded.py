@@ -62,7 +62,7 @@ class Watch:
         return self.why is not None
 
     def _has_grown(self) -> bool:
-        """Return whether at least as many could come along as are in the batch."""
+        """Return whether as many landings again could join as the batch has now."""
         more = 0
         for ticket in self._target.queue.waiting(behind=self._last):
             if ticket.head is None or ticket.alone:
@@ -72,7 +72,7 @@ class Watch:
         return min(more, room) >= len(self._members)
 
     def _has_moved(self) -> bool:
-        """Return whether the target has moved, and with it a result that is being run for."""
+        """Return whether the target has moved so far that the next candidate needs other runs than these."""
         target = self._target
         try:
             tip = ask_remote(target.repository, target.remote, target.ref, timeout=10).get(target.ref)

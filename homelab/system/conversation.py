@@ -33,7 +33,7 @@ def converse(
     pass_fds: Sequence[int] = (),
     alive: Callable[[], bool] = lambda: False,
 ) -> Completed:
-    """Return how a child ended; each line of stderr that it waits upon is handed on, once.
+    """Run a child and return how it ended. Each line of stderr after which it falls silent is handed to `each`, once.
 
     Raises `Silent` when it wrote nothing for `patience` seconds, and `alive` does not say that it may. It stays in our process
     group and on our terminal, where ssh reads a passphrase.

@@ -97,7 +97,7 @@ def complete(
     timeout: float | None = None,
     pass_fds: Sequence[int] = (),
 ) -> Completed:
-    """Return how `argv` ended, its output read; it gets `env`, or our `environment`, and `extra`.
+    """Run `argv`, and return how it ended and what it wrote. It gets `env`, or our `environment`, and `extra`.
 
     Raises `Failed` when it cannot be started or outlives `timeout` seconds.
     """
@@ -152,7 +152,7 @@ def start(
 
 
 def narrate(argv: Sequence[str | Path], each: Callable[[str], None], *, cwd: Path | None = None) -> int:
-    """Return how `argv` ended, each line of its output handed to `each`; interrupted, its process group has ended.
+    """Run `argv`, hand each line of its output to `each`, and return how it ended. An interruption ends its process group.
 
     What it leaves running in the background may keep the pipe: the end of the command counts, not that of its output.
     """
@@ -198,7 +198,7 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
 
 
 def become(argv: Sequence[str | Path], *, cwd: Path) -> NoReturn:
-    """Instead of us `argv` runs from now on, with our terminal and the usual signals. Raises `Failed`."""
+    """Replace this process by `argv`, with our terminal and the usual signals. Raises `Failed`."""
     sys.stdout.flush()
     sys.stderr.flush()
     # Python ignores these, and what is ignored stays so in the next program.

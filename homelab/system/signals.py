@@ -15,7 +15,7 @@ PASSED = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.S
 
 
 def be_subreaper() -> bool:
-    """Orphaned descendants become our children; return whether the system can do that."""
+    """Make orphaned descendants our children. Return whether the system can do that."""
     if not sys.platform.startswith("linux"):
         return False
     import ctypes
@@ -33,7 +33,7 @@ def next_signal(wanted: list[signal.Signals]) -> tuple[int, int]:
 
 
 def mute() -> None:
-    """Neither the caller's streams nor its folder are kept by us: a reader of a pipe waits for all who could write."""
+    """Detach from the caller's streams and folder: a reader of its pipe waits for all who could write into it."""
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)

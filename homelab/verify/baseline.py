@@ -41,7 +41,7 @@ class Comparison:
         return _red_before(run, found) if found and self._tip.key(run) == run.key else None
 
     def settle(self, results: Sequence[Result], abandoned: Abandoned | None) -> list[Result]:
-        """Return the results as the target's tip shows them, having made there what that takes."""
+        """Return the results as measured by the target's tip, on which is run what that takes."""
         asked = {result.run.key: there for result in results if (there := self._question(result)) is not None}
         if not asked or (abandoned and abandoned()):
             return list(results)

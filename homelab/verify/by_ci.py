@@ -20,7 +20,7 @@ _STATES = {
 
 
 def make(repository: Repository, commit: str, run: Run, ended: Abandoned) -> Result:
-    """Return what CI says of the commit; that it may not or cannot be asked is no red. Raises `Unreachable`."""
+    """Return what CI says of the commit; unable, not red, where it may not or cannot be asked. Raises `Unreachable`."""
     assert run.suite.ci is not None
     start = time.monotonic()
     try:

@@ -25,7 +25,7 @@ _FULL = 1 << 20
 
 @contextlib.contextmanager
 def speaking_of(folder: Path) -> Iterator[None]:
-    """Let what the system says of the folder be the error of a scratch checkout. Raises `Failed`."""
+    """Turn what the system says of the folder in the block into the error of a scratch checkout. Raises `Failed`."""
     try:
         yield
     except OSError as error:

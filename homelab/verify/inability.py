@@ -58,7 +58,7 @@ _COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def inability(log_end: str, returncode: int) -> str:
-    """Return what is missing here, as `go is not installed`, by the end of a red suite's log and its exit code; or nothing."""
+    """Return what is missing here (`go is not installed`), by a red suite's exit code and the end of its log, or nothing."""
     log = _BROKEN.sub(" ", _COLOURS.sub("", log_end).replace("\r\n", "\n"))
     if returncode == 127 or _PASSED_ON.search(log):
         return _not_installed(log)

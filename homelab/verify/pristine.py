@@ -49,7 +49,7 @@ def keep(root: Path, paths: Sequence[str], place: Path) -> str:
 
 
 def restore(root: Path, there: Sequence[str], place: Path, note: str) -> str | None:
-    """Make what is `there` below `root` what was kept at `place`, and return the note of it; None where that cannot be done.
+    """Replace what is `there` below `root` by what was kept at `place`. Return its note, or None where that cannot be done.
 
     Raises `OSError`, `Failed`.
     """

@@ -52,7 +52,7 @@ def try_out(
 ) -> tuple[Proposal, dict[str, Trial]]:
     """Return the proposal as trying it on its commit leaves it, and what each suite showed by its name.
 
-    What cannot run here for want of a network is tried once more as what is left of it without.
+    What cannot run here for want of a network is tried once more without the part that needs one.
     """
     assert proposal.commit is not None
     until = time.monotonic() + seconds

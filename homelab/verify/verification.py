@@ -109,7 +109,7 @@ def lookup(repository: Repository, demand: Demand, comparison: Comparison | None
 
 
 def compared(repository: Repository, commit: str, baseline: Baseline | None) -> Comparison | None:
-    """Return the target's tip to measure a commit by; None where there is none, or where it already contains the commit."""
+    """Return what measures a commit by the target's tip; None without a tip, or where it already contains the commit."""
     if baseline is None or repository.is_ancestor(commit, baseline.commit):
         return None
     return Comparison(repository, baseline)

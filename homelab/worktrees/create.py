@@ -175,7 +175,7 @@ def undo(plan: Layout, name: str, record: Record) -> None:
 
 
 def finish(plan: Layout, name: str, record: Record, rules: State, fd: int) -> Started | None:
-    """Return what an interrupted start had begun, finished; None when nothing of it is there."""
+    """Finish what an interrupted start had begun, and return it; None when nothing of it is left."""
     path = Path(record.path)
     with registry.exclusive(plan.repository):
         entry = next((entry for entry in registry.registered(plan.repository) if entry.path == path), None)
@@ -202,7 +202,7 @@ def finish(plan: Layout, name: str, record: Record, rules: State, fd: int) -> St
 
 
 def prepare(plan: Layout, name: str, record: Record, rules: State) -> Started:
-    """Return the worktree with what it gets from the main one, prepared. Raises `Failed`; the worktree stays then."""
+    """Give the worktree what it gets from the main one, and prepare it. Return it. Raises `Failed`; the worktree stays then."""
     started = Started(name, Path(record.path), record.branch, record.base, created=True)
     include.bring(plan.repository, started.path, plan.directory)
     if command := rules.config.work.prepare:

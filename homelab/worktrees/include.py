@@ -20,7 +20,7 @@ _HALF = ".homelab-copy"
 
 
 def bring(main: Repository, path: Path, without: Path) -> int:
-    """Return how many files the worktree at `path` has got from the main one; none comes from below `without`."""
+    """Copy the listed files from the main worktree to the one at `path`, none from below `without`. Return how many."""
     root = main.worktree
     if root is None and (path / NAME).is_file():
         output.say(f"{NAME} names files to copy, but there is no main worktree to copy them from")

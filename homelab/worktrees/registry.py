@@ -49,7 +49,7 @@ def registered(repository: Repository) -> tuple[Worktree, ...]:
 
 
 def look_up(repository: Repository) -> Callable[[], tuple[Worktree, ...]]:
-    """Begin to look which worktrees there are, 10 ms for fifty; return what waits for the answer. That raises `Failed`."""
+    """Begin to list the worktrees, 10 ms for fifty. Return a function that returns them, or raises `Failed`."""
     ended = repository.begin("worktree", "list", "--porcelain", "-z")
     return lambda: _listed(printed(ended(), "worktree"))
 

@@ -37,7 +37,7 @@ class Work(NamedTuple):
 
 
 def remove(plan: Layout, rules: State, work: Work) -> str | None:
-    """Return the command that brings the commits back, once folder, registration and branch are gone.
+    """Remove folder, registration and branch. Return the command that brings the commits back.
 
     The branch stays, and None is returned, where it is protected, in use elsewhere, or was moved since it was judged.
     """

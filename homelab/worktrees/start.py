@@ -20,7 +20,7 @@ from homelab.worktrees.registry import Layout, Worktree
 
 
 def start(repository: Repository, name: str, *, revision: str | None = None) -> Started:
-    """Return the topic's worktree, which is made with its branch, off `revision` or the fetched target, if it is not there.
+    """Return the topic's worktree. If it is missing, make it and its branch off `revision` or the fetched target.
 
     Raises `Usage` for a bad topic or revision, `Refused` where something stands in the way, `Unreachable`, `Failed`.
     """

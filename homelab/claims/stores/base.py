@@ -62,7 +62,7 @@ class Store(abc.ABC):
 
     @abc.abstractmethod
     def grasp(self, id: str) -> int | None:
-        """Let our being alive prove that the claim or ticket lives. Return a descriptor that children inherit."""
+        """Tie a claim's or ticket's life to this process. Return a descriptor by which children keep it alive too."""
 
     @abc.abstractmethod
     def let_go(self, id: str) -> None:
@@ -185,9 +185,9 @@ class Store(abc.ABC):
         return found
 
     def end(self, id: str, labels: Sequence[str]) -> list[str]:
-        """Free the bound claims, whoever of the command's children still runs. Return labels lost before.
+        """Free the bound claims, even while children of the command run. Return the labels that were lost before.
 
-        Raises when the store cannot be told; where the kernel is the witness they are free all the same.
+        Raises when the store cannot be told. Claims that live by a lock are free all the same.
         """
         try:
             with self.transaction(labels) as ledger:

@@ -119,7 +119,7 @@ def _cut(connection: "psycopg.Connection[Any]") -> None:
 
 @contextlib.contextmanager
 def in_words(url: str) -> Iterator[None]:
-    """Turn what the database says into one of our errors, without what of the URL may be a password."""
+    """Turn the database's errors into ours, leaving out whatever may be the password of the URL."""
     try:
         import psycopg
         from psycopg import errors

@@ -1,6 +1,6 @@
 """The records of a file store: what each file says, and whether what it speaks of lives.
 
-Nothing here is decided or written but that the files of the dead go. Which files there are is told in
+Nothing here decides, and all that is changed is that the files of the dead are removed. Which files there are is told in
 `homelab.claims.stores.files`.
 """
 
@@ -21,7 +21,7 @@ _WAITER = 30.0
 
 
 def key(label: str) -> str:
-    """Return how a label stands in a file's name."""
+    """Return a label as it stands in a file's name."""
     return label.replace("/", "+")
 
 

@@ -27,7 +27,7 @@ _NOBODY = Holder("?", "?", "?", 0)
 
 
 def claim_document(claim: Claim) -> dict[str, Any]:
-    """Return what any store keeps of a claim: what listings show but what changes by itself, and what only stores need."""
+    """Return what every store keeps of a claim: what listings show, less what changes by itself, and what only stores need."""
     shown = claim.document()
     for name in ("state", "expires_at", "waiting"):
         del shown[name]
