@@ -43,6 +43,19 @@ def test_every_command_that_is_named_exists(name: Path) -> None:
     assert unknown == []
 
 
+def test_every_file_and_function_on_the_map_is_there() -> None:
+    sources = {str(path.relative_to(ROOT / "homelab")): path.read_text() for path in (ROOT / "homelab").rglob("*.py")}
+    sources |= {f"hooks/{path.name}": path.read_text() for path in (ROOT / "hooks").glob("*.py")}
+    page = (ROOT / "docs/architecture.md").read_text()
+    for name in re.findall(r"`([\w./-]+\.(?:py|sh))`", page):
+        assert (ROOT / "homelab" / name).exists(), name
+    ways = page.partition("## Four ways")[2].partition("\n## ")[0]
+    for place, function in re.findall(r"`([A-Za-z_.]+)\.([A-Za-z_]+)`", ways.replace(".py`", "`")):
+        inside = [text for path, text in sources.items() if f"/{path}".endswith(f"/{place.replace('.', '/')}.py")]
+        inside += [text for text in sources.values() if f"\nclass {place}" in text]
+        assert any(re.search(rf"\b(def|class) {function}\b", text) for text in inside), f"{place}.{function}"
+
+
 def test_the_page_for_agents_stays_short() -> None:
     assert len((ROOT / "AGENTS.md").read_text().splitlines()) <= 80
 
