@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from homelab.ci import target, trial
+from homelab.ci import target, try_branch
 from homelab.ci.site import Site
 from homelab.errors import Refused, Unreachable
 from homelab.git.repository import Repository
@@ -46,7 +46,7 @@ def _trying(repository: Repository, rules: State, tip: str) -> list[Health]:
     if not any(suite.ci for suite in rules.config.suites):
         return []
     try:
-        trial.require_harmless(repository, rules, tip)
+        try_branch.require_harmless(repository, rules, tip)
     except Refused as error:
         return [Health("", error.message, error.hint or "")]
     return []

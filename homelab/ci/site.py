@@ -10,7 +10,7 @@ import time
 from typing import Any, NamedTuple
 
 from homelab import output
-from homelab.ci import shared, trigger, watch
+from homelab.ci import last_heard, trigger, watch
 from homelab.ci.progress import Progress
 from homelab.ci.system import Names, System
 from homelab.ci.trouble import Away
@@ -60,7 +60,7 @@ class Site(NamedTuple):
             found = self.names.among(self.system.look(commit, self.branch))
         except (KeyError, TypeError, AttributeError, ValueError):  # another program may listen there
             raise Away(f"{self.words} gives an answer that nobody understands", hint="look at [ci] kind and url") from None
-        tried = frozenset() if self.is_try else shared.discounted(self.repository, commit)
+        tried = frozenset() if self.is_try else last_heard.discounted(self.repository, commit)
         return [check for check in found if check.id not in tried]
 
     def status(self, commit: str) -> Outcome:
@@ -72,11 +72,11 @@ class Site(NamedTuple):
 
     def remember(self, outcome: Outcome) -> None:
         """Keep an outcome in the clone, so that nobody has to ask for it again."""
-        shared.remember(self.repository, self._key(outcome.commit), outcome)
+        last_heard.remember(self.repository, self._key(outcome.commit), outcome)
 
     def remembered(self, commit: str) -> Outcome | None:
         """Return what was last heard of a commit, or None. Nobody is asked."""
-        found = shared.remembered(self.repository, self._key(commit))
+        found = last_heard.remembered(self.repository, self._key(commit))
         return found[0] if found else None
 
     def follow(self, commit: str, *, limit: float | None = None, age: float = 0.0) -> Outcome:
@@ -89,7 +89,7 @@ class Site(NamedTuple):
             return now._replace(verdict=Verdict.SKIPPED)  # it will not come, so nobody waits for it
         virtual = watch.LIMIT if limit is None else limit / self.clock.pace
         with Progress(self.words) as progress:
-            outcome = shared.together(
+            outcome = last_heard.together(
                 self.repository,
                 self._key(commit),
                 self.clock,

@@ -2,7 +2,7 @@
 
 What is landed is what was verified: the one push takes a `Verified`, or a person's `Waived`. A run is given up when it has
 become pointless, because the queue has grown while it had hardly begun, or because the target moved and with it what is being
-run. Each round begins with an `Attempt` that the round before it returned; nothing else changes between rounds.
+run. Each round begins with a `Round` that the one before it returned; nothing else changes between rounds.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository
 from homelab.git.version import require_version
 from homelab.landing import batch, bisect, conflict, forward, override, preconditions, publish, recovery
-from homelab.landing.attempt import Attempt
 from homelab.landing.batch import Member
 from homelab.landing.override import Override
 from homelab.landing.queue import Place
 from homelab.landing.report import Report, Status
+from homelab.landing.round import Round
 from homelab.landing.superseded import Reason, Watch
 from homelab.landing.target import Target
 from homelab.policy.config import Land
@@ -54,9 +54,9 @@ def lead(repository: Repository, rules: State, report: Report, place: Place, ask
         recovery.settle_earlier(repository)
         _sweep_tries(repository)
         leader.sweep()
-        attempt: Attempt | None = Attempt(may_batch=not (rules.config.land.each_commit or asked.alone))
-        while attempt is not None:
-            attempt = leader.round(attempt)
+        current: Round | None = Round(may_batch=not (rules.config.land.each_commit or asked.alone))
+        while current is not None:
+            current = leader.round(current)
         if report.pushed is not None:
             forward.bring(target, report.pushed)
 
@@ -64,9 +64,9 @@ def lead(repository: Repository, rules: State, report: Report, place: Place, ask
 def _sweep_tries(repository: Repository) -> None:
     """Take away the try branches that a killed process left on the remote."""
     if any(repository.state.joinpath("ci", "try").glob("*.json")):
-        from homelab.ci import trial
+        from homelab.ci import try_branch
 
-        trial.sweep(repository)
+        try_branch.sweep(repository)
 
 
 def _mutex(target: Target, limits: Land, branch: str) -> contextlib.AbstractContextManager[object]:
@@ -104,7 +104,7 @@ class Leader:
         for ref in (self._repository.line("for-each-ref", "--format=%(refname)", _CANDIDATES) or "").split():
             self._repository.run("update-ref", "-d", ref)
 
-    def round(self, attempt: Attempt) -> Attempt | None:
+    def round(self, current: Round) -> Round | None:
         """Build on the target's tip, verify and push. Return what the next round begins with, or None once our work landed."""
         self._hold()  # before anything is built, so that what comes meanwhile lands with us
         base = self._base()
@@ -112,30 +112,30 @@ class Leader:
             self.report.status, self.report.commit = Status.ALREADY_LANDED, self._head
             self.report.tree = self._repository.objects.commit(self._head).tree
             return None
-        self._check(base, attempt)
-        self.report.attempts = attempt.count
+        self._check(base, current)
+        self.report.attempts = current.count
         own = self._own(base)
         self._look_through(base, own.commit)
         if not self.asked.allow_deletions:
             batch.check_deletions(self.target, base, own.merged.tree)
         self.report.commit, self.report.tree = own.commit, own.merged.tree
-        members = batch.gather(self.target, own, self._look_through) if attempt.may_batch and base is not None else [own]
+        members = batch.gather(self.target, own, self._look_through) if current.may_batch and base is not None else [own]
         with self._kept(members):
-            watch = Watch(self.target, members, self.place.ticket.number, may_grow=attempt.may_batch and not attempt.grown)
+            watch = Watch(self.target, members, self.place.ticket.number, may_grow=current.may_batch and not current.grown)
             try:
                 proof = bisect.prove(members, functools.partial(self._ensure, watch, base))
             except _GivenUp:
                 output.say(f"{watch.why}; building anew")
-                return attempt.given_up(watch.why)
+                return current.given_up(watch.why)
             except Unable as error:
                 if len(members) == 1:
                     self._journal(own, error, Status.REFUSED)
                     raise
                 # Whose doing it is no search would tell: a run that cannot be made says nothing of a commit.
                 output.say("something cannot run here; landing alone")
-                return replace(attempt, may_batch=False, count=attempt.count + 1)
+                return replace(current, may_batch=False, count=current.count + 1)
             green = members[: proof.count]
-            if proof.verified is not None and (again := self._send(green, proof.verified, attempt)):
+            if proof.verified is not None and (again := self._send(green, proof.verified, current)):
                 return again
             if proof.culprit is not None:
                 self._record_red(members[proof.count], proof.culprit)
@@ -166,14 +166,14 @@ class Leader:
             preconditions.check_gone(self._repository, self.target.remote, self.target.branch)
         return base
 
-    def _check(self, base: str | None, attempt: Attempt) -> None:
+    def _check(self, base: str | None, current: Round) -> None:
         """Check that the branch brings back nothing that was taken away, and that there is time for a round."""
         gone = preconditions.removed(self._repository)
         preconditions.check_rewound(self._repository, self._head, base, self.target.name, gone)
         conflict.check_kept(self._repository, self._head, base, self.target.name)
         limits, took = self.rules.config.land, time.monotonic() - self._began
-        if took > limits.deadline or 0 < limits.attempts <= attempt.overtaken:
-            tries = f"{attempt.count - 1} attempt{'s' if attempt.count > 2 else ''}"
+        if took > limits.deadline or 0 < limits.attempts <= current.overtaken:
+            tries = f"{current.count - 1} attempt{'s' if current.count > 2 else ''}"
             raise Busy(
                 f"{self.target.branch} kept moving: gave up after {tries} in {output.duration(took)}",
                 hint="run `homelab work land` again, what was verified is remembered; a suite with `inputs` in homelab.toml is "
@@ -237,15 +237,15 @@ class Leader:
         self.report.suites = results.documents(verified.results)
         return verified
 
-    def _send(self, members: Sequence[Member], landable: Verified | Waived, attempt: Attempt) -> Attempt | None:
+    def _send(self, members: Sequence[Member], landable: Verified | Waived, current: Round) -> Round | None:
         """Push a green batch. Return what to begin anew with where that was in vain, or None."""
         if gone := [member for member in members[1:] if not self.target.queue.is_waiting(member.ticket)]:
             output.say(f"{gone[0].ticket.branch} has left the queue; building anew without it")
-            return replace(attempt, count=attempt.count + 1)
+            return replace(current, count=current.count + 1)
         documents = self.report.suites
         passed = isinstance(landable, Verified)
         landings = [
-            batch.landing(self.target, member, documents, passed=passed, attempts=attempt.count)._replace(
+            batch.landing(self.target, member, documents, passed=passed, attempts=current.count)._replace(
                 allow_deletions=self.asked.allow_deletions
             )
             for member in members
@@ -261,10 +261,10 @@ class Leader:
             if len(members) == 1 or isinstance(error, Unreachable):
                 raise
             output.say("the push of several was refused; landing alone")
-            return replace(attempt, may_batch=False, count=attempt.count + 1)
+            return replace(current, may_batch=False, count=current.count + 1)
         if not landed:
             output.say(f"{self.target.branch} moved meanwhile; building anew on what is there now")
-            return attempt.given_up(Reason.MOVED)
+            return current.given_up(Reason.MOVED)
         self.report.status, self.report.pushed = Status.LANDED, landable.commit
         self.report.commit, self.report.tree = own.commit, own.merged.tree
         for member in members[1:]:

@@ -99,9 +99,9 @@ def _ci(repository: Repository, commit: str) -> dict[str, Any] | None:
     """Return what was last heard of a commit from CI, without asking."""
     if not (repository.state / "ci").is_dir():
         return None  # what reads it takes 4 ms to import
-    from homelab.ci import report, shared
+    from homelab.ci import last_heard, report
 
-    if (heard := shared.remembered(repository, commit)) is None:
+    if (heard := last_heard.remembered(repository, commit)) is None:
         return None
     outcome, at = heard
     return {**report.document(outcome), "at": clock.stamp(at)}

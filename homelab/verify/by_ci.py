@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from homelab.ci import trial
+from homelab.ci import try_branch
 from homelab.errors import CiSilent, Failed, Refused
 from homelab.git.repository import Repository
 from homelab.system import files
@@ -12,10 +12,10 @@ from homelab.verify.results import Result, State, log_name
 from homelab.verify.suites import Run
 
 _STATES = {
-    trial.Result.PASSED: State.PASSED,
-    trial.Result.FAILED: State.FAILED,
-    trial.Result.TIMEOUT: State.TIMEOUT,
-    trial.Result.UNABLE: State.UNABLE,
+    try_branch.Result.PASSED: State.PASSED,
+    try_branch.Result.FAILED: State.FAILED,
+    try_branch.Result.TIMEOUT: State.TIMEOUT,
+    try_branch.Result.UNABLE: State.UNABLE,
 }
 
 
@@ -24,8 +24,8 @@ def make(repository: Repository, commit: str, run: Run, ended: Abandoned) -> Res
     assert run.suite.ci is not None
     start = time.monotonic()
     try:
-        found = trial.attempt(repository, commit, run.key, run.suite.ci, timeout=run.suite.timeout, abandoned=ended)
-    except trial.Abandoned:
+        found = try_branch.attempt(repository, commit, run.key, run.suite.ci, timeout=run.suite.timeout, abandoned=ended)
+    except try_branch.Abandoned:
         return Result(run, State.FAILED, time.monotonic() - start, reason="it was abandoned")
     except (Refused, Failed, CiSilent) as error:  # of a batch, the others land without this one
         reason = f"{error.message}; {error.hint}" if error.hint else error.message
@@ -34,7 +34,7 @@ def make(repository: Repository, commit: str, run: Run, ended: Abandoned) -> Res
     return Result(run, _STATES[found.result], time.monotonic() - start, log, found.reason, url=found.url)
 
 
-def _log(repository: Repository, run: Run, found: trial.Trial) -> Path:
+def _log(repository: Repository, run: Run, found: try_branch.Tried) -> Path:
     """Write down what each check said, and the last lines of what is red."""
     rows = [f"{check.name}: {check.word} ({check.verdict}) {check.url or ''}".rstrip() for check in found.checks]
     for sentence, lines in found.tails:

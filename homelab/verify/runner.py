@@ -76,13 +76,13 @@ class _WorkQueue:
         return Attempt(self.repository, slot, self.commit, run, self.reporter, self._ended).make()
 
     def _with_secrets(self, run: Run) -> Result:
-        from homelab.verify import secrets
+        from homelab.verify import unlocked
 
         try:
-            with secrets.slot(self.repository, self.commit) as slot:
+            with unlocked.slot(self.repository, self.commit) as slot:
                 # Nothing that another run left is in it, and nothing of it is left to another.
                 result = self._attempt(run._replace(verify=run.verify._replace(caches=())), slot)
-        except secrets.Locked as locked:
+        except unlocked.Locked as locked:
             return Result(run, State.UNABLE, 0.0, reason=f"it cannot run here: {locked}")
         return result._replace(run=run)
 

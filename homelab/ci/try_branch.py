@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from homelab import output
-from homelab.ci import shared, trigger, watch
+from homelab.ci import last_heard, trigger, watch
 from homelab.ci.report import url
 from homelab.ci.site import Site, find
 from homelab.ci.verdict import OPEN, Check, Verdict, judge, names
@@ -38,7 +38,7 @@ _PUSH = 600
 
 
 class Result(StrEnum):
-    """How a trial ended."""
+    """How a try branch ended."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -47,7 +47,7 @@ class Result(StrEnum):
     UNABLE = "unable"
 
 
-class Trial(NamedTuple):
+class Tried(NamedTuple):
     """What became of one candidate at CI."""
 
     result: Result
@@ -71,11 +71,11 @@ def attempt(
     *,
     timeout: float,
     abandoned: Callable[[], bool] = lambda: False,
-) -> Trial:
+) -> Tried:
     """Push a candidate as ``homelab/try/KEY-COMMIT``. Return what the checks that match `pattern` say of it.
 
     `timeout` counts in seconds from the push. Raises `Refused` where CI's files forbid it, `Unreachable` where the remote or
-    CI cannot be asked, and `Abandoned`. The branch is gone from the remote in every case, after a kill by the next trial.
+    CI cannot be asked, and `Abandoned`. The branch is gone from the remote in every case, after a kill by the next one.
     """
     rules = read_rules(repository)
     remote, branch = require_target(rules)
@@ -86,14 +86,14 @@ def attempt(
     ci = rules.config.ci
     target = find(repository, remote, branch, Ci(ci.kind, ci.url, ci.repository, (pattern,)))
     if trigger.is_skipped(repository.objects.message(commit)):
-        return Trial(Result.UNABLE, "the commit's message makes CI skip it")
+        return Tried(Result.UNABLE, "the commit's message makes CI skip it")
     expected = _expected(target, repository, rules, pattern)
     site = find(repository, remote, branch, Ci(ci.kind, ci.url, ci.repository, (pattern,)), is_try=True)
     with _pushed(repository, remote, branch, commit, site) as earlier:
         clock = _Impatient(site.clock.pace, abandoned)
         look = _Expecting(site, expected, earlier, clock)
         outcome = watch.watch(look, commit, clock, limit=timeout / clock.pace)
-        shared.discount(repository, commit, (check.id for check in outcome.checks))
+        last_heard.discount(repository, commit, (check.id for check in outcome.checks))
         return _trial(site, outcome, timeout)
 
 
@@ -176,29 +176,29 @@ class _Expecting:
         return [*found, *(Check(name, "missing", verdict) for name in missing)]
 
 
-def _trial(site: Site, outcome: Outcome, timeout: float) -> Trial:
+def _trial(site: Site, outcome: Outcome, timeout: float) -> Tried:
     link, checks = url(outcome), outcome.checks
     which = output.names(names(checks, outcome.verdict), 4)
     if outcome.verdict is Verdict.UNREACHABLE and not outcome.is_cut:
         raise Unreachable(outcome.reason or "CI cannot be asked", hint=outcome.hint or "run it again")
     if outcome.is_cut:
-        return Trial(
+        return Tried(
             Result.TIMEOUT, f"CI had no verdict after {output.duration(timeout)}: {which or 'nothing seen'}", link, checks
         )
     match outcome.verdict:
         case Verdict.GREEN:
-            return Trial(Result.PASSED, "", link, checks)
+            return Tried(Result.PASSED, "", link, checks)
         case Verdict.RED:
-            return Trial(Result.FAILED, f"CI is red: {which}", link, checks, tuple(site.tails(outcome)))
+            return Tried(Result.FAILED, f"CI is red: {which}", link, checks, tuple(site.tails(outcome)))
         case Verdict.GONE:
             missing = [check.name for check in checks if check.word == "missing"]
             words = f"CI did not run {output.names(missing, 4)} for the try branch" if missing else f"CI was ended: {which}"
-            return Trial(Result.UNABLE, words, link, checks)
+            return Tried(Result.UNABLE, words, link, checks)
         case Verdict.NONE:
-            return Trial(Result.UNABLE, "CI runs nothing that matches for pushes of try branches", link, checks)
+            return Tried(Result.UNABLE, "CI runs nothing that matches for pushes of try branches", link, checks)
         case Verdict.ASKS:
-            return Trial(Result.UNABLE, f"CI waits for somebody to act: {which}", link, checks)
-    return Trial(Result.UNABLE, f"CI says {outcome.verdict}: {which}", link, checks)
+            return Tried(Result.UNABLE, f"CI waits for somebody to act: {which}", link, checks)
+    return Tried(Result.UNABLE, f"CI says {outcome.verdict}: {which}", link, checks)
 
 
 @contextlib.contextmanager

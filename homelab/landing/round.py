@@ -1,4 +1,4 @@
-"""An attempt: what a round of the leader begins with. A round changes none; it returns the next one."""
+"""A round of the leader: what it begins with. It changes nothing in that, and returns what the next one begins with."""
 
 from dataclasses import dataclass, replace
 
@@ -6,8 +6,8 @@ from homelab.landing.superseded import Reason
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """What a round begins with."""
+class Round:
+    """What one round begins with."""
 
     #: Whether others may come along; not any more once a push of several was refused.
     may_batch: bool
@@ -17,7 +17,7 @@ class Attempt:
     overtaken: int = 0
     count: int = 1
 
-    def given_up(self, why: Reason | None) -> "Attempt":
+    def given_up(self, why: Reason | None) -> "Round":
         """Return what the round after this one begins with, a run having been given up."""
         again = replace(self, count=self.count + 1)
         return replace(again, grown=True) if why is Reason.GROWN else replace(again, overtaken=self.overtaken + 1)

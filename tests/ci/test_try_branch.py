@@ -12,8 +12,8 @@ from dataclasses import replace
 
 import pytest
 
-from homelab.ci import target, trial
-from homelab.ci.trial import Result
+from homelab.ci import target, try_branch
+from homelab.ci.try_branch import Result
 from homelab.errors import Refused, Unreachable
 from homelab.git.repository import discover
 from homelab.policy.rules import read_rules
@@ -80,9 +80,9 @@ def run(kind: str, name: str, word: str, **options: object) -> Run:
     return replace(Run(shown, state, log="boom"), **options)  # type: ignore[arg-type]
 
 
-def attempt(world: World, commit: str, pattern: str, **options: float | Callable[[], bool]) -> trial.Trial:
+def attempt(world: World, commit: str, pattern: str, **options: float | Callable[[], bool]) -> try_branch.Tried:
     repository = discover(world.clone)
-    return trial.attempt(repository, commit, "k" * 64, pattern, **{"timeout": 60, **options})  # type: ignore[arg-type]
+    return try_branch.attempt(repository, commit, "k" * 64, pattern, **{"timeout": 60, **options})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_ci_that_cannot_be_reached_is_no_verdict(forgejo: Forge, world: World) -
 
 def test_a_trial_that_nobody_wants_any_more_takes_its_branch_away(forgejo: Forge, world: World) -> None:
     commit = candidate(world, forgejo, "running")
-    with pytest.raises(trial.Abandoned):
+    with pytest.raises(try_branch.Abandoned):
         attempt(world, commit, "ci/*", abandoned=lambda: bool(tries(world)))
     assert tries(world) == []
 
@@ -191,8 +191,8 @@ def test_the_green_of_a_try_branch_is_not_the_targets(forgejo: Forge, world: Wor
 def test_the_branch_of_a_killed_trial_is_taken_away_by_the_next(forgejo: Forge, world: World) -> None:
     commit = candidate(world, forgejo, "running")
     program = (
-        "import sys\nfrom homelab.ci import trial\nfrom homelab.git.repository import discover\n"
-        f"trial.attempt(discover(), {commit!r}, 'k' * 64, 'ci/*', timeout=600)\n"
+        "import sys\nfrom homelab.ci import try_branch\nfrom homelab.git.repository import discover\n"
+        f"try_branch.attempt(discover(), {commit!r}, 'k' * 64, 'ci/*', timeout=600)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", program], cwd=world.clone, env=dict(os.environ))
     eventually(lambda: tries(world))
@@ -201,7 +201,7 @@ def test_the_branch_of_a_killed_trial_is_taken_away_by_the_next(forgejo: Forge, 
     assert len(tries(world)) == 1
     records = list((world.clone / ".git/homelab/ci/try").glob("*.json"))
     assert [json.loads(path.read_bytes())["commit"] for path in records] == [commit]
-    trial.sweep(discover(world.clone))
+    try_branch.sweep(discover(world.clone))
     assert tries(world) == [] and not list((world.clone / ".git/homelab/ci/try").glob("*.json"))
 
 
@@ -236,6 +236,6 @@ def test_the_lines_of_the_readme_keep_a_deploying_step_off_try_branches(
         commit = world.commit({"b": text})
         if refused:
             with pytest.raises(Refused, match="would deploy"):
-                trial.require_harmless(repository, read_rules(repository), commit)
+                try_branch.require_harmless(repository, read_rules(repository), commit)
         else:
-            trial.require_harmless(repository, read_rules(repository), commit)
+            try_branch.require_harmless(repository, read_rules(repository), commit)
