@@ -15,6 +15,7 @@ from homelab.install import doctor as diagnosis
 from homelab.install.attack import Outcome
 from homelab.install.doctor import Diagnosis
 from homelab.install.findings import Finding, Severity
+from homelab.verify import reds
 
 #: A repair that begins like this is a command, not advice.
 _PROGRAMS = ("homelab ", "git ", "chmod ", "unset ")
@@ -52,13 +53,12 @@ def _target() -> Iterator[Finding]:
     target = document()["target"]
     if not target or target["verdict"] not in ("red", "green"):
         return
-    since = f" since {target['since']}" if target["since"] else ""
+    since = f" since {output.ago(target['since'])}" if target["since"] else ""
     name = f"{target['remote']}/{target['branch']}"
     if target["verdict"] == "green":
         yield Finding("target", Severity.NOTE, f"{name} is green{since}")
-    else:
-        red = output.names(target.get("red", ()), 3)
-        yield Finding("target", Severity.WARNING, f"{name} itself is red{since}: {red}", "homelab log")
+    for red in reds.words(reds.Told(**each) for each in target["reds"]):
+        yield Finding("target", Severity.WARNING, f"{name} itself is red: {red}", "homelab log")
 
 
 def _reason(found: Diagnosis, outcomes: tuple[Outcome, ...] | None) -> str:

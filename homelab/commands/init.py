@@ -149,7 +149,7 @@ def _tried(repository: Repository, proposal: Proposal) -> tuple[Proposal, list[d
 
     how_long = output.duration(_PATIENCE)
     output.say(f"trying on {(proposal.commit or '')[:12]}, {how_long} at most (ctrl-c ends it, what is known is kept)")
-    tried, trials = trial.try_out(repository, proposal, seconds=_PATIENCE, reporter=Screen())
+    tried, trials = trial.try_out(repository, proposal, seconds=_PATIENCE, screen=Screen)
     for entry in tried.entries:
         seen = trials.get(entry.finding.tool)
         words = (

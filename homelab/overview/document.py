@@ -122,4 +122,5 @@ def _target(rules: State, tip: str | None, head: Head | None, memory: Memory, pr
         "since": known.since,
         "missing": list(known.missing),
         "red": list(known.red),
+        "reds": [red._asdict() for red in known.reds],
     }

@@ -12,7 +12,7 @@ from homelab.git.repository import Repository
 from homelab.verify import last, runner, suites
 from homelab.verify.attempt import Abandoned
 from homelab.verify.origin import origins
-from homelab.verify.reds import RedBefore, Reds
+from homelab.verify.reds import RedBefore, Reds, Told, words
 from homelab.verify.results import Result, State
 from homelab.verify.screen import Screen
 from homelab.verify.suites import Run
@@ -45,7 +45,7 @@ class Comparison:
         asked = {result.run.key: there for result in results if (there := self._question(result)) is not None}
         if not asked or (abandoned and abandoned()):
             return list(results)
-        runs, screen = list(asked.values()), Screen("the target itself, where they are not green here")
+        runs, screen = list(asked.values()), Screen("the target itself, where they are not green here", is_folded=True)
         screen.begin(self._baseline.commit, runs, 0, last.usual(self._repository, runs))
         try:
             # Nothing of this is kept: a green there is kept when somebody asks for it, and a red is what it is for a day.
@@ -99,11 +99,9 @@ class Comparison:
 
 
 def tell(results: Sequence[Result]) -> None:
-    """Say which of the results are red before, and since when."""
-    red = [result for result in results if result.result is State.RED_BEFORE]
-    if red:
-        labels = output.names((result.run.label for result in red), 4)
-        output.warn(f"{labels}: {red[0].reason if len(red) == 1 else 'red on the target too'}, and not by this change")
+    """Say which of the results are red before, since when, and who last changed what decides them."""
+    for line in words(result.before for result in results if result.before):
+        output.warn(f"red before, and not by this change: {line}")
 
 
 def _is_same_red(here: Result, there: Result) -> bool:
@@ -113,4 +111,5 @@ def _is_same_red(here: Result, there: Result) -> bool:
 def _red_before(run: Run, found: RedBefore, here: Result | None = None) -> Result:
     by = f", its content last changed in {output.line(found.origin)}" if found.origin else ""
     reason = f"red on the target with the same content, known since {output.line(found.since)}{by}"
-    return Result(run, State.RED_BEFORE, here.seconds if here else 0.0, here.log if here else None, reason)
+    told = Told(run.label, found.since, found.origin)
+    return Result(run, State.RED_BEFORE, here.seconds if here else 0.0, here.log if here else None, reason, before=told)

@@ -9,12 +9,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from homelab import output
 from homelab.system import clock, files
 from homelab.verify.receipts import Receipts
 from homelab.verify.suites import Run, digest
 
 #: Seconds after which a run that was red on the target is made there again.
 MAX_AGE = 86400
+#: So many commits that reds come from are told; the rest is a number.
+_MOST = 4
 
 
 class RedBefore(NamedTuple):
@@ -28,6 +31,30 @@ class RedBefore(NamedTuple):
     at: float
     #: Who last changed what decides it, in words, or empty where nobody can say.
     origin: str = ""
+
+
+class Told(NamedTuple):
+    """What people are told of one red: which run, since when it is known, and who last changed what decides it."""
+
+    label: str
+    since: str
+    origin: str = ""
+
+
+def words(reds: Iterable[Told]) -> list[str]:
+    """Return a line for each commit that reds come from, the latest first, and no more of them than one reads."""
+    by_origin: dict[str, list[Told]] = {}
+    for red in reds:
+        by_origin.setdefault(red.origin, []).append(red)
+    groups = sorted(by_origin.items(), key=lambda group: group[0].rpartition(" at ")[2], reverse=True)
+    lines = []
+    for origin, of_it in groups[:_MOST]:
+        who, _, moment = origin.rpartition(" at ")
+        by = f"last changed in {output.line(who)} {output.ago(moment)}, " if who else ""
+        first = output.ago(min(red.since for red in of_it))
+        lines.append(f"{output.names((red.label for red in of_it), 4)}; {by}first seen red {first}")
+    more = sum(len(of_it) for _, of_it in groups[_MOST:])
+    return [*lines, f"{more} more"] if more else lines
 
 
 class Reds(NamedTuple):

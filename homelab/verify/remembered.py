@@ -14,7 +14,7 @@ from homelab.policy import policy
 from homelab.policy.policy import Policy
 from homelab.verify import last, suites
 from homelab.verify.receipts import Receipt, Receipts
-from homelab.verify.reds import Reds
+from homelab.verify.reds import Reds, Told
 from homelab.verify.suites import Run
 from homelab.verify.tip import Tip
 
@@ -37,9 +37,14 @@ class Remembered(NamedTuple):
     #: ISO 8601; None where that is not known.
     since: str | None = None
     missing: tuple[str, ...] = ()
-    red: tuple[str, ...] = ()
+    reds: tuple[Told, ...] = ()
     #: Red on the target too, with the same content: no obstacle.
     red_before: tuple[str, ...] = ()
+
+    @property
+    def red(self) -> tuple[str, ...]:
+        """The runs that are red, by their labels."""
+        return tuple(red.label for red in self.reds)
 
 
 class Memory:
@@ -85,7 +90,7 @@ class Memory:
 
     def _of_runs(self, runs: Iterable[Run], tip: Tip | None) -> Remembered:
         since: list[str] = []
-        missing, red, before = [], {}, []
+        missing, red, before = [], list[Told](), []
         for run in runs:
             if receipt := self._receipt(run.key):
                 since.append(receipt.finished)
@@ -94,10 +99,9 @@ class Memory:
                 before.append(run.label)
             else:
                 missing.append(run.label)
-                if moment := self._red_since(run):
-                    red[run.label] = moment
+                red += filter(None, [self._red(run)])
         verdict = Verdict.RED if red else Verdict.UNKNOWN if missing else Verdict.GREEN
-        moment = min(red.values()) if red else None if missing else max(since)
+        moment = min(one.since for one in red) if red else None if missing else max(since)
         return Remembered(verdict, moment, tuple(missing), tuple(red), tuple(before))
 
     def _receipt(self, key: str) -> Receipt | None:
@@ -106,9 +110,9 @@ class Memory:
             self._seen[key] = self._receipts.load(key)
         return self._seen[key]
 
-    def _red_since(self, run: Run) -> str | None:
-        """Return since when a run is known to be red with this very content, or None."""
+    def _red(self, run: Run) -> Told | None:
+        """Return since when a run is known to be red with this very content and by whom, or None."""
         if known := self._reds.known(run.key):
-            return known.since
+            return Told(run.label, known.since, known.origin)
         found = last.of(self._repository, run)
-        return found.finished if found and found.is_red and found.key == run.key else None
+        return Told(run.label, found.finished) if found and found.is_red and found.key == run.key else None

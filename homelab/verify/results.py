@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from homelab.verify import excerpt
+from homelab.verify.reds import Told
 from homelab.verify.suites import Run
 
 
@@ -54,6 +55,8 @@ class Result(NamedTuple):
     vacuous: bool = False
     #: Where CI shows it, of a run that CI decided.
     url: str | None = None
+    #: Since when it is known to be red on the target too, and who last changed what decides it.
+    before: Told | None = None
 
     @property
     def is_green(self) -> bool:

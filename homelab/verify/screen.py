@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from homelab import output, terminal
@@ -17,7 +17,7 @@ from homelab.verify.reporter import Reporter
 from homelab.verify.results import Result
 from homelab.verify.suites import Run
 
-#: A suite with more runs than this has its green ones told as one line.
+#: A suite with more runs than this has its green ones told as one line, and of the others no more than so many by name.
 _MANY = 8
 #: So many running lines are drawn at the most; the rest is a number.
 _ROOM = 6
@@ -48,16 +48,35 @@ class _Running:
     shown: int = 0
 
 
+@dataclass(slots=True)
+class _Folders:
+    """The runs of a suite with many: how many there are, and how those ended that did."""
+
+    total: int
+    ended: int = 0
+    green: int = 0
+    seconds: float = 0.0
+    others: Counter[str] = field(default_factory=Counter)
+
+
 class Screen(Reporter):
     """Shows runs on stderr.
 
     `tell` says the closing line; where that is the answer, it goes to stdout. With `streams` what a suite says is shown while
-    it says it.
+    it says it. What `is_folded` has no line for a run that ended, since who asked tells what came of it.
     """
 
-    def __init__(self, subject: str | None = None, tell: Callable[[str], None] = output.say, *, streams: bool = False) -> None:
+    def __init__(
+        self,
+        subject: str | None = None,
+        tell: Callable[[str], None] = output.say,
+        *,
+        streams: bool = False,
+        is_folded: bool = False,
+    ) -> None:
         self._subject = subject
         self._streams = streams
+        self._is_folded = is_folded
         self._tell = tell
         self._look = terminal.look()
         self._lock = threading.Lock()
@@ -65,14 +84,13 @@ class Screen(Reporter):
         self._usual: Mapping[str, float] = {}
         self._began = time.monotonic()
         self._total = self._done = self._frame = self._width = 0
-        #: Of each suite with many runs: how many there are, how many ended, how many of them green, and in how many seconds.
-        self._many: dict[str, list[float]] = {}
+        self._many: dict[str, _Folders] = {}
 
     def begin(self, commit: str, runs: Sequence[Run], cached: int, usual: Mapping[str, float]) -> None:
         """Say what is verified and how much of it has to be run."""
         self._began, self._total, self._usual = time.monotonic(), len(runs), usual
         counts = Counter(run.suite.name for run in runs)
-        self._many = {name: [count, 0, 0, 0.0] for name, count in counts.items() if count > _MANY}
+        self._many = {name: _Folders(count) for name, count in counts.items() if count > _MANY}
         labels = [output.line(run.label) for run in runs] + ["prepare"] * any(run.prepare for run in runs)
         self._width = min(max(map(terminal.columns_of, labels), default=0), _WIDEST_LABEL)
         if runs:
@@ -128,13 +146,15 @@ class Screen(Reporter):
             if now := self._running.pop(id(result.run), None):
                 self._stream(now, whole=True)
             self._done += 1
-            if (many := self._many.get(name)) is not None:
-                many[1] += 1
-                many[2] += result.is_green
-                many[3] += result.seconds
-            if many is None or not result.is_green:
+            many = self._many.get(name)
+            if many is not None:
+                many.ended += 1
+                many.green += result.is_green
+                many.seconds += result.seconds
+                many.others[word] += not result.is_green
+            if many is None or (not result.is_green and many.others[word] <= _MANY):
                 self._line(word, result.run.label, result.seconds, result.reason + (", flaky" if result.flaky else ""))
-            if many is not None and many[1] == many[0]:
+            if many is not None and many.ended == many.total:
                 self._fold(name)
 
     def tick(self) -> None:
@@ -167,12 +187,17 @@ class Screen(Reporter):
         self._tell(closing(commit, results, time.monotonic() - self._began))
 
     def _fold(self, name: str) -> None:
-        total, ended, green, seconds = self._many.pop(name)
-        if green:
-            count = f"{green:.0f} of {total:.0f}" if green < total else f"all {total:.0f}"
-            self._line("passed" if ended == total else "skipped", name, seconds, f"{count} green")
+        many = self._many.pop(name)
+        count = f"{many.green} of {many.total}" if many.green < many.total else f"all {many.total}"
+        parts = [f"{count} green"] if many.green else []
+        parts += [f"{count - _MANY} more {word}" for word, count in many.others.items() if count > _MANY]
+        if parts:
+            word = "skipped" if many.ended < many.total else "passed" if many.green else many.others.most_common(1)[0][0]
+            self._line(word, name, many.seconds, ", ".join(parts))
 
     def _line(self, word: str, label: str, seconds: float, rest: str) -> None:
+        if self._is_folded:
+            return
         sign, plain, colour = _SIGNS.get(word, ("✗", "FAILED", "red"))
         shown = self._look.sign(sign, f"{plain:6}")
         words = f"{self._label(label)}  {output.duration(seconds):>6}   {output.line(rest)}".rstrip()

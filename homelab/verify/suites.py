@@ -221,6 +221,11 @@ class Demand(NamedTuple):
         """Return whether a green holds for this tree whatever else changes, with nothing to be told of it."""
         return not self.uses_environment and not self.notes
 
+    def part(self, runs: Iterable[Run]) -> "Demand":
+        """Return the demand of these runs alone: its key stands for them and never for the whole."""
+        kept = tuple(runs)
+        return self._replace(runs=kept, whole=digest({"of": self.whole, "runs": [run.key for run in kept]}))
+
 
 def uses_environment(policies: Iterable[Policy]) -> bool:
     """Return whether a result by these policies depends on the caller's environment, or on tools that are to be asked."""

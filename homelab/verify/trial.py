@@ -5,7 +5,7 @@ They run as a verification would, in scratch checkouts, so what is green is reme
 
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +22,9 @@ from homelab.verify import no_tests, verification
 from homelab.verify.reporter import Reporter
 from homelab.verify.results import Result, State, end
 from homelab.verify.suites import Run
+
+#: In so many folders a suite of many is tried before the others: without a network, none of them could run.
+_SAMPLE = 4
 
 
 class Trial(NamedTuple):
@@ -48,63 +51,106 @@ class Trial(NamedTuple):
 
 
 def try_out(
-    repository: Repository, proposal: Proposal, *, seconds: float, reporter: Reporter
+    repository: Repository, proposal: Proposal, *, seconds: float, screen: Callable[[str], Reporter]
 ) -> tuple[Proposal, dict[str, Trial]]:
     """Return the proposal as trying it on its commit leaves it, and what each suite showed by its name.
 
-    What cannot run here for want of a network is tried once more without the part that needs one.
+    What cannot run here for want of a network, or is red everywhere, is tried once more without the part that needs one; what is
+    left stands in front of the whole where it is green anywhere. `screen` makes what shows the runs, by the words for them.
     """
     assert proposal.commit is not None
     until = time.monotonic() + seconds
     # Many folders that wait for a network use up all the time there is, and what is left of them needs some too.
     reserved = seconds / 3 if any(entry.finding.fallback for entry in proposal.entries if not entry.off) else 0
-    trials = _attempt(repository, proposal.commit, proposal, until - reserved, reporter)
+    trials = _attempt(repository, proposal.commit, proposal, until - reserved, screen, proposal.commit[:7])
     if proposal.verify.prepare and not any(trial.green for trial in trials.values()):
         # What prepares the checkout may be all that fails, and most need none of it.
         unprepared = proposal.of([entry for entry in proposal.entries if not entry.finding.prepare])
-        trials |= _attempt(repository, proposal.commit, unprepared, until, reporter)
-    entries, again = [], []
-    # Those of a kind need the same network: what the time did not reach could not run either.
-    kind = [trials[entry.finding.tool] for entry in proposal.entries if entry.finding.fallback and not entry.off]
-    offline = next((trial.missing for trial in kind if trial.missing and not trial.is_absent), "")
-    for entry in proposal.entries:
-        trial = trials.get(entry.finding.tool)
-        if trial and entry.finding.fallback and offline and not (trial.green or trial.red or trial.is_absent):
-            trial = trial._replace(missing=offline)
-        seen = _judged(entry, trial, proposal.commit) if trial else entry
-        if trial and trial.missing and not trial.is_absent and entry.finding.fallback:
-            again.append(Entry(entry.finding._replace(run=entry.finding.fallback, fallback="", caches=())))
-            seen = seen._replace(finding=entry.finding._replace(tool=f"{entry.finding.tool}-whole"))
-        entries.append(seen)
-    if again:  # each is unreached where the time is up or somebody has had enough
+        trials |= _attempt(repository, proposal.commit, unprepared, until, screen, "what needs no preparation")
+    _conclude_for_kin(proposal, trials)
+    seen = {name: _judged(entry, trials[name], proposal.commit) for entry, name in _named(proposal) if name in trials}
+    again = proposal.of([_what_is_left(entry) for entry, name in _named(proposal) if _has_more(seen.get(name), trials)])
+    rest: dict[str, Trial] = {}
+    if again.entries:  # each is unreached where the time is up or somebody has had enough
         was_stopped = any(trial.was_stopped for trial in trials.values())
-        rest = _attempt(repository, proposal.commit, proposal.of(again), 0 if was_stopped else until, reporter)
-        entries += [_judged(entry, rest[entry.finding.tool], proposal.commit) for entry in again]
-        trials |= rest
+        rest = _attempt(repository, proposal.commit, again, 0 if was_stopped else until, screen, "what needs no network")
+    left = {name: _judged(entry, rest[name], proposal.commit) for entry, name in _named(again)}
+    entries: list[Entry] = []
+    for entry, name in _named(proposal):
+        whole = seen.get(name, entry)
+        if name in left and not left[name].off:
+            entries.append(left[name])
+            whole = whole._replace(finding=whole.finding._replace(tool=f"{name}-whole"))
+            trials[whole.finding.tool], trials[name] = trials[name], rest[name]
+        entries.append(whole)
     return proposal.of(entries), trials
 
 
-def _attempt(repository: Repository, commit: str, proposal: Proposal, until: float, reporter: Reporter) -> dict[str, Trial]:
-    """Return what each suite in force showed on a commit, until the time is up or somebody presses ctrl-c."""
+def _named(proposal: Proposal) -> list[tuple[Entry, str]]:
+    return [(entry, entry.finding.tool) for entry in proposal.entries]
+
+
+def _conclude_for_kin(proposal: Proposal, trials: dict[str, Trial]) -> None:
+    """Take what the time did not reach for unable where its kin is: those of a kind need the same network."""
+    kin = [name for entry, name in _named(proposal) if entry.finding.fallback and name in trials]
+    offline = next((trials[name].missing for name in kin if trials[name].missing and not trials[name].is_absent), "")
+    for name in kin:
+        if offline and not (trials[name].green or trials[name].red or trials[name].is_absent):
+            trials[name] = trials[name]._replace(missing=offline)
+
+
+def _has_more(seen: Entry | None, trials: Mapping[str, Trial]) -> bool:
+    """Tell whether something is left to be tried of what was switched off."""
+    return bool(seen and seen.off and seen.finding.fallback and not trials[seen.finding.tool].is_absent)
+
+
+def _what_is_left(entry: Entry) -> Entry:
+    return Entry(entry.finding._replace(run=entry.finding.fallback, fallback="", caches=()))
+
+
+def _attempt(
+    repository: Repository, commit: str, proposal: Proposal, until: float, screen: Callable[[str], Reporter], subject: str
+) -> dict[str, Trial]:
+    """Return what each suite in force showed on a commit, until the time is up or somebody presses ctrl-c.
+
+    A suite of many folders is tried in a few of them first: what cannot run in one is switched off whatever the others show.
+    """
     lacking = {suite.name: missing for suite in proposal.suites if (missing := _missing(suite))}
     # Many folders take long: the others are to be known first.
     usable = sorted((suite for suite in proposal.suites if suite.name not in lacking), key=lambda suite: suite.each is not None)
     policy = Policy(Config(suites=tuple(usable), verify=proposal.verify), "a trial", None)
     demand = verification.demanded(repository, repository.objects.commit(commit).tree, (policy,))
-    notes, was_stopped = _Notes(reporter), False
-    try:
-        if demand.runs:
-            verification.ensure(repository, commit, demand, reporter=notes, abandoned=lambda: time.monotonic() > until)
-    except KeyboardInterrupt:
-        was_stopped = True
-        output.say("stopped trying; what is known is kept")
-    except HomelabError as error:
-        if not notes.results:
-            output.warn(f"the trial ended: {error.message}")
+    results: list[Result] = []
+    was_stopped = False
+    sample = _sample(demand.runs)
+    keys = {run.key for run in sample}
+    for runs, words in ((sample, subject), ([run for run in demand.runs if run.key not in keys], "the other folders")):
+        unable = {result.run.suite.name for result in results if result.result is State.UNABLE}
+        part = demand.part(run for run in runs if run.suite.name not in unable)
+        if was_stopped or not part.runs:
+            continue
+        notes = _Notes(screen(words))
+        try:
+            verification.ensure(repository, commit, part, reporter=notes, abandoned=lambda: time.monotonic() > until)
+        except KeyboardInterrupt:
+            was_stopped = True
+            output.say("stopped trying; what is known is kept")
+        except HomelabError as error:
+            if not notes.results:
+                output.warn(f"the trial ended: {error.message}")
+        results += notes.results
     known, _ = verification.lookup(repository, demand)
-    results = [*known, *notes.results]
+    results = [*known, *results]
     tried = {suite.name: _trial(suite.name, demand.runs, results)._replace(was_stopped=was_stopped) for suite in usable}
     return {**tried, **{name: Trial(missing=missing, is_absent=True) for name, missing in lacking.items()}}
+
+
+def _sample(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Return the runs to begin with: all of a suite with few, and of one with many a few that lie far apart."""
+    of: dict[str, list[Run]] = {}
+    for run in runs:
+        of.setdefault(run.suite.name, []).append(run)
+    return tuple(run for several in of.values() for run in several[:: -(-len(several) // _SAMPLE)])
 
 
 def _judged(entry: Entry, trial: Trial, commit: str) -> Entry:

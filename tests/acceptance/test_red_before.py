@@ -44,13 +44,16 @@ def test_what_is_red_on_the_target_with_the_same_content_is_told_and_lands(stack
     stacks.commit({"stacks/new/f": "2"})
     done = stacks.homelab("verify")
     assert done.returncode == 0 and "stacks/old" in done.stderr and "target" in done.stderr
-    assert f"last changed in {stacks.git('rev-parse', '--short', 'origin/master')} by Ada at 20" in done.stderr
+    who = f"last changed in {stacks.git('rev-parse', '--short', 'origin/master')} by Ada "
+    told = f"red before, and not by this change: stack (stacks/old); {who}"
+    assert told in done.stderr and "first seen red" in done.stderr
     count = runs(stacks)
     assert results(stacks, "verify", "--json") == {"stacks/old": "red-before", "stacks/new": "cached"}
     assert runs(stacks) == count, "known for a day"
     landed = stacks.homelab("work", "land", "--json")
     answer = json.loads(landed.stdout)
-    assert landed.returncode == 0 and answer["status"] == "landed"
+    assert landed.returncode == 0 and answer["status"] == "landed" and told in landed.stderr
+    assert f"itself is red: stack (stacks/old); {who}" in stacks.homelab("doctor").stdout
     assert {suite["dir"]: suite["result"] for suite in answer["suites"]}["stacks/old"] == "red-before"
     assert "stacks/old" not in stacks.git("log", "-1", "--format=%B", answer["pushed"])
     assert not any("stacks/old" in path.read_text() for path in (stacks.clone / ".git/homelab/receipts").rglob("*.json"))
