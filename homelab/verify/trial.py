@@ -55,8 +55,8 @@ def try_out(
 ) -> tuple[Proposal, dict[str, Trial]]:
     """Return the proposal as trying it on its commit leaves it, and what each suite showed by its name.
 
-    What cannot run here for want of a network, or is red everywhere, is tried once more without the part that needs one; what is
-    left stands in front of the whole where it is green anywhere. `screen` makes what shows the runs, by the words for them.
+    What cannot run here for want of a network, or is red everywhere, is tried once more without the part that needs one;
+    what is left stands in front of the whole where it is green anywhere. `screen` makes what shows the runs, by their words.
     """
     assert proposal.commit is not None
     until = time.monotonic() + seconds
