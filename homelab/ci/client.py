@@ -113,13 +113,13 @@ class Client:
     def _refuse(self, status: int, headers: Mapping[str, str]) -> None:
         wait = _retry_after(headers)
         if status == 429 or (status in (403, 503) and wait is not None):
-            raise Throttled(f"{self.host} wants to be asked later ({status})", wait or 30, hint="run it again in a while")
+            raise Throttled(f"{self.host} asks us to wait ({status})", wait or 30, hint="run it again in some minutes")
         if status in (401, 403):
-            hint = "give HOMELAB_CI_TOKEN a token that may read this repository's CI"
+            hint = "set HOMELAB_CI_TOKEN to a token that may read this repository's CI"
             raise Denied(f"{self.host} does not let us see its CI ({status})", hint=hint)
         if status in (404, 410, 422):
             raise Missing(
-                f"{self.host} does not have it ({status}), or hides it from us",
+                f"{self.host} has no such repository or commit ({status}), or hides it from us",
                 hint="look at [ci] url and repository; for a private one set HOMELAB_CI_TOKEN",
             )
         raise Away(f"{self.host} answers with {status}", hint=self._look())

@@ -59,7 +59,9 @@ class Site(NamedTuple):
         try:
             found = self.names.among(self.system.look(commit, self.branch))
         except (KeyError, TypeError, AttributeError, ValueError):  # another program may listen there
-            raise Away(f"{self.words} gives an answer that nobody understands", hint="look at [ci] kind and url") from None
+            raise Away(
+                f"{self.words} gives an answer that homelab does not understand", hint="look at [ci] kind and url"
+            ) from None
         tried = frozenset() if self.is_try else last_heard.discounted(self.repository, commit)
         return [check for check in found if check.id not in tried]
 

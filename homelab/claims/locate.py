@@ -119,7 +119,7 @@ def _folder(url: str) -> Path:
         sound, path = False, ""
     if not sound or not path.startswith("/") or "\0" in path:
         # Not the text itself: whatever it is, it may hold a password.
-        raise Usage("what names the claim store (HOMELAB_CLAIMS or [claims] store) is none that is known", hint=_FORMS)
+        raise Usage("HOMELAB_CLAIMS, or [claims] store in homelab.toml, does not name a claim store", hint=_FORMS)
     return Path(path)
 
 
@@ -136,7 +136,10 @@ def prepare(url: str | None, grant: str | None) -> str:
 
         return postgres.create_schema(url, grant)
     if grant is not None:
-        raise Usage("a folder has no roles to grant", hint="share the folder: `chgrp GROUP` and `chmod 2770` it")
+        raise Usage(
+            "--grant is for a database; this claim store is a folder",
+            hint="share the folder: `chgrp GROUP` and `chmod 2770` it",
+        )
     return open(url).name
 
 

@@ -88,7 +88,9 @@ def claim(
     if command and duration:
         output.say("--for is for leases: a claim with a command lasts as long as the command")
     if shared and advisory:
-        raise Usage("--shared keeps some out and --advisory nobody", hint="say one of the two")
+        raise Usage(
+            "--shared and --advisory exclude one another", hint="--shared keeps exclusive claims out, --advisory nobody"
+        )
     mode = Mode.SHARED if shared else Mode.ADVISORY if advisory else Mode.EXCLUSIVE
     if not command:
         store = operations.store()

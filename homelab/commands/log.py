@@ -54,7 +54,9 @@ def _named(records: list[Last], name: str | None) -> Last | None:
             else "`homelab verify` runs suites",
         )
     if folder and len({record.dir for record in found}) > 1:
-        raise Usage(f"{output.line(name)} may be several", hint=f"name one: {output.names(record.label for record in found)}")
+        raise Usage(
+            f"{output.line(name)} names more than one run", hint=f"name one: {output.names(record.label for record in found)}"
+        )
     return next((record for record in found if record.is_red), found[0])
 
 

@@ -50,7 +50,7 @@ def _require_startable(path: Path, repository: Repository) -> None:
             who = f"the user {owner.st_uid}, who owns {path},"
             raise Refused(
                 f"{who} cannot start {sys.executable}: {place} is closed to others",
-                hint="install homelab-hooks as that user, or with `pipx install --global`, and run this with that one",
+                hint="install homelab-hooks as that user, or with `pipx install --global`, then run this by that installation",
             )
 
 

@@ -40,7 +40,7 @@ def hand_over(repository: Repository, error: Conflict, branch: str, head: str, b
     if _begin(repository, base, target):
         raise error
     raise Conflict(
-        "this worktree's own attributes or merge drivers merge the target without a conflict; it is not committed yet",
+        "this worktree's own attributes or merge drivers merge the target without a conflict; the merge is not committed yet",
         hint="look at the merge, `git commit`, then `homelab work land` again",
         next="git diff --cached HEAD",
     )

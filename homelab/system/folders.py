@@ -35,7 +35,7 @@ def _folder(which: str, variable: str, usual: str) -> Path:
         return Path(str(getattr(platformdirs, which)("homelab")))
     except RuntimeError:  # neither HOME nor the password database knows a home
         raise Unreachable(
-            "this user has no home folder, so there is no place for files of homelab",
+            "this user has no home folder, so homelab has no place for its files",
             hint=f"set HOME, or name a folder with `export {variable}=/PATH`",
         ) from None
 

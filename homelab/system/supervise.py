@@ -184,7 +184,9 @@ def _judge(ended: Ended, told: _Report, log: Path) -> Ended:
         raise Failed(f"the command left processes that cannot be ended: {pids}", hint=f"`ps -f -p {pids.replace(' ', ',')}`")
     if "code" not in told.said:
         _end_session(told.said.get("pid", [0])[0])
-        raise Failed("the process above the command was killed, how the command ended is unknown", hint="run it again")
+        raise Failed(
+            "the process that watches the command was killed, so how the command ended is unknown", hint="run it again"
+        )
     if ended.code:
         _probe(log)  # a command fails when its output finds no room: that is not its own fault
     return ended

@@ -17,6 +17,9 @@ from homelab.git import configuration
 from homelab.git.repository import Repository
 from homelab.system import process
 
+#: What to do about a scratch folder that cannot be used.
+HINT = "free or repair that folder, or set XDG_CACHE_HOME to another place, then run it again"
+
 _KEPT = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_EXEC_PATH", "GIT_ASKPASS")
 _KEPT_PREFIXES = ("GIT_SSH", "GIT_SSL", "GIT_PROXY", "GIT_HTTP")
 _PINNED_ENVIRONMENT = {
@@ -157,7 +160,7 @@ def make(git_dir: Path, clone: Clone, env: Mapping[str, str]) -> None:
         env=environment(env),
     )  # fmt: skip
     if done.returncode:
-        raise Failed(f"the scratch repository {new} cannot be made: {done.words}")
+        raise Failed(f"the scratch repository {new} cannot be made: {done.words}", hint=HINT)
     found = process.complete(["git", "config", "--file", new / ".git/config", "--list", "--null"], env=environment(env))
     (new / ".git" / "base").write_bytes(found.stdout)
     # The renaming comes last: a git directory that is here is whole.

@@ -17,7 +17,8 @@ from homelab.errors import Failed
 from homelab.git.repository import Repository
 from homelab.system import files
 from homelab.verify import borrowed_git, pristine, strays
-from homelab.verify.tracked_files import HINT, TrackedFiles
+from homelab.verify.borrowed_git import HINT
+from homelab.verify.tracked_files import TrackedFiles
 
 #: Bytes; a disk with less than this is full.
 _FULL = 1 << 20
@@ -146,7 +147,7 @@ class Checkout:
             files.open_up(self.path)
             self._files.read_tree(commit, clone.settings)
             if paths := self._files.changed():
-                raise Failed(f"{paths[0]} in the scratch checkout {self.path} cannot be made the commit's", hint=HINT)
+                raise Failed(f"{paths[0]} cannot be restored in the scratch checkout {self.path}", hint=HINT)
         self._give_git(commit, clone)
         if there != wanted:
             files.replace(state, json.dumps(wanted).encode())

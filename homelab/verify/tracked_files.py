@@ -15,9 +15,7 @@ from homelab.git import attributes
 from homelab.git.repository import Repository
 from homelab.system import files, process
 from homelab.verify import borrowed_git, strays
-
-#: What to do about a scratch folder that cannot be used.
-HINT = "free or repair that folder, or set XDG_CACHE_HOME to another place, then run it again"
+from homelab.verify.borrowed_git import HINT
 
 
 class TrackedFiles(NamedTuple):

@@ -34,7 +34,7 @@ def dial(url: str) -> "psycopg.Connection[Any]":
     connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
     if connection.info.parameter_status("client_encoding") != "UTF8":  # a pooler may have dropped it
         connection.close()
-        raise Refused("the claim store does not speak UTF-8 with us", hint="let the pooler pass on `client_encoding`")
+        raise Refused("the connection to the claim store is not in UTF-8", hint="let the pooler pass on `client_encoding`")
     return connection
 
 
@@ -130,7 +130,7 @@ def in_words(url: str) -> Iterator[None]:
         yield
     except errors.InsufficientPrivilege as error:
         hint = "let the store's owner run `homelab claims init-store --grant ROLE`"
-        raise Refused(f"the claim store does not let us: {_line(error, url)}", hint=hint) from None
+        raise Refused(f"the claim store's database denies this to our role: {_line(error, url)}", hint=hint) from None
     except (errors.UndefinedFunction, errors.InvalidSchemaName, errors.UndefinedTable):
         words = "the claim store's database has no claims in it yet"
         raise Unreachable(words, hint="`homelab claims init-store` prepares it", next="homelab claims init-store") from None
@@ -138,7 +138,7 @@ def in_words(url: str) -> Iterator[None]:
         raise Usage(f"the claim store's database says: {_line(error, url)}", hint="`CREATE ROLE` makes one") from None
     except errors.QueryCanceled as error:
         hint = "raise statement_timeout of the role, or try again; nothing was started or changed"
-        raise Unreachable(f"the claim store did not answer in its role's time: {_line(error, url)}", hint=hint) from None
+        raise Unreachable(f"the claim store took longer than its role may: {_line(error, url)}", hint=hint) from None
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         hint = "look at the server and at HOMELAB_CLAIMS or [claims] store; nothing was started or changed"
         raise Unreachable(f"the claim store cannot be reached: {_line(error, url)}", hint=hint) from None
