@@ -33,6 +33,12 @@ def listing(rows: bytes) -> Listing:
     return Listing(blobs, tuple((path, oid) for path, oid in blobs.items() if path.rpartition("/")[2] == NAME))
 
 
+def filters_some(text: str, ending: str) -> bool:
+    """Tell whether a row of an attribute file names a filter for paths that end so."""
+    rows = (row.split() for row in text.splitlines())
+    return any(row and row[0].endswith(ending) and any(word.startswith("filter=") for word in row[1:]) for row in rows)
+
+
 def of_tree(repository: Repository, tree: str) -> Listing:
     """Return the plain files of a commit or tree. Raises `Failed` when the clone does not have it."""
     done = repository.run("ls-tree", "-r", "-z", "--full-tree", tree)

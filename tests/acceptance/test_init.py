@@ -385,6 +385,43 @@ def test_without_a_network_what_is_left_of_a_stack_is_written(world: World) -> N
     assert '# name = "stack-whole"' in (world.clone / "homelab.toml").read_text()
 
 
+@pytest.mark.slow
+def test_what_is_red_everywhere_is_tried_without_its_providers_and_those_are_brought_once(world: World) -> None:
+    bare_of_policy(world, {f"stacks/{n}/main.tf": f'provider "x" {{\n  a = {n}\n}}\n' for n in range(9)})
+    tools = world.root / "tools"
+    tools.mkdir()
+    (tools / "terraform").write_text(
+        '#!/bin/sh\n[ "$1" != init ] || echo x >> "$TF_PLUGIN_CACHE_DIR/brought"\n[ "$1" != validate ] || exit 1\n'
+    )
+    (tools / "terraform").chmod(0o755)
+    done = world.homelab("init", "--no-hooks", "--yes", env={"PATH": f"{tools}:{world.env['PATH']}"})
+    assert [(suite.name, suite.run) for suite in written(world).suites] == [("stack", "terraform fmt -check -recursive .")]
+    text = (world.clone / "homelab.toml").read_text()
+    assert '# name = "stack-whole"' in text and "Switched off: it is red on" in text
+    assert text.index('name = "stack"') < text.index('# name = "stack-whole"')
+    caches = [path.read_text().count("x") for path in world.root.rglob(".terraform-plugins/brought")]
+    assert sum(caches) == 9, "a cache that is emptied before each run brings every provider nine times"
+    assert "the other folders: " in done.stderr
+
+
+@pytest.mark.slow
+def test_many_folders_without_a_network_are_not_all_tried(world: World) -> None:
+    files = {f"stacks/{n}/main.tf": f'output "a" {{\n  value = {n}\n}}\n' for n in range(20)}
+    bare_of_policy(world, {**files, "stacks/3/README": ""})
+    tools = world.root / "tools"
+    tools.mkdir()
+    (tools / "terraform").write_text(
+        f'#!/bin/sh\necho "$1" >> {world.root}/asked\n[ "$1" != init ] || {{ echo "lookup x: no such host"; exit 1; }}\n'
+    )
+    (tools / "terraform").chmod(0o755)
+    world.homelab("init", "--no-hooks", "--yes", env={"PATH": f"{tools}:{world.env['PATH']}"})
+    assert [(suite.name, suite.run) for suite in written(world).suites] == [("stack", "terraform fmt -check -recursive .")]
+    assert (world.root / "asked").read_text().split().count("init") == 4
+    world.git("add", "homelab.toml")
+    world.git("commit", "--quiet", "-m", "Begin")
+    assert "20 cached" in world.homelab("verify", env={"PATH": f"{tools}:{world.env['PATH']}"}).stdout, "each was tried, once"
+
+
 def on_a_terminal(world: World, answers: str, *args: str) -> str:
     """Run `init` with a terminal for all three streams, type the answers, and return what the terminal showed."""
     parent, child = pty.openpty()

@@ -15,7 +15,7 @@ INIT = "terraform init -backend=false -input=false"
 TRUSTING = f"TF_PLUGIN_CACHE_MAY_BREAK_DEPENDENCY_LOCK_FILE=1 {INIT}"
 STACK = f"terraform fmt -check -recursive . && {TRUSTING} && terraform validate"
 CACHE = (
-    'export TF_PLUGIN_CACHE_DIR="$(git rev-parse --show-toplevel)/.terraform-plugins" && mkdir -p "$TF_PLUGIN_CACHE_DIR" && '
+    'export TF_PLUGIN_CACHE_DIR="$(git rev-parse --show-toplevel)/../.terraform-plugins" && mkdir -p "$TF_PLUGIN_CACHE_DIR" && '
 )
 OUTPUT = 'output "a" {\n  value = 1\n}\n'
 PRE_COMMIT = "repos:\n- repo: https://example.org/x\n  rev: v1\n  hooks:\n  - id: ruff\n"
@@ -76,6 +76,17 @@ KINDS: list[tuple[str, Files, list[tuple[str, str, str]]]] = [
     (
         "encrypted variables",
         {".gitattributes": "*.tfvars filter=git-crypt diff=git-crypt\n", "a/main.tf": OUTPUT, "a/x.tfvars": "secret"},
+        [
+            (
+                "a", "a",
+                "find . -name '*.tf' -not -path '*/.terraform/*' -exec terraform fmt -check {} +"
+                f" && {INIT} && terraform validate",
+            )
+        ],
+    ),
+    (
+        "ciphertext",
+        {"a/main.tf": OUTPUT, "a/x.tfvars": b"\0GITCRYPT\0\1\2"},
         [
             (
                 "a", "a",
@@ -176,7 +187,8 @@ KINDS: list[tuple[str, Files, list[tuple[str, str, str]]]] = [
         {
             **{f"charts/{name}/Chart.yaml": "name: x\n" for name in "ab"},
             **{f"apps/{name}/kustomization.yaml": "" for name in "ab"},
-            **{f"hosts/{name}/compose.yaml": "" for name in "ab"},
+            **{f"hosts/{name}/docker-compose.yml": "services: {}\n" for name in "ab"},
+            "tasks/docker-compose.yml": "- name: Install compose\n",
             "flake.nix": "",
         },
         [
@@ -236,7 +248,20 @@ def test_a_stack_depends_on_what_it_names(world: World) -> None:
     )
     stack = next(each for each in seen.findings if each.each == "stacks/*")
     assert stack.inputs == ("modules/base", "modules/dns", "root.hcl")
-    assert stack.caches == (".terraform-plugins",)
+    assert stack.caches == (), "what is in a checkout is emptied before every run"
+
+
+def test_variables_that_are_links_out_of_the_tree_are_not_formatted(world: World) -> None:
+    link = world.clone / "envs/dev/common.auto.tfvars"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("../../common.tfvars")
+    world.git("add", "--all")
+    objects = world_objects(world)
+    runs = []
+    for files in ({"envs/dev/main.tf": OUTPUT}, {"common.tfvars": "a = 1\n"}):
+        tree = Tree(objects, objects.commit(world.commit(files)).tree)
+        runs += [each.run for each in gather.find(tree).findings if each.dir == "envs/dev"]
+    assert [run.split()[0] for run in runs] == ["find", "terraform"]
 
 
 def test_a_folder_depends_on_what_it_names_above_itself(world: World) -> None:

@@ -10,6 +10,7 @@ from homelab.policy.tree import mapping, sequence
 _YAMLLINT = (".yamllint", ".yamllint.yaml", ".yamllint.yml")
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
+_SERVICES = re.compile(r"^(?:services|include)\s*:", re.MULTILINE)  # PyYAML would take a second for two hundred of them
 _SHELL_TEST = re.compile(r"(?:^|/)(?:test[_-][^/]*|[^/]*[_.-]test)\.sh$")
 _MOST_SCRIPTS = 200
 
@@ -47,16 +48,18 @@ def linters(source: Source) -> Iterator[Finding]:
             yield Finding(tool, run, join(folder, file), folder, source.inputs(folder))
 
 
-def _grouped(source: Source, tool: str, found: Sequence[str], run: str, what: str) -> Iterator[Finding]:
+def _grouped(source: Source, tool: str, found: Sequence[str], run: str, what: Sequence[str]) -> Iterator[Finding]:
     """Yield a suite for each group of folders, one where they are on too many levels."""
     groups = folders.patterns(sorted(found), source.tree.every_folder)
     for pattern, members in groups:
+        names = source.tree.folders[members[0]]
+        file = next(name for name in what if name in names)
         if pattern is None:
-            names = [join(members[0], name) for name in source.tree.folders.get(members[0], ())]
-            yield Finding(tool, run, join(members[0], what), members[0], source.inputs(members[0], names))
+            inputs = source.inputs(members[0], [join(members[0], name) for name in names])
+            yield Finding(tool, run, join(members[0], file), members[0], inputs)
         else:
             shared = {path for folder in members for path in _outside(source, folder, members)}
-            where = f"{len(members)} folders with {what} under {pattern.split('*')[0].rstrip('/')}"
+            where = f"{len(members)} folders with {file} under {pattern.split('*')[0].rstrip('/')}"
             yield Finding(tool, run, where, ".", tuple(sorted(shared)), each=pattern)
 
 
@@ -73,7 +76,7 @@ def charts(source: Source) -> Iterator[Finding]:
         "://" in str(sequence(mapping(source.tree.yaml(join(each, "Chart.yaml"))).get("dependencies"))) for each in found[:50]
     )
     run = "helm dependency build . && helm lint ." if needs else "helm lint ."
-    yield from _grouped(source, "helm", found, run, "Chart.yaml")
+    yield from _grouped(source, "helm", found, run, ("Chart.yaml",))
 
 
 def kustomizations(source: Source) -> Iterator[Finding]:
@@ -81,7 +84,7 @@ def kustomizations(source: Source) -> Iterator[Finding]:
     found = source.folders_with(*_KUSTOMIZATIONS)
     groups = folders.patterns(sorted(found), source.tree.every_folder)
     if len(groups) <= 3:
-        yield from _grouped(source, "kustomize", found, "kustomize build . > /dev/null", "kustomization.yaml")
+        yield from _grouped(source, "kustomize", found, "kustomize build . > /dev/null", _KUSTOMIZATIONS)
         return
     # On many levels one suite builds all but components, and ends red when any build does.
     tops = {folder.split("/")[0] for folder in found}
@@ -94,8 +97,14 @@ def kustomizations(source: Source) -> Iterator[Finding]:
 
 
 def compose(source: Source) -> Iterator[Finding]:
-    """Yield compose's own check of its files."""
-    yield from _grouped(source, "compose", source.folders_with(*_COMPOSE), "docker compose config --quiet", "compose.yaml")
+    """Yield compose's own check of its files; a file of that name without services is somebody else's."""
+    found = [folder for folder in source.folders_with(*_COMPOSE) if _composes(source, folder)]
+    yield from _grouped(source, "compose", found, "docker compose config --quiet", _COMPOSE)
+
+
+def _composes(source: Source, folder: str) -> bool:
+    names = source.tree.folders[folder].intersection(_COMPOSE)
+    return any(_SERVICES.search(source.tree.text(join(folder, name)) or "") for name in names)
 
 
 def shell(source: Source) -> Iterator[Finding]:

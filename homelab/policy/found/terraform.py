@@ -1,13 +1,16 @@
 """Terraform's stacks and modules, with terragrunt or without: what checks them in a checkout that nobody has initialized.
 
 `terraform validate` needs the providers and the modules, so `init -backend=false` comes first: it asks no backend and needs no
-credentials. Where git-crypt has the variables, only `*.tf` is formatted, since what is encrypted is no HCL.
+credentials. Where git-crypt has the variables, or they are links out of the tree, only `*.tf` is formatted: nothing else is
+there to be read.
 """
 
 import posixpath
 import re
 from collections.abc import Iterator
 
+from homelab.git import attributes
+from homelab.git.objects import FOLDER, LINK
 from homelab.policy.found import folders
 from homelab.policy.found.finding import Finding, Source, join
 
@@ -15,9 +18,10 @@ _LOCK = ".terraform.lock.hcl"
 _SOURCE = re.compile(r"\"((?:\$\{(?:path\.module|get_terragrunt_dir\(\))\}/)?\.\.(?:/[\w./-]*)?)")
 _FOUND_ABOVE = re.compile(r"find_in_parent_folders\(\s*(?:\"([\w./-]+)\")?")
 _INIT = "terraform init -backend=false -input=false"
-#: One cache of providers a scratch checkout: terraform's own is not safe when two write to it at once.
-_CACHE = ".terraform-plugins"
-_WITH_CACHE = f'export TF_PLUGIN_CACHE_DIR="$(git rev-parse --show-toplevel)/{_CACHE}" && mkdir -p "$TF_PLUGIN_CACHE_DIR" && '
+#: A cache of providers beside the checkout: inside it would be emptied before every run, and two must not write to one at once.
+WITH_CACHE = (
+    'export TF_PLUGIN_CACHE_DIR="$(git rev-parse --show-toplevel)/../.terraform-plugins" && mkdir -p "$TF_PLUGIN_CACHE_DIR" && '
+)
 _PROVIDED = re.compile(r'^\s*(resource|data|provider|module)\s+"|required_providers', re.MULTILINE)
 
 
@@ -42,18 +46,18 @@ def _is_example_only(folder: str) -> bool:
 
 def _suite(source: Source, pattern: str | None, members: list[str]) -> Finding:
     dir = members[0]
-    run = " && ".join((_format(source, dir), _initialize(source, members), "terraform validate"))
+    format = _format(source, dir, members)
+    run = " && ".join((format, _initialize(source, members), "terraform validate"))
     what = f"{len(members)} folders with *.tf under {pattern.split('*')[0].rstrip('/')}" if pattern else f"{join(dir, '*.tf')}"
     if pattern is None:
         inputs = None if dir == "." else (dir, *_shared(source, members))
-        return Finding("terraform", run, what, dir, inputs, fallback=_format(source, dir))
+        return Finding("terraform", run, what, dir, inputs, fallback=format)
     last = pattern.split("*")[0].rstrip("/").rpartition("/")[2]
     name = {"stacks": "stack", "modules": "module", "examples": "example"}.get(last, last or "terraform")
     shared = tuple(_shared(source, members))
-    if not any(_PROVIDED.search(text) for folder in members for text in _texts(source, folder)):
-        return Finding(name, run, what, ".", shared, each=pattern, fallback=_format(source, dir))
-    whole = _WITH_CACHE + run
-    return Finding(name, whole, what, ".", shared, each=pattern, caches=(_CACHE,), fallback=_format(source, dir))
+    if any(_PROVIDED.search(text) for folder in members for text in _texts(source, folder)):
+        run = WITH_CACHE + run
+    return Finding(name, run, what, ".", shared, each=pattern, fallback=format)
 
 
 def _texts(source: Source, folder: str) -> Iterator[str]:
@@ -61,15 +65,27 @@ def _texts(source: Source, folder: str) -> Iterator[str]:
     yield from (source.tree.text(join(folder, name)) or "" for name in names)
 
 
-def _format(source: Source, dir: str) -> str:
+def _format(source: Source, dir: str, members: list[str]) -> str:
     """Return what looks at the format: at the root of its own files, in a stack of all below it."""
-    rows = (source.tree.text(".gitattributes") or "").splitlines()
-    is_encrypted = any("tfvars" in row and "filter=" in row for row in rows)
-    if dir == ".":
-        return "terraform fmt -check *.tf" if is_encrypted else "terraform fmt -check"
-    if is_encrypted:
-        return "find . -name '*.tf' -not -path '*/.terraform/*' -exec terraform fmt -check {} +"
-    return "terraform fmt -check -recursive ."
+    is_encrypted = attributes.filters_some(source.tree.text(attributes.NAME) or "", "tfvars")
+    if is_encrypted or any(_has_unreadable(source, folder) for folder in members):
+        is_root = "terraform fmt -check *.tf"
+        return is_root if dir == "." else "find . -name '*.tf' -not -path '*/.terraform/*' -exec terraform fmt -check {} +"
+    return "terraform fmt -check" if dir == "." else "terraform fmt -check -recursive ."
+
+
+def _has_unreadable(source: Source, folder: str) -> bool:
+    """Tell whether a folder has variables that no checkout can read: ciphertext, or a link to what no commit has."""
+    tree = source.tree
+    if (found := tree.objects.entry(tree.oid, folder)) is None:
+        return False
+    named = {name: entry for name, entry in tree.objects.entries(found.oid).items() if name.endswith(".tfvars")}
+    return any(
+        not tree.exists(join(folder, tree.objects.blob(entry.oid).decode(errors="replace")))
+        if entry.mode == LINK
+        else entry.mode != FOLDER and tree.text(join(folder, name)) is None
+        for name, entry in named.items()
+    )
 
 
 def _initialize(source: Source, members: list[str]) -> str:
