@@ -59,6 +59,7 @@ class Admission(NamedTuple):
             from homelab.gate import server
 
             pushed = server.resolved(self.repository, pushed)
+            server.tell(self.rules, pushed)
         self._require_known(pushed)
         tips = _coming(pushed)
         memo = markers.prepare(self.repository, self.rules, self.seen, remote=self.remote, tips=tips)
@@ -205,8 +206,11 @@ class Admission(NamedTuple):
         tree, base = objects.commit(update.new).tree, self._base(update, case.branch)
         try:
             policies = policy.policies(objects, base, tree)
-        except (Usage, Refused) as error:
+        except Usage as error:
             return case._replace(verdict=Verdict.UNREADABLE, reason=error.message)
+        except Refused as error:  # the target's: no commit mends them
+            hint = states.on_server(self.rules) if self.received else error.hint or ""
+            return case._replace(verdict=Verdict.UNREADABLE, reason=error.message, hint=hint)
         filters = suites.filters(self.seen.settings if self.seen else self.repository.settings())
         if (whole := Receipts(self.repository.state).load(suites.whole_key(tree, policies, filters))) is not None:
             for note in whole.notes:

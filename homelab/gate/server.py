@@ -4,8 +4,11 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
-from homelab.gate.updates import RefUpdate
+from homelab import output
+from homelab.gate.updates import RefUpdate, branch
 from homelab.git.repository import Repository
+from homelab.policy import states
+from homelab.policy.states import State, Unknown
 from homelab.system import files
 
 
@@ -16,6 +19,12 @@ def resolved(repository: Repository, pushed: Sequence[RefUpdate]) -> list[RefUpd
         update._replace(ref=known[update.ref][1] or update.ref if update.ref in known else _unborn(repository, update.ref))
         for update in pushed
     ]
+
+
+def tell(rules: State, pushed: Sequence[RefUpdate]) -> None:
+    """Say why any branch is judged, where the rules are not known and more is pushed than the branch that makes them known."""
+    if isinstance(rules, Unknown) and any(branch(update) not in (None, rules.target) for update in pushed):
+        output.warn(f"note: every branch is judged, since {output.line(rules.reason)}; {states.on_server(rules)}")
 
 
 def _unborn(repository: Repository, ref: str) -> str:

@@ -118,7 +118,8 @@ def _unproved(case: Case, short: str) -> Refusal | None:
         case Verdict.RED:
             return Refusal(case.branch, f"{short} is red, so it may not reach {case.branch}{reason}", "mend it and commit")
         case Verdict.UNREADABLE:
-            return Refusal(case.branch, f"the rules for {case.branch} cannot be read{reason}", "mend homelab.toml and commit")
+            hint = case.hint or "mend homelab.toml and commit"
+            return Refusal(case.branch, f"the rules for {case.branch} cannot be read{reason}", hint)
         case Verdict.UNVERIFIABLE:
             return Refusal(case.branch, f"nothing can verify {short} for {case.branch}{reason}", case.hint or "homelab init")
 

@@ -4,10 +4,14 @@ import os
 import sys
 from pathlib import Path
 
+from homelab import output
 from homelab.errors import Refused, Usage
 from homelab.gate import server as receiving
 from homelab.git.repository import Repository
 from homelab.install import chain, hooks_path, shim
+from homelab.policy import states
+from homelab.policy.rules import read_server_rules
+from homelab.policy.states import Unknown
 from homelab.system import files, process
 
 
@@ -37,6 +41,9 @@ def install_server(path: Path) -> Path:
     with files.locked(repository.state / "locks" / "hooks"):
         content = shim.pre_receive(chain.word("pre-receive"))
         chain.put(repository.state, hook, chain.following(hook.parent, "pre-receive"), content)
+    rules, branch = read_server_rules(repository), repository.line("for-each-ref", "--count=1", "refs/heads")
+    if isinstance(rules, Unknown) and branch:  # an empty one learns it from its first push
+        output.warn(f"note: every branch is judged, since {output.line(rules.reason)}; {states.on_server(rules)}")
     return hook
 
 

@@ -14,7 +14,7 @@ from homelab.git.configuration import Settings
 from homelab.git.objects import Objects
 from homelab.git.remotes import ask_remote, ask_remote_head, fetch_branch, fetch_commit
 from homelab.git.repository import USUAL, Repository, Snapshot
-from homelab.policy import config, config_file
+from homelab.policy import config, config_file, states
 from homelab.policy.config import Config
 from homelab.policy.states import NoTarget, Rules, State, Unknown
 from homelab.system import files
@@ -228,8 +228,8 @@ def _stated(objects: Objects, remote: str | None, default: str, tip: str) -> Sta
         try:
             read = config_file.parse(content, f"{config.NAME} of {remote or 'the server'}/{default}")
         except Usage as error:
-            reason, repair = f"the gate's own rules cannot be read: {error.message}", "homelab work land --no-verify"
-            return Unknown(remote, reason, repair, default)
+            repair = "homelab work land --no-verify" if remote else f"git update-ref refs/heads/{default} {states.REPAIR}"
+            return Unknown(remote, f"the gate's own rules cannot be read: {error.message}", repair, default)
     target = read.gate.target or default
     protect = tuple(dict.fromkeys((*USUAL, default, target, *read.gate.protect)))
     return Rules(remote, target, protect, read, default, tip, blob)

@@ -13,6 +13,8 @@ from homelab.git.repository import USUAL
 from homelab.policy.config import Config, Gate
 
 HEADS = "refs/heads/"
+#: Where a server takes a repair of rules that nobody can read: no branch, so no rule says anything about it.
+REPAIR = "refs/repair/1"
 _NOTHING_SAID = Config()
 #: What holds while nothing can be read: no setting that could let more through.
 _STRICTEST = Config(gate=Gate(claims=True))
@@ -88,6 +90,12 @@ def protected(rules: State, refs: Iterable[str]) -> frozenset[str]:
 
 def _matches(branch: str, patterns: Iterable[str]) -> bool:
     return any(branch == pattern or fnmatch.fnmatchcase(branch, pattern) for pattern in patterns)
+
+
+def on_server(rules: State) -> str:
+    """Return what makes the rules of a receiving repository known, in words: only who may write to it can run it."""
+    repair = rules.repair if isinstance(rules, Unknown) else f"git update-ref refs/heads/{rules.target} {REPAIR}"
+    return f"{f'push the repair as {REPAIR}, then ' if REPAIR in repair else ''}`{repair}` in the server's repository"
 
 
 def require_target(rules: State) -> tuple[str, str]:

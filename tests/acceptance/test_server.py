@@ -1,6 +1,7 @@
 """A repository that judges what it receives: the gate for those who come without one."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,41 @@ def test_a_program_that_cannot_be_started_refuses_every_branch(server: World, ho
     for branch in ("master", "release/1", "feature"):
         assert "cannot be started" in refused(world, f"HEAD:refs/heads/{branch}")
     assert push(world, "HEAD:refs/tags/v1").returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["refs/heads/main", None])
+def test_where_head_names_no_branch_every_branch_is_judged_and_it_is_said_how_that_ends(world: World, head: str | None) -> None:
+    if head:
+        world.git("symbolic-ref", "HEAD", head, cwd=world.remote)
+    else:
+        world.git("update-ref", "--no-deref", "HEAD", world.tip(), cwd=world.remote)
+    done = world.homelab("hooks", "install", "--server", world.remote)
+    assert done.returncode == 0 and "every branch is judged" in done.stderr
+    world.commit({"bad": "1"})
+    for branch in ("master", "feature"):
+        said = refused(world, f"HEAD:refs/heads/{branch}")
+        assert "every branch is judged" in said and "git symbolic-ref HEAD refs/heads/BRANCH" in said
+    world.git("symbolic-ref", "HEAD", "refs/heads/master", cwd=world.remote)
+    refused(world, "HEAD:master")
+    assert push(world, "HEAD:feature").returncode == 0
+
+
+@pytest.mark.slow
+def test_rules_that_nobody_can_read_are_mended_by_what_the_server_says(world: World) -> None:
+    world.publish({"homelab.toml": "[gaet]\n"})
+    world.git("pull", "--quiet")
+    done = world.homelab("hooks", "install", "--server", world.remote)
+    assert done.returncode == 0 and "push the repair as refs/repair/1" in done.stderr
+    world.commit({"homelab.toml": SUITE})
+    said = [refused(world, f"HEAD:refs/heads/{branch}") for branch in ("master", "feature")]
+    command = re.search(r"hint: push the repair as refs/repair/1, then `([^`]*)` in the server's repository", said[0])
+    assert command and command[0] in said[1] and "every branch is judged" in said[1]
+    assert push(world, "HEAD:refs/repair/1").returncode == 0
+    world.run("sh", "-c", command[1], cwd=world.remote)
+    world.commit({"bad": "1"})
+    refused(world, "HEAD:master")
+    assert push(world, "HEAD:feature").returncode == 0
 
 
 @pytest.mark.slow

@@ -141,6 +141,31 @@ def test_a_red_commit_reaches_no_protected_branch(trunk: World, way: Callable[[W
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("rules", [SUITE, None, '[gate]\nprotect = ["other/*"]\n' + SUITE])
+def test_what_one_remote_protects_is_protected_on_every_other(trunk: World, rules: str | None) -> None:
+    world = trunk
+    folder, fork, own = clone(world), world.root / "fork.git", world.root / "own"
+    world.git("clone", "--quiet", "--bare", world.remote, fork, cwd=world.root)
+    world.git("clone", "--quiet", fork, own, cwd=world.root)
+    if rules is None:
+        world.git("rm", "--quiet", "homelab.toml", cwd=own)
+    head = world.commit({"homelab.toml": rules, "x": "1"} if rules else {"x": "1"}, cwd=own)
+    world.git("push", "--quiet", "origin", f"{head}:refs/heads/devel", cwd=own)
+    world.git("symbolic-ref", "HEAD", "refs/heads/devel", cwd=fork)
+    world.git("update-ref", "-d", "refs/heads/trunk", cwd=fork)
+    world.git("remote", "add", "fork", fork, cwd=folder)
+    world.git("fetch", "--quiet", "fork", cwd=folder)
+    world.git("remote", "set-head", "fork", "--auto", cwd=folder)
+    assert world.homelab("hooks", "install", cwd=folder).returncode == 0
+    bad = world.commit({"bad": "1"}, cwd=folder)
+    before = world.git("for-each-ref", cwd=fork), world.refs()
+    for remote in ("fork", "origin"):
+        for branch in ("trunk", "release/new", "devel"):
+            done = world.run("git", "push", remote, f"{bad}:refs/heads/{branch}", cwd=folder, check=False)
+            assert done.returncode == 1 and (world.git("for-each-ref", cwd=fork), world.refs()) == before, (remote, branch)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["refs/heads/nowhere", None])
 def test_a_remote_that_does_not_say_is_unknown_until_the_command_that_is_named_was_run(trunk: World, head: str | None) -> None:
     world = trunk
@@ -163,14 +188,21 @@ def test_a_remote_that_does_not_say_is_unknown_until_the_command_that_is_named_w
     assert done.returncode == 1 and "red" in done.stderr
 
 
-def test_the_branch_that_holds_the_rules_is_protected_whatever_they_name_as_target(world: World) -> None:
+@pytest.mark.parametrize("door", ["clone", pytest.param("server", marks=pytest.mark.slow)])
+def test_the_branch_that_holds_the_rules_is_protected_whatever_they_name_as_target(world: World, door: str) -> None:
     world.publish({"homelab.toml": '[gate]\ntarget = "develop"\n' + SUITE})
     world.git("pull", "--quiet")
-    assert world.homelab("hooks", "install").returncode == 0
+    world.git("branch", "-m", "master", "rules", cwd=world.remote)  # no name that is protected anyway
+    world.git("fetch", "--quiet", "--prune")
+    world.git("remote", "set-head", "origin", "rules")
+    if door == "server":
+        assert world.homelab("hooks", "install", "--server", world.remote).returncode == 0
+    else:
+        assert world.homelab("hooks", "install").returncode == 0
     bad = world.commit({"bad": "1"})
     before = world.refs()
-    for branch in ("master", "develop"):
-        assert world.run("git", "push", "origin", f"{bad}:{branch}", check=False).returncode == 1
+    for branch in ("rules", "develop", "master"):
+        assert world.run("git", "push", "origin", f"{bad}:refs/heads/{branch}", check=False).returncode == 1
         assert world.refs() == before
 
 
