@@ -1,13 +1,13 @@
 """The demonstration shows what is true: it checks every exit code itself."""
 
 import subprocess
-from pathlib import Path
 
 import pytest
 
+from tests.support import ROOT
 from tests.support.world import World
 
-DEMO = Path(__file__).parent.parent.parent / "docs" / "demo.sh"
+DEMO = ROOT / "docs" / "demo.sh"
 
 
 @pytest.mark.slow

@@ -5,13 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.landings import branch
 from tests.support.world import SUITE, World
-
-
-def branch(world: World, topic: str = "x", files: dict[str, str | bytes] | None = None) -> str:
-    """Switch to a new branch off the remote's master with one commit, and return the commit."""
-    world.git("switch", "--quiet", "--no-track", "-c", f"ada/{topic}", "origin/master")
-    return world.commit(files or {topic: "work\n"})
 
 
 def test_a_green_branch_lands_as_the_very_commit(world: World) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -16,40 +15,9 @@ from homelab.landing import batch, superseded
 from homelab.landing.queue import Queue, Ticket
 from homelab.landing.superseded import Reason
 from homelab.landing.target import Target
+from tests.support.landings import Crowd
 from tests.support.waiting import eventually
-from tests.support.world import BIN, World
-
-
-class Crowd:
-    """Worktrees with a change each, landed at once; every run of a suite leaves a line in `count`."""
-
-    def __init__(self, world: World, names: list[str], suite: str = "test ! -e bad", extra: str = "", nap: float = 0.5) -> None:
-        self.world, self.count = world, world.root / "count"
-        self.count.touch()
-        run = f"echo $PWD >> {self.count}; sleep {nap}; {suite}"
-        world.publish({"homelab.toml": f'{extra}\n[[suite]]\nname = "s"\nrun = "{run}"\n'})
-        self.places = {name: Path(world.homelab("work", "start", name).stdout.strip()) for name in names}
-
-    def start(self, name: str, *args: str) -> "subprocess.Popen[bytes]":
-        with (self.world.root / f"{name}.err").open("wb") as narration:
-            return subprocess.Popen(
-                [BIN / "homelab", "work", "land", "--json", *args], cwd=self.places[name], env=self.world.env,
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=narration,
-            )  # fmt: skip
-
-    def land(self, *, queued: bool = False) -> dict[str, dict[str, object]]:
-        """Land all at once and return each answer; where `queued`, all of them wait before the first leads."""
-        repository, deadline = discover(self.world.clone), time.monotonic() + 60
-        with Queue(repository.state).drawn(repository.git_dir, "ahead") if queued else contextlib.nullcontext() as ahead:
-            children = {name: self.start(name) for name in self.places}
-            while ahead and time.monotonic() < deadline:
-                if sum(ticket.head is not None for ticket in Queue(repository.state).waiting()) == len(children):
-                    break
-                time.sleep(0.02)
-        return {name: json.loads(child.communicate(timeout=90)[0]) for name, child in children.items()}
-
-    def runs(self) -> int:
-        return len(self.count.read_text().split())
+from tests.support.world import World
 
 
 @pytest.mark.slow

@@ -7,39 +7,16 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.acceptance.test_land import branch
 from tests.landing.server_cases import SECRET
 from tests.landing.transport_cases import unpushed_submodule
-from tests.support.push_scene import PROC_RECEIVE
+from tests.support.landings import branch, land, nothing_left
+from tests.support.push_scene import forge
 from tests.support.smart_http import serving
 from tests.support.waiting import eventually
 from tests.support.world import BIN, SUITE, World
-
-FIELDS = {"ok", "status", "branch", "target", "remote", "commit", "tree", "attempts", "suites"}
-
-
-def land(world: World, code: int, **options: Any) -> tuple[dict[str, Any], str]:
-    """Land, expect this exit code, and return the one document on stdout and what stderr says."""
-    done = world.homelab("work", "land", "--json", **options)
-    assert done.returncode == code, done.stderr + done.stdout
-    answer = json.loads(done.stdout)
-    assert answer.keys() >= FIELDS
-    assert "Traceback" not in done.stderr
-    if code:
-        assert "homelab: hint: " in done.stderr and answer["error"]["hint"]
-    return answer, done.stderr
-
-
-def forge(world: World, reason: str, *said: str, ref: str = "refs/heads/master") -> None:
-    """The server answers a push to `ref` in a forge's bracket and words, and takes every other."""
-    world.git("config", "receive.procReceiveRefs", ref, cwd=world.remote)
-    script = world.root / "proc-receive.py"
-    script.write_text(PROC_RECEIVE.format(reason=reason, said="\n".join(said)))
-    world.server_hook("proc-receive", f"exec python3 {script}")
 
 
 def count(world: World) -> str:
@@ -310,12 +287,6 @@ def test_a_lander_killed_while_the_server_thinks_is_settled_by_the_next(world: W
 
 def children(pid: int) -> list[int]:
     return [int(name) for name in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def nothing_left(world: World) -> None:
-    state = world.clone / ".git/homelab"
-    assert not world.git("for-each-ref", "refs/homelab/landing/")
-    assert not list(state.glob("landing/*")) and not list(state.glob("queue/*.lock"))
 
 
 def test_an_intent_for_a_remote_that_is_gone_holds_up_nothing(world: World) -> None:

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.test_land import branch
-from tests.acceptance.test_land_batches import Crowd
-from tests.acceptance.test_land_publish import forge, land
 from tests.support.forge import Forge, Run, serving
+from tests.support.landings import Crowd, branch, land
+from tests.support.push_scene import forge
 from tests.support.world import SUITE, World
 
 

@@ -1,14 +1,13 @@
 """What the README shows is what happens."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from tests.support import ROOT
 from tests.support.transcript import Step, agrees, filled, furnish, furnish_kinds, play, steps
 from tests.support.world import World
 
-ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS: dict[str, Callable[[World], None]] = {"README.md": furnish, "docs/getting-started.md": furnish_kinds}
 
 

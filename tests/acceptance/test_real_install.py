@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import ROOT
 from tests.support.world import World
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture

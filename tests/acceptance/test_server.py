@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import ROOT
 from tests.support.world import SUITE, World, build
-
-ROOT = Path(__file__).parent.parent.parent
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from homelab.install import shim
+from tests.support import ROOT
 from tests.support.world import SUITE, World
 
-ROOT = Path(__file__).parent.parent.parent
 #: As `homelab hooks install` of 0.1 left them, save for what it put in.
 FORMER = ROOT / "tests/install/former"
 

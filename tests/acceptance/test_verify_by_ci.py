@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forge import Answer, Forge, Run, serving
+from tests.support.forge import WORKFLOW, Answer, Forge, Run, serving, tries
 from tests.support.world import BIN, World
 
-WORKFLOW = "on: {push: {branches: [master, 'homelab/try/**']}}\njobs: {test: {steps: [{run: make test}]}}\n"
 SUITE = '[[suite]]\nname = "elsewhere"\nci = "ci/*"\ninputs = ["src"]\n'
 ENV = {"HOMELAB_CI_PACE": "0.01", "HOMELAB_CI_TOKEN": "s3cret"}
 
@@ -43,10 +42,6 @@ def forge(gated: World) -> Iterator[Forge]:
 def topic(world: World, name: str, files: dict[str, str]) -> None:
     world.git("switch", "--quiet", "-c", name, "origin/master")
     world.commit(files, name)
-
-
-def tries(world: World) -> list[str]:
-    return [row for row in world.refs().splitlines() if "homelab/try/" in row]
 
 
 @pytest.mark.slow

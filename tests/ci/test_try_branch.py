@@ -17,12 +17,11 @@ from homelab.ci.try_branch import Result
 from homelab.errors import Refused, Unreachable
 from homelab.git.repository import discover
 from homelab.policy.rules import read_rules
-from tests.support.forge import KINDS, Answer, Forge, Run, serving
+from tests.support.forge import KINDS, WORKFLOW, Answer, Forge, Run, serving, tries
 from tests.support.waiting import eventually
 from tests.support.world import SUITE, World
 
 PATTERN = {"woodpecker": "ci/woodpecker/push/*", "forgejo": "ci/*", "github": "ci/*", "gitlab": "ci/*"}
-WORKFLOW = "on: {push: {branches: [master, 'homelab/try/**']}}\njobs: {test: {steps: [{run: make test}]}}\n"
 
 
 @pytest.fixture(params=KINDS)
@@ -42,11 +41,6 @@ def serve(kind: str, world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         world.publish({"homelab.toml": f"{made.config()}{SUITE}", ".forgejo/workflows/test.yml": WORKFLOW})
         world.git("pull", "--quiet", "origin", "master")
         yield made
-
-
-def tries(world: World) -> list[str]:
-    """Return the try branches on the remote."""
-    return [row for row in world.refs().splitlines() if "homelab/try/" in row]
 
 
 def candidate(world: World, forge: Forge, *words: str, files: dict[str, str] | None = None) -> str:

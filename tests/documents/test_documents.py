@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from homelab.commands.verbs import VERBS
+from tests.support import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 DOCUMENTS = [path.relative_to(ROOT) for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"))]
 DECISIONS = sorted((ROOT / "docs/adr").glob("0*.md"))
 

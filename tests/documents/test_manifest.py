@@ -3,7 +3,6 @@
 import configparser
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 import yaml
@@ -11,9 +10,9 @@ import yaml
 from homelab.commands.app import load
 from homelab.commands.verbs import VERBS
 from homelab.policy.found.tasks import OWN_HOOKS
+from tests.support import ROOT
 from tests.support.world import World
 
-ROOT = Path(__file__).parent.parent.parent
 HOOKS = {hook["id"]: hook for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
 COMMANDS = [verb for verb in VERBS if "--" not in verb]
 

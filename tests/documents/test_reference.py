@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from homelab.commands.verbs import VERBS
+from tests.support import ROOT
 
-ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from homelab.claims import locate, render
-from homelab.claims.model import Binding, Blocked, Board, Holder, Mode, Request
+from homelab.claims.model import Blocked, Board
 from homelab.claims.stores.base import Taken
-from homelab.system.identity import new_id
-from tests.support.claimants import Claimants
+from tests.support.claimants import Claimants, request
+from tests.support.needs import needs_root
 from tests.support.postgres import Server
 from tests.support.waiting import eventually
 
@@ -67,18 +67,13 @@ def altered(claimants: Claimants, request: pytest.FixtureRequest) -> Callable[[d
     return lambda fields: change(claimants, server, fields)
 
 
-def asked(label: str, session: str = "a") -> Request:
-    holder = Holder("ada", "vm", session, os.getpid())
-    return Request(new_id(), (label,), Mode.EXCLUSIVE, Binding.LEASE, "test", holder)
-
-
 def test_no_field_of_a_record_stops_more_than_its_own_entry(
     claimants: Claimants, altered: Callable[[dict[str, Any] | str], None]
 ) -> None:
     # In this process: a program for each of some hundred questions takes a minute.
     with closing(locate.open(claimants.url)) as store:
         for fields in CHANGES:
-            assert isinstance(store.attempt(asked("stack:a")), Taken)
+            assert isinstance(store.attempt(request("stack:a")), Taken)
             altered(fields)
             (entry,) = store.board()
             assert entry.label == "stack:a" and entry.damaged, fields
@@ -87,10 +82,10 @@ def test_no_field_of_a_record_stops_more_than_its_own_entry(
                 and "cannot be trusted" in render.held(entry)
                 and render.table(Board((entry,)), "x")
             )
-            assert isinstance(store.attempt(asked("stack:a")), Blocked), fields
-            assert isinstance(store.attempt(asked("stack:b")), Taken), fields
-            assert not isinstance(store.grant_instead(asked("stack:a"), "damaged", force=False), Blocked), fields
-            store.drop_leases(["stack:a", "stack:b"], asked("stack:a").holder)
+            assert isinstance(store.attempt(request("stack:a")), Blocked), fields
+            assert isinstance(store.attempt(request("stack:b")), Taken), fields
+            assert not isinstance(store.grant_instead(request("stack:a"), "damaged", force=False), Blocked), fields
+            store.drop_leases(["stack:a", "stack:b"], request("stack:a").holder)
     for args in (["claims"], ["claims", "history"], ["claims", "history", "--since", "1h"], ["claims", "renew"]):
         claimants.ok(*args)
 
@@ -193,9 +188,6 @@ def test_a_record_that_is_a_link_holds_its_label_and_no_other(on_files: Claimant
     assert on_files.run("claim", "stack:a", "--purpose", "x").returncode == 3
     on_files.ok("claims", "steal", "stack:a", "--reason", "a link")
     assert victim.read_text() == "mine\n"
-
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as two users")
 
 
 @needs_root

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.test_land import branch
-from tests.acceptance.test_land_publish import land, nothing_left
+from tests.support.landings import branch, land, nothing_left
 from tests.support.world import SUITE, World
 
 

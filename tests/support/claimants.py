@@ -12,7 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from homelab.claims.model import Binding, Holder, Mode, Request
+from homelab.system.identity import new_id
 from tests.support.world import BIN, sealed
+
+
+def request(label: str = "stack:a", session: str = "a", binding: Binding = Binding.LEASE) -> Request:
+    """Return what a session asks a store for."""
+    return Request(new_id(), (label,), Mode.EXCLUSIVE, binding, "test", Holder("ada", "vm", session, os.getpid()))
 
 
 @dataclass

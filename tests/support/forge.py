@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from tests.support.world import World
+
 OPENAPI: dict[str, Any] = json.loads(Path(__file__).with_name("github_openapi.json").read_text())
 KINDS = ("forgejo", "github", "gitlab", "woodpecker")
 _WHEN = "2026-11-25T12:00:00Z"
@@ -422,3 +424,12 @@ def serving(kind: str, repository: str = "ada/infra") -> Iterator[Forge]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+#: A workflow that runs on pushes of the target and of try branches.
+WORKFLOW = "on: {push: {branches: [master, 'homelab/try/**']}}\njobs: {test: {steps: [{run: make test}]}}\n"
+
+
+def tries(world: World) -> list[str]:
+    """Return the try branches on the remote."""
+    return [row for row in world.refs().splitlines() if "homelab/try/" in row]

@@ -17,3 +17,6 @@ def needs(program: str) -> pytest.MarkDecorator:
     if missing and program in _INSTALLED and os.environ.get("CI") == "true":
         raise RuntimeError(f"{program} is missing, and under CI no test is skipped for it")
     return pytest.mark.skipif(missing, reason=f"there is no {program} here")
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as two users")

@@ -55,10 +55,8 @@ class Scene:
 
     def proc_receive(self, reason: str, *said: str) -> Pushed:
         """Push to a server that answers in the bracket and in the words of a forge."""
-        self.world.git("config", "receive.procReceiveRefs", "refs/heads", cwd=self.world.remote)
-        script = self.world.root / "proc-receive.py"
-        script.write_text(PROC_RECEIVE.format(reason=reason, said="\n".join(said)))
-        return self.hook("proc-receive", f"exec python3 {script}")
+        forge(self.world, reason, *said, ref="refs/heads")
+        return self.push()
 
     def config(self, name: str, value: str) -> Pushed:
         """Push to a server that is configured so."""
@@ -71,7 +69,7 @@ class Scene:
         return self.push()
 
 
-PROC_RECEIVE = '''
+_PROC_RECEIVE = '''
 import sys
 i, o = sys.stdin.buffer, sys.stdout.buffer
 def read():
@@ -87,6 +85,14 @@ sys.stderr.write("""{said}\\n"""); sys.stderr.flush()
 for ref in refs: send(b"ng " + ref + b" {reason}\\n")
 o.write(b"0000"); o.flush()
 '''
+
+
+def forge(world: World, reason: str, *said: str, ref: str = "refs/heads/master") -> None:
+    """The server answers a push to `ref` in a forge's bracket and words, and takes every other."""
+    world.git("config", "receive.procReceiveRefs", ref, cwd=world.remote)
+    script = world.root / "proc-receive.py"
+    script.write_text(_PROC_RECEIVE.format(reason=reason, said="\n".join(said)))
+    world.server_hook("proc-receive", f"exec python3 {script}")
 
 
 Case = Callable[[Scene], Pushed]

@@ -15,19 +15,15 @@ import pytest
 
 import homelab
 from homelab.claims import locate
-from homelab.claims.model import Binding, Blocked, Holder, Mode, Request
+from homelab.claims.model import Binding, Blocked
 from homelab.claims.stores.base import Taken
 from homelab.claims.stores.files import FileStore
 from homelab.errors import Refused, Unreachable, Usage
 from homelab.system import clock, file_systems
 from homelab.system.clock import Deadline
-from homelab.system.identity import new_id
-from tests.support.claimants import Claimants
+from tests.support.claimants import Claimants, request
+from tests.support.needs import needs_root
 from tests.support.world import World
-
-
-def request(label: str = "stack:a", session: str = "a", binding: Binding = Binding.LEASE) -> Request:
-    return Request(new_id(), (label,), Mode.EXCLUSIVE, binding, "test", Holder("ada", "vm", session, os.getpid()))
 
 
 def records(on_files: Claimants) -> list[Path]:
@@ -192,9 +188,6 @@ def test_a_private_store_is_private_and_a_groups_store_is_the_groups(on_files: C
             os.umask(old)
         for path in (on_files.root / name).rglob("*"):
             assert stat.S_IMODE(path.stat().st_mode) == (folder if path.is_dir() else file), path
-
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may act as two users")
 
 
 @pytest.mark.slow

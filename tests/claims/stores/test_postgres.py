@@ -19,12 +19,11 @@ import psycopg
 import pytest
 
 from homelab.claims import heartbeat, locate
-from homelab.claims.model import Binding, Holder, Mode, Request
+from homelab.claims.model import Binding
 from homelab.claims.stores import postgres
 from homelab.claims.stores.base import Taken
 from homelab.errors import HomelabError
-from homelab.system.identity import new_id
-from tests.support.claimants import Claimants, claimants
+from tests.support.claimants import Claimants, claimants, request
 from tests.support.postgres import Proxy, Server, database, discard, launch
 from tests.support.waiting import eventually
 
@@ -47,10 +46,6 @@ def own_server(tmp_path: Path) -> Iterator[tuple[Server, Claimants]]:
             yield server, made
     finally:
         discard(server)
-
-
-def request(session: str = "a") -> Request:
-    return Request(new_id(), ("stack:a",), Mode.EXCLUSIVE, Binding.PROCESS, "test", Holder("ada", "vm", session, os.getpid()))
 
 
 @pytest.mark.slow
@@ -168,7 +163,7 @@ def test_what_the_database_says_is_unreachable_only_where_it_is(server: Server, 
 @pytest.mark.slow
 def test_a_claim_whose_heartbeat_stays_away_says_when_it_ends(server: Server, on_server: Claimants) -> None:
     with closing(locate.open(on_server.url)) as store:
-        assert isinstance(store.attempt(request()), Taken)
+        assert isinstance(store.attempt(request(binding=Binding.PROCESS)), Taken)
     assert on_server.board()[0]["state"] == "held"
     name = on_server.url.rpartition("/")[2]
     server.execute(name, "UPDATE homelab.claim SET expires_at = clock_timestamp() + interval '9 s'")
@@ -235,7 +230,7 @@ def test_the_holder_behind_a_frozen_connection_knows_of_its_loss_before_anyone_g
     told: list[tuple[float, str]] = []
     try:
         url = on_server.url.replace(str(server.port), str(proxy.port))
-        asked = request()
+        asked = request(binding=Binding.PROCESS)
         with closing(locate.open(url)) as store:
             assert isinstance(store.attempt(asked), Taken)
         beating = heartbeat.Heart(
@@ -246,7 +241,7 @@ def test_the_holder_behind_a_frozen_connection_knows_of_its_loss_before_anyone_g
         assert on_server.held() == ["stack:a"] and told == []
         proxy.frozen = True
         with closing(locate.open(on_server.url)) as other:
-            found = other.wait(request("b"), 20, lambda *_: None)
+            found = other.wait(request(session="b", binding=Binding.PROCESS), 20, lambda *_: None)
         granted = time.monotonic()
         assert isinstance(found, Taken)
         ((moment, words),) = told
@@ -312,7 +307,7 @@ def test_fifty_claimants_of_one_label_never_overlap_and_see_no_error(on_server: 
         try:
             with closing(locate.open(on_server.url)) as store:
                 for _ in range(3):
-                    asked = request(f"s{number}")
+                    asked = request(session=f"s{number}", binding=Binding.PROCESS)
                     assert isinstance(store.wait(asked, 60, lambda *_: None), Taken)
                     with lock:
                         inside += 1
