@@ -55,6 +55,17 @@ def test_a_lock_that_is_freed_meanwhile_only_delays_the_merge(conflicting: World
 
 
 @pytest.mark.slow
+def test_what_somebody_stages_while_the_merge_is_made_stays_staged(conflicting: World) -> None:
+    """A driver of merges runs in the middle of one: it stands in for whoever works in the worktree at that moment."""
+    conflicting.write({"other": "staged\n"})
+    conflicting.git("config", "merge.stages.driver", "unset GIT_INDEX_FILE; git add other; exit 1")
+    (conflicting.clone / ".git/info/attributes").write_text("README merge=stages\n")
+    answer = conflicting.json("work", "land")
+    assert answer["error"]["kind"] == "busy" and left(conflicting)[0] is False
+    assert conflicting.git("show", ":other") == "staged" and conflicting.git("ls-files", "--unmerged") == ""
+
+
+@pytest.mark.slow
 def test_what_git_left_half_begun_is_never_to_be_committed(conflicting: World) -> None:
     conflicting.git("fetch", "--quiet")
     for name, text in (("MERGE_HEAD", conflicting.tip() + "\n"), ("MERGE_MSG", "Merge\n"), ("MERGE_MODE", "no-ff")):
