@@ -3,9 +3,11 @@
 No rule is decided here. Replacements and grafts never count: git pushes the real object, so that is the one we read.
 """
 
+import contextlib
 import os
 import re
 import shlex
+import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -16,7 +18,7 @@ from homelab import output
 from homelab.errors import Failed, Refused, Usage
 from homelab.git.configuration import Settings, listed
 from homelab.git.objects import Objects
-from homelab.system import process
+from homelab.system import files, process
 
 #: The names that a default branch has where nobody chose another.
 USUAL = ("main", "master")
@@ -265,6 +267,10 @@ def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
         lines = [answer.stdout.removesuffix(b"\n") for answer in single if answer.returncode == 0]
     git_dir, common_dir, *top = (Path(os.fsdecode(line)) for line in lines if line)
     quarantine = tuple((name, os.environ[name]) for name in _QUARANTINE if from_hook and name in os.environ)
+    with contextlib.suppress(OSError):  # a folder that cannot be looked at is named by whoever needs it
+        # As git makes one for ``core.sharedRepository``; in another the second user of a group could not commit either.
+        if not ~common_dir.stat().st_mode & (stat.S_ISGID | stat.S_IWGRP):
+            files.share_with_group()
     return Repository(git_dir, common_dir, top[0] if top else None, quarantine)
 
 

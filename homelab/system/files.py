@@ -22,6 +22,12 @@ def share(mode: int) -> None:
     _default_mode = mode
 
 
+def share_with_group() -> None:
+    """Let the group read and write what this process makes from now on."""
+    os.umask(os.umask(0o077) & ~0o070)
+    share(0o660)
+
+
 def default_mode() -> int:
     """Return the permissions of files that this process makes."""
     return 0o600 if _default_mode is None else _default_mode

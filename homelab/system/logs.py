@@ -15,10 +15,11 @@ MOST = 64 << 20
 _HEAD, _TAIL = 1 << 20, 4 << 20
 
 
-def create(log: Path) -> int:
-    """Return a descriptor that appends to a new, empty log. Raises `OSError`."""
+def create(log: Path, *, private: bool = False) -> int:
+    """Return a descriptor that appends to a new, empty log; a `private` one is not shared. Raises `OSError`."""
     mode = files.default_mode()
     log.parent.mkdir(parents=True, exist_ok=True, mode=mode | (mode & 0o444) >> 2)
+    mode &= 0o600 if private else mode
     # Appending, so that a command that opens /dev/stdout anew does not write over its own first lines.
     flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
     fd = os.open(log, flags, mode)

@@ -67,14 +67,16 @@ def run(
     timeout: float,
     keep_fds: Sequence[int] = (),
     abandoned: Callable[[], bool] | None = None,
+    private: bool = False,
 ) -> Ended:
     """Run a command in `cwd` with its output in `log`; afterwards nothing of its process tree lives.
 
-    It is ended after `timeout` seconds, when `abandoned` turns true, and when we are interrupted or killed. Raises `Failed`
-    when it cannot be started, its output cannot be written, or a part of its tree cannot be ended.
+    It is ended after `timeout` seconds, when `abandoned` turns true, and when we are interrupted or killed. A `private` log is
+    its owner's alone. Raises `Failed` when it cannot be started, its output cannot be written, or a part of its tree cannot
+    be ended.
     """
     with contextlib.ExitStack() as stack:
-        out = stack.enter_context(_opened(log))
+        out = stack.enter_context(_opened(log, private))
         report, telling = _pipe(stack)
         listening, order = _pipe(stack)
         told = _Report(report.fd)
@@ -114,9 +116,9 @@ def _pipe(stack: contextlib.ExitStack) -> tuple[_End, _End]:
 
 
 @contextlib.contextmanager
-def _opened(log: Path) -> Iterator[int]:
+def _opened(log: Path, private: bool) -> Iterator[int]:
     try:
-        fd = logs.create(log)
+        fd = logs.create(log, private=private)
     except OSError as error:
         raise _unwritable(log, error) from None
     try:

@@ -109,6 +109,7 @@ class Attempt(NamedTuple):
             timeout=self.run.suite.timeout,
             keep_fds=(self.slot.lock_fd,),
             abandoned=self.ended,
+            private=self.run.suite.secrets,
         )
 
     def _log(self, name: str) -> Path:

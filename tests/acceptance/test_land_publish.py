@@ -285,6 +285,28 @@ def test_a_lander_killed_while_the_server_thinks_is_settled_by_the_next(world: W
     nothing_left(world)
 
 
+@pytest.mark.slow
+def test_a_lander_killed_without_verification_leaves_no_grant(world: World) -> None:
+    assert world.homelab("hooks", "install").returncode == 0
+    bad = branch(world, files={"bad": "1"})
+    started, go = world.root / "started", world.root / "go"
+    world.server_hook("pre-receive", f"touch {started}; while test ! -e {go}; do sleep 0.05; done; exit 1")
+    first = subprocess.Popen(
+        [BIN / "homelab", "work", "land", "--no-verify"], cwd=world.clone, env=world.env, start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    eventually(started.exists)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    go.touch()
+    world.server_hook("pre-receive", "exit 0")
+    world.git("switch", "--quiet", "--create", "nothing", "origin/master")
+    assert world.json("work", "land")["status"] == "already-landed"
+    before = world.refs()
+    done = world.run("git", "push", "origin", f"{bad}:refs/heads/master", check=False)
+    assert done.returncode == 1 and world.refs() == before, done.stderr
+
+
 def children(pid: int) -> list[int]:
     return [int(name) for name in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 

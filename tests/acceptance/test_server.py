@@ -149,11 +149,11 @@ def open_world() -> Iterator[World]:
     shutil.rmtree(root)
 
 
-def program_for_all(world: World) -> None:
-    """The hook starts a Python that every user can start, with the packages of this one."""
+def program_for_all(world: World) -> Path:
+    """Return a Python that every user can start, with the packages of this one; the hook of the server starts it too."""
     as_other = ["setpriv", "--reuid=5001", "--regid=5000", "--clear-groups", "sh", "-c"]
     if subprocess.run([*as_other, f"{sys.executable} -c ''"], capture_output=True, check=False).returncode == 0:
-        return
+        return Path(sys.executable)
     system = "/usr/bin/python3"
     if not Path(system).exists() or world.run(system, "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 11))").returncode:
         pytest.skip("no Python here that another user can start")
@@ -161,7 +161,36 @@ def program_for_all(world: World) -> None:
     path.write_text(f'#!/bin/sh\nshift\nPYTHONPATH={ROOT}:{sysconfig.get_path("purelib")} exec {system} "$@"\n')
     path.chmod(0o755)
     hook = world.remote / "hooks/pre-receive"
-    hook.write_text(hook.read_text().replace(f"python={sys.executable}", f"python={path}"))
+    if hook.exists():
+        hook.write_text(hook.read_text().replace(f"python={sys.executable}", f"python={path}"))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+def test_two_users_of_one_shared_clone_start_and_land_both(open_world: World) -> None:
+    world = open_world
+    python = program_for_all(world)
+    for folder in (world.clone, world.remote):
+        world.git("config", "core.sharedRepository", "group", cwd=folder)
+        world.run("chgrp", "-R", "5000", folder)
+        world.run("chmod", "-R", "g+rwX", folder)
+        world.run("find", folder, "-type", "d", "-exec", "chmod", "g+s", "{}", "+")
+    for user in (5001, 5002, 5001):
+        home = world.root / f"home-{user}"
+        home.mkdir(exist_ok=True)
+        os.chown(home, user, 5000)
+        env = world.env | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "c"), "XDG_STATE_HOME": str(home / "s")}
+        script = f"""
+            umask 022; topic=$(date +%s%N)
+            git config --global --replace-all safe.directory '*'
+            cd "$({python} -I -m homelab work start $topic)" && echo $topic >$topic && git add $topic && git commit -qm {user}
+            {python} -I -m homelab work land
+        """
+        as_user = ["setpriv", f"--reuid={user}", "--regid=5000", "--clear-groups", "sh", "-c", script]
+        done = world.run(*as_user, env=env | {"USER": f"u{user}"}, check=False)
+        assert done.returncode == 0, done.stderr
+        assert world.git("log", "-1", "--format=%s", "master", cwd=world.remote) == str(user)
 
 
 @pytest.mark.slow

@@ -23,7 +23,7 @@ from homelab.system import clock, file_systems
 from homelab.system.clock import Deadline
 from tests.support.claimants import Claimants, request
 from tests.support.needs import needs_root
-from tests.support.world import World
+from tests.support.world import BIN, World
 
 
 def records(on_files: Claimants) -> list[Path]:
@@ -121,6 +121,21 @@ def test_a_wall_clock_that_jumps_neither_ends_nor_revives_a_lease(monkeypatch: p
         assert abs(shown - real() - jump - 900) < 2
     monkeypatch.setattr(clock, "since_boot", lambda: deadline.boottime + 1)
     assert deadline.left() < 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="unshare makes namespaces, and is not installed")
+def test_another_clock_under_the_same_boot_ends_no_lease(on_files: Claimants) -> None:
+    on_files.ok("claim", "stack:a", "--purpose", "x")
+    other = ["unshare", "--time", "--boottime", "500000"]
+    env = {**on_files.env, "HOMELAB_SESSION": "b"}
+    if subprocess.run([*other, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no time namespace may be made here")
+    claim = [*other, str(BIN / "homelab"), "claim", "stack:a", "--purpose", "y"]
+    assert subprocess.run(claim, env=env, cwd=on_files.root, capture_output=True, check=False).returncode == 4
+    on_files.ok("release", "stack:a")
+    assert subprocess.run(claim, env=env, cwd=on_files.root, capture_output=True, check=False).returncode == 0
+    assert on_files.run("claim", "stack:a", "--purpose", "z", session="c").returncode == 4
 
 
 def test_after_a_reboot_a_lease_lives_by_the_wall_clock_and_a_commands_claim_is_gone(
