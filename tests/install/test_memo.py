@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.install.test_shim import CHANGES, MORE_SHELLS, B
+from homelab.gate import markers
+from tests.support.shim_stage import MORE_SHELLS, A, B, Stage, record, remember, stage_for
 from tests.support.world import SUITE, World
 
 #: Branches of which the first is never protected, and the others by some change.
@@ -65,3 +66,103 @@ def test_after_every_change_every_shell_comes_to_the_verdict_of_python_alone(wor
             hook.write_text(f'#!/bin/sh\nexec {" ".join(words)} "${{0%/*}}/ours" "$@"\n')
             assert verdicts(world, commit, memo=True) == alone, (what, name)
     assert {(0, 0, 0), (0, 1, 0), (0, 1, 1)} <= seen, seen  # the changes do change what is let through
+
+
+URL = "https://example.org/x.git"
+
+
+#: What a person, git or a forge may change so that Python reads other rules; each is a change of the one before it.
+CHANGES: dict[str, list[list[str]]] = {
+    "a remote is added": [["remote", "add", "fork", URL]],
+    "its HEAD is known": [["update-ref", "refs/remotes/fork/main", "HEAD"],
+                          ["symbolic-ref", "refs/remotes/fork/HEAD", "refs/remotes/fork/main"]],
+    "its branch has moved": [["update-ref", "refs/remotes/fork/main", B]],
+    "its HEAD is another": [
+        ["update-ref", "refs/remotes/fork/trunk", B],
+        ["symbolic-ref", "refs/remotes/fork/HEAD", "refs/remotes/fork/trunk"]],
+    "its branch is packed and has moved": [["update-ref", "refs/remotes/fork/trunk", "HEAD"], ["pack-refs", "--all"]],
+    "it has moved again, and is packed again": [["update-ref", "refs/remotes/fork/trunk", B], ["pack-refs", "--all"]],
+    "its HEAD is gone": [["symbolic-ref", "--delete", "refs/remotes/fork/HEAD"]],
+    "a remote by the old syntax": [["config", "--file", ".git/config", "remote.old.url", URL]],
+    "a remote of the user's": [["config", "--global", "remote.forgejo.url", URL]],
+    "a filter of the user's": [["config", "--global", "filter.lfs.smudge", "cat"]],
+    "a remote of this worktree": [["config", "extensions.worktreeConfig", "true"],
+                                  ["config", "--worktree", "remote.here.url", URL]],
+    "a remote in a file that is included": [["config", "--file", "more", "remote.more.url", URL],
+                                            ["config", "--global", "include.path", "{clone}/more"]],
+    "another in that file": [["config", "--file", "more", "remote.other.url", URL]],
+    "the default branch was renamed": [["update-ref", "refs/remotes/origin/main", "refs/remotes/origin/master"],
+                                       ["symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/main"]],
+    "the default branch is not known": [["symbolic-ref", "--delete", "refs/remotes/origin/HEAD"]],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shell", MORE_SHELLS)
+def test_the_shell_passes_nothing_once_python_might_read_other_rules(world: World, shell: str) -> None:
+    stage = stage_for(world, shell)
+    for what, commands in CHANGES.items():
+        assert (stage.push(record("refs/heads/feature")).returncode, stage.was_asked()) == (0, False), f"before: {what}"
+        for command in commands:
+            world.git(*(word.format(clone=world.clone) for word in command))
+        stage.push(record("refs/heads/feature"))
+        assert stage.was_asked(), what
+        remember(world, stage.memo)
+    assert (stage.push(record("refs/heads/feature")).returncode, stage.was_asked()) == (0, False)
+
+
+@pytest.mark.parametrize("shell", MORE_SHELLS)
+def test_the_shell_passes_nothing_to_where_the_rules_were_not_read_for(world: World, shell: str) -> None:
+    stage = stage_for(world, shell)
+    push = [*stage.shell, ".git/hooks/pre-push"]
+    for name in ("fork", "", ".", "..", "../of/origin", "a b", "*", str(world.remote), "-n"):
+        done = world.run(*push, name, "url", input=record("refs/heads/feature"))
+        assert stage.was_asked() and done.stderr == "said-by-python\n", name
+    extra = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "remote.forgejo.url", "GIT_CONFIG_VALUE_0": URL}
+    for env in (extra, {"GIT_CONFIG_PARAMETERS": f"'remote.forgejo.url'='{URL}'"}):
+        stage.push(record("refs/heads/feature"), env)
+        assert stage.was_asked()
+
+
+@pytest.mark.parametrize("shell", MORE_SHELLS)
+@pytest.mark.parametrize("program", ["there", "gone"])
+def test_a_folder_for_temporary_files_that_cannot_be_used_opens_nothing(world: World, shell: str, program: str) -> None:
+    stage = stage_for(world, shell)
+    shutil.rmtree(stage.memo)
+    if program == "gone":
+        stage.lose_python()
+    else:
+        stage.python(3)
+    for env in ({"TMPDIR": "/nowhere"}, {"TMPDIR": "/proc"}):
+        for lines in (record("refs/heads/master"), record("refs/heads/master") * 3000):
+            assert stage.push(lines, env).returncode != 0
+
+
+def test_where_the_tip_is_known_a_judged_update_needs_no_program_at_all(stage: Stage) -> None:
+    world, tip = stage.world, stage.world.git("rev-parse", "origin/master")
+    markers.tip(world.clone / ".git").write_text(f"{tip} {stage.memo.name}\n")
+    stage.mark("refs/heads/master", A, B)
+    env = {"PATH": str(stage.here), "SHELL": "none"}
+    stage.shell = (shutil.which(stage.shell[0]) or "", *stage.shell[1:])
+    assert (stage.push(record("refs/heads/master"), env).returncode, stage.was_asked()) == (0, False)
+    for moved in ({"GIT_DIR": "elsewhere"}, {"GIT_COMMON_DIR": "elsewhere"}):
+        stage.push(record("refs/heads/master"), {**env, **moved})
+        assert stage.was_asked()
+    world.git("update-ref", "refs/remotes/origin/master", B)
+    stage.push(record("refs/heads/master"))
+    assert stage.was_asked()
+
+
+def test_the_files_of_another_clone_say_nothing(dash: Stage) -> None:
+    world = dash.world
+    other = world.root / "other"
+    world.git("clone", "--quiet", world.remote, other, cwd=world.root)
+    tip = world.git("rev-parse", "origin/master")
+    markers.tip(world.clone / ".git").write_text(f"{tip} {dash.memo.name}\n")
+    (dash.memo / "protected").write_text(" refs/heads/none \n")
+    world.git("config", "core.hooksPath", dash.hook.parent, cwd=other)
+    world.git("worktree", "add", "--quiet", "-b", "wt", world.root / "linked", cwd=other)
+    for cwd in (other, world.root / "linked"):
+        world.git("push", "--quiet", "origin", f"HEAD:{cwd.name}", cwd=cwd)
+        assert dash.was_asked()
+    world.git("push", "--quiet", "origin", "HEAD:mine")
+    assert not dash.was_asked()
