@@ -1,11 +1,8 @@
 """``homelab init``."""
 
-import json
-import os
-import re
-import shlex
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 import click
@@ -13,10 +10,9 @@ import click
 from homelab import output
 from homelab.commands.agents import enter
 from homelab.commands.app import json_option
-from homelab.errors import Usage
 from homelab.git.repository import Repository, discover, require_worktree
-from homelab.policy import config, config_file
-from homelab.policy.found.python import PYTHON
+from homelab.policy import config, initial, way_in
+from homelab.policy.found import gather
 from homelab.policy.initial import Proposal, propose, said, text
 from homelab.system import files
 
@@ -24,7 +20,9 @@ from homelab.system import files
 _PATIENCE = 180
 
 _WIDEST = 70
-_STANZA = "printf '\\n[[suite]]\\nname = \"check\"\\nrun = \"%s\"\\n' 'COMMAND' >> "
+_WIDEST_NAME = 24
+_MOST_NAMES = 8
+_MOST_STEPS = 5
 
 
 @click.command()
@@ -66,7 +64,7 @@ def init(
     looked = time.monotonic() - begun
     text(proposal)  # whatever cannot be written is known before anything is changed
     path = require_worktree(repository) / config.NAME
-    kept = _existing(path)
+    kept = way_in.existing(path)
     asks = not yes and not as_json and sys.stdin.isatty() and sys.stderr.isatty()
     if kept is None:
         _show(proposal, looked)
@@ -94,31 +92,26 @@ def init(
     output.answer_json({**answer, "tried": tried} if tried else answer)
 
 
-def _existing(path: Path) -> config.Config | None:
-    if not os.path.lexists(path):
-        return None
-    if not path.is_file():
-        raise Usage(f"{path} is not a plain file", hint="move it away, then run `homelab init` again")
-    return config_file.parse(path.read_bytes())
-
-
 def _show(proposal: Proposal, seconds: float) -> None:
     """Say what was found and where, what is off, and what was passed over."""
     if proposal.entries:
         output.say(f"found in {output.duration(seconds)}:")
+    width = min(max((len(entry.finding.tool) for entry in proposal.entries), default=0), _WIDEST_NAME)
     for n, entry in enumerate(proposal.entries, 1):
         finding = entry.finding
         where = f" in {finding.each or finding.dir}" if finding.each or finding.dir != "." else ""
         off = f" -- switched off: {entry.off}" if entry.off else ""
-        output.say(output.line(f"  {n:2} {finding.tool:16} {_short(finding.run)}{where}  ({finding.source}){off}"))
+        output.say(output.line(f"  {n:2} {finding.tool:{width}}  {_short(finding.run)}{where}  ({finding.source}){off}"))
     if proposal.cut:
         output.say(f"  and {proposal.cut} more that are not proposed: name what matters by hand")
     if proposal.passed_over:
-        output.say(f"not taken, it changes something outside the repository: {output.names(proposal.passed_over, 5)}")
+        steps = "; ".join(map(output.line, proposal.passed_over[:_MOST_STEPS]))
+        more = f" and {left} more" if (left := len(proposal.passed_over) - _MOST_STEPS) > 0 else ""
+        output.say(f"not taken, since it changes something outside the repository: {steps}{more}")
 
 
 def _short(run: str) -> str:
-    run = re.sub(r"^export TF_PLUGIN_CACHE_DIR=.*? && mkdir .*? && ", "", run).replace(PYTHON, "python")
+    run = gather.brief(run)
     return run if len(run) <= _WIDEST else f"{run[:_WIDEST]}…"
 
 
@@ -150,19 +143,23 @@ def _tried(repository: Repository, proposal: Proposal) -> tuple[Proposal, list[d
     how_long = output.duration(_PATIENCE)
     output.say(f"trying on {(proposal.commit or '')[:12]}, {how_long} at most (ctrl-c ends it, what is known is kept)")
     tried, trials = trial.try_out(repository, proposal, seconds=_PATIENCE, screen=Screen)
-    for entry in tried.entries:
-        seen = trials.get(entry.finding.tool)
-        words = (
-            f"switched off: {entry.off}"
-            if entry.off
-            else entry.note or (f"green in {output.duration(seen.seconds)}" if seen else "")
-        )
-        output.say(output.line(f"  {entry.finding.tool}: {words}"))
+    for words, names in _outcomes(tried, trials).items():
+        output.say(output.line(f"  {output.names(names, _MOST_NAMES)}: {words}"))
     rows = trials.items()
     return tried, [
         {"name": name, "green": seen.green, "red": [*seen.red], "unreached": [*seen.unreached], "missing": seen.missing or None}
         for name, seen in rows
     ]
+
+
+def _outcomes(tried: Proposal, trials: Collection[str]) -> dict[str, list[str]]:
+    """Return the names of the suites by what trying them showed, what is in force first."""
+    found: dict[str, list[str]] = {}
+    for entry in sorted(tried.entries, key=lambda entry: bool(entry.off)):
+        name = entry.finding.tool
+        words = f"switched off: {entry.off}" if entry.off else entry.note or ("green" if name in trials else "")
+        found.setdefault(words, []).append(name)
+    return found
 
 
 def _conclude(repository: Repository, path: Path, proposal: Proposal, *, was_tried: bool) -> None:
@@ -171,69 +168,48 @@ def _conclude(repository: Repository, path: Path, proposal: Proposal, *, was_tri
         named = output.names((f"{suite.name} ({_short(suite.run)})" for suite in proposal.suites), 5)
         output.say(f"wrote {path.name}; what decides: {named}" + ("" if was_tried else " -- not tried: `homelab verify` does"))
     else:
-        output.warn(f"wrote {path.name}, but nothing in it can verify a commit here: nothing can land by it yet")
-        _three_ways(repository, proposal)
+        found = "nothing in it can verify a commit here" if proposal.entries else "nothing here says how to verify a commit"
+        output.warn(f"wrote {path.name}, but {found}: nothing can land by it yet")
+    if missing := way_in.not_installed(proposal):
+        output.warn(
+            f"hint: install {output.names(missing)}, then `rm {way_in.here(repository)} && homelab init` has more of it"
+        )
+    if not proposal.suites:
+        _say_ways(repository, proposal)
     where = f"{proposal.remote}/{proposal.target}"
     if proposal.remote and proposal.target and not proposal.is_known:
         output.warn(f"note: this clone knows of no branch {where}; once it is the target, no other is protected")
     if proposal.suites:
-        _next(repository, proposal)
+        _say_next(repository, proposal)
 
 
-def _three_ways(repository: Repository, proposal: Proposal) -> None:
-    """Name the ways on where no suite is in force."""
+def _say_ways(repository: Repository, proposal: Proposal) -> None:
     output.warn("hint: one of these goes on from here, with your command for COMMAND:")
-    output.warn(f"hint:   {_STANZA}{_here(repository)} && {_save(repository)} && {_landing(repository, proposal)}")
-    output.warn("hint:   homelab work land --verify-cmd 'COMMAND'   (for one landing, from a branch)")
-    output.warn("hint:   homelab work land --no-verify              (for one landing, and the journal says so)")
+    for way in way_in.ways(repository, proposal):
+        output.warn(f"hint:   {way}")
 
 
-def _next(repository: Repository, proposal: Proposal) -> None:
+def _say_next(repository: Repository, proposal: Proposal) -> None:
     """Say the command that puts the file into force, as far as it is not there yet."""
-    tracked = repository.line("ls-files", "--error-unmatch", "--", f":(top){config.NAME}") is not None
-    clean = tracked and repository.run("diff", "--quiet", "HEAD", "--", f":(top){config.NAME}").returncode == 0
-    if proposal.remote is None:
-        output.say("next: git remote add origin URL" if clean else f"next: {_save(repository)}, then git remote add origin URL")
+    where = f"{proposal.remote}/{proposal.target or way_in.branch(repository) or 'HEAD'}"
+    if (command := way_in.next_command(repository, proposal)) is None:
+        output.say(f"it is in force on {where}")
         return
-    target = proposal.target or _branch(repository) or "HEAD"
-    landed = f"refs/remotes/{proposal.remote}/{target}:{config.NAME}"
-    if clean and repository.oid(landed) == repository.oid(f"HEAD:{config.NAME}"):
-        output.say(f"it is in force on {proposal.remote}/{target}")
-        return
-    output.say(f"the rules in force are those on {proposal.remote}/{target}, so land it")
-    push = _landing(repository, proposal)
-    output.say(f"next: {push}" if clean else f"next: {_save(repository)} && {push}")
-
-
-def _here(repository: Repository) -> str:
-    """Return the file's path from where the person is."""
-    return shlex.quote(os.path.relpath(require_worktree(repository) / config.NAME))
-
-
-def _save(repository: Repository) -> str:
-    return f"git add {_here(repository)} && git commit -m 'Say what a commit has to pass'"
-
-
-def _branch(repository: Repository) -> str | None:
-    return repository.line("symbolic-ref", "--quiet", "--short", "HEAD")
-
-
-def _landing(repository: Repository, proposal: Proposal) -> str:
-    """Return the command that brings what is committed here onto the target."""
-    branch = _branch(repository)
-    is_target = branch is not None and branch == (proposal.target or branch)
-    return f"git push {proposal.remote or 'origin'} {branch}" if is_target else "homelab work land"
+    if proposal.remote:
+        output.say(f"it counts once it is on {where}")
+    output.say(f"next: {command}")
 
 
 def _revisit(repository: Repository, path: Path, kept: config.Config, proposal: Proposal) -> None:
     """Say what a file that exists lacks, and what puts it into force."""
     output.say(f"{path.name} exists already and stays as it is")
     words = path.read_text(errors="replace")
-    runs = [entry.finding for entry in proposal.entries if not entry.off and entry.finding.source != "--verify-cmd"]
-    if missing := [f"{each.run} ({each.source})" for each in runs if json.dumps(each.run, ensure_ascii=False) not in words]:
-        output.say(f"found, and not in it: {output.names(missing, 5)}")
+    if lacking := way_in.lacking(proposal, words):
+        output.say(f"found, and not in it: {output.names((f'{each.run} ({each.source})' for each in lacking), 5)}")
+    if initial.SWITCHED_OFF in words:
+        output.say("what is switched off in it is tried again where you move it away and run `homelab init`")
     if kept.suites:
-        _next(repository, proposal)
+        _say_next(repository, proposal)
     else:
         output.warn(f"{path.name} has no suite, so nothing can land by it yet")
-        _three_ways(repository, proposal)
+        _say_ways(repository, proposal)

@@ -136,9 +136,18 @@ def _suites(repository: Repository, rules: State) -> Iterator[Finding]:
         yield Finding("rules", FAILURE, error.message, error.hint)
         return
     message = f"no suite is configured or detected on {rules.remote}/{rules.target}: what brings none itself cannot be verified"
-    # `init` changes no file that exists, so naming it there would send people back and forth.
-    repair = "homelab init" if read.blob is None else "name one in homelab.toml as [[suite]], commit and push it"
-    yield Finding("no-suite", WARNING, message, repair)
+    yield Finding("no-suite", WARNING, message, _way_on(repository, has_file=read.blob is not None))
+
+
+def _way_on(repository: Repository, *, has_file: bool) -> str:
+    """Return what brings a suite to the target: `init` changes no file that exists, so it leads nowhere where there is one."""
+    head = repository.oid("HEAD^{tree}")
+    here = policy.read(repository.objects, head) if head else None
+    if here and here.blob and here.suites:
+        return "`git push`, or `homelab work land` from a branch: HEAD has a homelab.toml that names one"
+    if has_file or (here and here.blob):
+        return "name one in homelab.toml as [[suite]], commit and push it"
+    return "homelab init"
 
 
 def _programs(repository: Repository, tip: str, suites: Sequence[Suite]) -> Iterator[Finding]:

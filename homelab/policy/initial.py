@@ -23,6 +23,8 @@ _HEAD = """\
 # What a commit has to pass before it may reach the target. `homelab verify` runs it.
 # The rules in force are those on the target: this file counts once it has landed there.
 """
+#: How the reason begins why a suite is a comment.
+SWITCHED_OFF = "Switched off:"
 _WHOLE_TREE = """\
 # inputs = ["src"]  # paths whose content decides it, so that other changes need not run it; default: the whole tree
 """
@@ -142,8 +144,8 @@ def _entry(entry: Entry, *, explain: bool) -> str:
     body = "[[suite]]\n" + _keys(made, names, explain=explain) + (_WHOLE_TREE if explain and "inputs" not in names else "")
     if entry.off:
         body = textwrap.indent(body, "# ")
-    why = f"Switched off: {entry.off}." if entry.off else f"{entry.note[:1].upper()}{entry.note[1:]}." if entry.note else ""
-    head = [f"From {finding.source}." if finding.source else "", why]
+    why = f"{SWITCHED_OFF} {entry.off}." if entry.off else f"{entry.note[:1].upper()}{entry.note[1:]}." if entry.note else ""
+    head = [f"From {finding.source.rstrip('.')}." if finding.source else "", why]
     return "".join(f"# {row}\n" for part in head if part for row in textwrap.wrap(_line(part), 110)) + body
 
 

@@ -304,12 +304,34 @@ def test_a_hint_names_init_only_where_there_is_no_file(world: World) -> None:
     world.homelab("init")
     world.git("add", "homelab.toml")
     world.git("commit", "-qm", "no suite in it")
+    assert "name one in homelab.toml" in (told := world.homelab("doctor").stdout) and "homelab init" not in told
     pushed = world.run("git", "push", "origin", "master", check=False)
     landed = world.git("push", "--quiet", "--no-verify", "origin", "master")
     for args in (["verify"], ["doctor"], []):
         done = world.homelab(*args)
         assert "homelab init" not in landed + pushed.stderr + done.stdout + done.stderr, args
         assert "homelab.toml" in done.stdout + done.stderr, args
+
+
+@pytest.mark.slow
+def test_what_is_not_installed_is_named_once_and_leads_to_more_of_the_file(world: World) -> None:
+    bare_of_policy(world, {".yamllint": "", ".ansible-lint": "", ".tflint.hcl": ""})
+    tools = world.root / "tools"
+    tools.mkdir()
+    path = f"{tools}:/usr/bin:/bin"
+    done = world.homelab("init", "--no-hooks", "--yes", env={"PATH": path})
+    hint = next(line for line in done.stderr.splitlines() if "install " in line)
+    assert hint.startswith("homelab: hint: install ") and "ansible-lint" in hint and "tflint" in hint and "yamllint" in hint
+    for name in ("ansible-lint", "tflint", "yamllint"):
+        (tools / name).write_text("#!/bin/sh\n")
+        (tools / name).chmod(0o755)
+    assert "tried again where you move it away" in world.homelab("init", "--no-hooks", env={"PATH": path}).stderr
+    command = hint.partition("`")[2].partition("`")[0]
+    assert command == "rm homelab.toml && homelab init"
+    (world.clone / "homelab.toml").unlink()
+    done = world.homelab("init", "--no-hooks", "--yes", env={"PATH": path})
+    assert "yamllint, ansible-lint, tflint: green" in done.stderr and "install " not in done.stderr
+    assert len(written(world).suites) == 3
 
 
 @pytest.mark.slow

@@ -42,6 +42,11 @@ def find(tree: Tree) -> Found:
     return Found(tuple(_named(chosen[:_MOST])), tuple(dict.fromkeys(passed_over)), max(0, len(chosen) - _MOST))
 
 
+def brief(run: str) -> str:
+    """Return a command line without what every line of its kind begins with, for people."""
+    return run.removeprefix(terraform.WITH_CACHE).replace(python.PYTHON, "python")
+
+
 def _detected(source: Source) -> Iterator[Finding]:
     """Yield what binds the target while it has no file: what is written never demands less than that."""
     for suite in detect.shown(source).suites:
@@ -81,7 +86,7 @@ def _inner(source: Source, finding: Finding) -> set[_Subject]:
 
 def _subjects(run: str) -> Iterator[str]:
     """Yield a short name for each command that decides something: ``go test``, ``pytest``, ``npm lint``."""
-    for one in shell.parse(run.replace(python.PYTHON, "python")).commands:
+    for one in shell.parse(brief(run)).commands:
         words = invocation.unwrapped(one.words) if one.words else ()
         if not words or words[0] in ("echo", "cd", "set", "export", "mkdir", "test", "true", "git", "command"):
             continue
