@@ -36,7 +36,8 @@ def find(source: Source) -> Iterator[Finding]:
         yield _suite(source, pattern, members)
     hcl = source.folders_with("terragrunt.hcl", "root.hcl", "terragrunt.stack.hcl")
     if hcl and not set(holding) & set(hcl):
-        yield Finding("terragrunt", "terragrunt hcl fmt --check", f"{len(hcl)} folders with terragrunt.hcl")
+        where = hcl[0] if len(hcl) == 1 else f"{len(hcl)} folders"
+        yield Finding("terragrunt", "terragrunt hcl fmt --check", f"terragrunt's files in {where}")
 
 
 def _is_example_only(folder: str) -> bool:
