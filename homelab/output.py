@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from typing import Any
 from homelab import terminal
 from homelab.errors import Bug, ChildExit, HomelabError, Interrupted, Left, of_system_call
 
+_BAD = re.compile(r"\bred: |NOT VERIFIED|\bnot landed\b|\bCI (red|asks|unknown)\b|\borphaned\b")
+_GOOD = re.compile(r"\bverified\b|\bCI green\b")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 _quiet = False
@@ -63,16 +65,24 @@ def names(found: Iterable[str], limit: int = 10) -> str:
     return ", ".join(line(name) for name in every[:limit]) + more
 
 
-def columns(rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of cells from anywhere, its columns two spaces apart, cut to the width of stdout's terminal."""
-    cells = [[line(cell) for cell in row] for row in rows]
-    widths = [max(map(terminal.columns_of, column)) for column in zip(*cells, strict=True)]
-    look = terminal.look(sys.stdout)
-    lines = (
-        "  ".join(cell + " " * (width - terminal.columns_of(cell)) for cell, width in zip(row, widths, strict=True))
-        for row in cells
-    )
-    return "\n".join(look.cut(text.rstrip()) for text in lines)
+def columns(
+    heading: Sequence[str], rows: Iterable[Sequence[str]], *, colours: Mapping[str, Callable[[str], str]] | None = None
+) -> list[str]:
+    """Return a table of cells from anywhere as lines, its heading first, as wide as stdout's terminal.
+
+    `colours` says of the columns that it names which colour a cell has, "" for none.
+    """
+    look, cells = terminal.look(sys.stdout), [[line(cell) for cell in row] for row in rows]
+    tones = {heading.index(name): tone for name, tone in (colours or {}).items()}
+    head, *lines = look.columns([heading, *cells], colours=tones)
+    return [look.paint(head, "dim"), *lines]
+
+
+def verdict_colour(words: str) -> str:
+    """Return the colour of words that say how something stands, "" where it is neither good nor bad."""
+    if _BAD.search(words):
+        return "red"
+    return "green" if _GOOD.search(words) else ""
 
 
 def _escape(char: str) -> str:
@@ -88,6 +98,13 @@ def answers() -> Any:
 def answer(text: str) -> None:
     """Print what was asked for on stdout."""
     _write(sys.stdout, text)
+
+
+def tell(word: str, text: str) -> None:
+    """Print an entry of an answer: a word, and in a column beside it what it says, broken between words on a terminal."""
+    look = terminal.look(sys.stdout)
+    for row in look.wrap(f"{word:8} {line(text)}", min(9, (look.width or 80) // 8)):
+        answer(row)
 
 
 def answer_json(document: Any) -> None:
@@ -130,8 +147,10 @@ def row(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print lines on stderr, each behind our name, quiet or not."""
+    look = terminal.look()
     for part in clean(text).splitlines() or [""]:
-        _write(sys.stderr, f"homelab: {part}" if part else "homelab:")
+        for row in look.wrap(f"homelab: {part}" if part else "homelab:"):
+            _write(sys.stderr, row)
 
 
 def quote(text: str) -> None:

@@ -9,11 +9,18 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 _CODES = {"green": "32", "red": "31", "yellow": "33", "dim": "2", "bold": "1"}
 _COLOURS = re.compile(r"(\x1b\[[0-9;]*m)")
+#: Words with the space behind them; what stands in backticks is one.
+_WORDS = re.compile(r"\s*(?:`[^`]*`|\S)(?:`[^`]*`|[^\s`])*\s?")
+#: Columns that a table's column keeps, however narrow the terminal is.
+_NARROWEST = 5
+#: Columns that a table's last column, which mostly is free text, keeps while the others have all they want.
+_TEXT = 12
+_NONE: Mapping[int, Callable[[str], str]] = {}
 _SPINNER, _PLAIN_SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 
 #: The lines of the region that are on the screen now, and who may draw.
@@ -32,8 +39,8 @@ class Look(NamedTuple):
     width: int | None
 
     def paint(self, text: str, colour: str) -> str:
-        """Return the text in a colour, or as it is where the stream has none."""
-        return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self.has_colour and text else text
+        """Return the text in a colour, or as it is where the stream has none or the colour is ""."""
+        return f"\x1b[{_CODES[colour]}m{text}\x1b[0m" if self.has_colour and text and colour else text
 
     def sign(self, sign: str, plain: str) -> str:
         """Return the sign, or the plain word where the locale has no such character."""
@@ -63,6 +70,43 @@ class Look(NamedTuple):
                     return kept + self.sign("…", "~") + ("\x1b[0m" if "\x1b" in kept else "") if width > 0 else ""
                 kept += char
         return kept
+
+    def columns(
+        self, rows: Sequence[Sequence[str]], indent: int = 0, colours: Mapping[int, Callable[[str], str]] = _NONE
+    ) -> list[str]:
+        """Return rows of cells in columns, two spaces apart. Where there is no room the last gives way, then the widest.
+
+        `colours` says by its number what colours the cells of a column have, "" for none.
+        """
+        widths = [max(map(columns_of, column)) for column in zip(*rows, strict=True)]
+        if self.width is not None:
+            room = self.width - indent - 2 * (len(widths) - 1)
+            widths[-1] = max(widths[-1] - max(sum(widths) - room, 0), min(widths[-1], _TEXT))
+            while sum(widths) > room and max(widths) > _NARROWEST:
+                widths[widths.index(max(widths))] -= 1
+        lines = []
+        for row in rows:
+            text, gap = "", 0
+            for number, (cell, width) in enumerate(zip(row, widths, strict=True)):
+                shown = self.cut(cell, width)
+                tone = colours[number](cell) if shown and number in colours else ""
+                text += " " * gap + self.paint(shown, tone) if shown else ""
+                gap = (0 if shown else gap) + width - columns_of(shown) + 2
+            lines.append(self.cut(text, None if self.width is None else self.width - indent))
+        return lines
+
+    def wrap(self, text: str, indent: int = 2) -> list[str]:
+        """Return a sentence as lines that fit, broken between words and never in a command, which has to be copied."""
+        if self.width is None or columns_of(text) <= self.width:
+            return [text]
+        lines = [""]
+        for word in _WORDS.findall(text):
+            if lines[-1].strip() and columns_of(lines[-1]) + columns_of(word.rstrip()) > self.width:
+                lines[-1] = lines[-1].rstrip()
+                lines.append(" " * indent)
+                word = word.lstrip()
+            lines[-1] += word
+        return lines
 
 
 def columns_of(text: str) -> int:

@@ -4,10 +4,14 @@ const refresh = async () => {
   const answer = await fetch("/", { headers: { Accept: "text/html" } });
   if (!answer.ok) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const focused = document.activeElement?.getAttribute?.("aria-labelledby");
+  // What somebody has opened stays open, and where the keyboard is it stays.
+  const open = document.querySelector("details")?.open;
+  const focused = document.activeElement?.closest?.("[tabindex], summary, a")?.cloneNode();
   document.querySelector("main").replaceWith(document.adoptNode(page.querySelector("main")));
   document.title = page.title;
-  if (focused) document.querySelector(`[tabindex][aria-labelledby="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+  if (open) document.querySelector("details")?.setAttribute("open", "");
+  const same = focused && [...document.querySelectorAll(focused.localName)].find((one) => one.cloneNode().isEqualNode(focused));
+  same?.focus({ preventScroll: true });
 };
 const changes = new EventSource("/events");
 changes.addEventListener("changed", () => refresh().catch(() => {}));

@@ -6,7 +6,7 @@ to a file has no server to ask, so its style stands in it under its digest, and 
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,9 @@ _HERE = Path(__file__).parent
 MARK = '<meta name="generator" content="homelab board'
 #: Rows of a table; what is more is counted.
 _ROWS = {"claims": 100, "queue": 50, "landings": 30, "suites": 50}
-_NEEDS = 30
+_NEEDS, _FIRST = 30, 6
 #: The plot of a suite's times, in units of its own.
-_WIDTH, _HEIGHT = 120, 24
+_WIDTH, _HEIGHT = 160, 24
 
 
 def asset(name: str) -> bytes:
@@ -51,6 +51,7 @@ def render(found: Mapping[str, Any], *, claims_at: str | None = None, alone: boo
         more={name: len(rows.get(name, ())) - most for name, most in _ROWS.items()},
         needs=wanted[:_NEEDS],
         wanted=len(wanted),
+        first=_FIRST,
         version=__version__,
         now=clock.now(),
         claims_at=claims_at,
@@ -65,7 +66,13 @@ def _template() -> Template:
         autoescape=True, finalize=_finalize, loader=FileSystemLoader(_HERE), trim_blocks=True, lstrip_blocks=True,
         undefined=StrictUndefined,
     )  # fmt: skip
-    environment.filters |= {"ago": output.ago, "duration": output.duration, "plot": _plot}
+    environment.filters |= {
+        "ago": output.ago,
+        "duration": output.duration,
+        "plot": _plot,
+        "place": _place,
+        "bad_first": _bad_first,
+    }
     return environment.get_template("page.html")
 
 
@@ -73,6 +80,16 @@ def _finalize(value: Any) -> Any:
     if value is None:
         return ""
     return output.line(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _place(session: str) -> str:
+    """Return what people call a session: of a worktree's path its last part."""
+    return session.rstrip("/").rpartition("/")[2] if session.startswith("/") else session
+
+
+def _bad_first(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return runs with those in front that made the landing fail, and then those that take longest."""
+    return sorted(runs, key=lambda run: (run["result"] not in ("failed", "timeout"), -(run.get("seconds") or 0)))
 
 
 def _plot(times: list[float]) -> list[tuple[float, float, float]]:

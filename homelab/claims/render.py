@@ -3,13 +3,12 @@
 Nothing here asks a store. Whatever came from a record passes through `output.line`, so no control character is printed.
 """
 
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from homelab import output, terminal
+from homelab import output
 from homelab.claims.model import Binding, Blocked, Board, Claim, Mode, State, Ticket
 from homelab.system import identity, proc
 
@@ -92,28 +91,18 @@ def table(board: Board, place: str) -> str:
     """Return the board of a store as lines, with who waits for each label below it."""
     if not board.claims and not board.wanted:
         return f"nothing is claimed in {output.line(place)}"
-    rows: list[tuple[str, ...]] = [("LABEL", "HOLDER", "CLAIMED", "UNTIL", "PURPOSE")]
+    rows: list[tuple[str, ...]] = []
     notes: list[list[str]] = [[]]
     for claim in board.claims:
-        label = output.line(claim.label) + ("" if claim.mode is Mode.EXCLUSIVE else f" ({claim.mode})")
-        rows.append((label, person(claim), output.ago(claim.claimed_at), _ends(claim), output.line(claim.purpose)))
+        label = claim.label + ("" if claim.mode is Mode.EXCLUSIVE else f" ({claim.mode})")
+        rows.append((label, person(claim), output.ago(claim.claimed_at), _ends(claim), claim.purpose))
         notes.append(_queue(claim.waiting))
     for wanted in board.wanted:
-        rows.append((output.line(wanted.label), "nobody yet", "", "", ""))
+        rows.append((wanted.label, "nobody yet", "", "", ""))
         notes.append(_queue(wanted.waiting))
-    lines = [line for row, below in zip(_columns(rows), notes, strict=True) for line in (row, *below)]
+    shown = output.columns(("LABEL", "HOLDER", "CLAIMED", "UNTIL", "PURPOSE"), rows, colours={"UNTIL": output.verdict_colour})
+    lines = [line for row, below in zip(shown, notes, strict=True) for line in (row, *below)]
     return "\n".join([*lines, f"in {output.line(place)}"])
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return rows of cells in columns, cut to a terminal's width."""
-    here = terminal.look(sys.stdout)
-    widths = [max(map(terminal.columns_of, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
-    lines = []
-    for row in rows:
-        cells = [cell + " " * (width - terminal.columns_of(cell)) for cell, width in zip(row[:-1], widths, strict=True)]
-        lines.append(here.cut("  ".join([*cells, row[-1]]).rstrip()))
-    return lines
 
 
 def _queue(waiting: Sequence[Ticket]) -> list[str]:
@@ -130,7 +119,7 @@ def _ends(claim: Claim) -> str:
 
 def history(events: Iterable[dict[str, Any]]) -> str:
     """Return events as lines, newest last."""
-    rows: list[tuple[str, ...]] = [("WHEN", "WHAT", "LABEL", "FENCE", "HOLDER", "PURPOSE")]
+    rows: list[tuple[str, ...]] = []
     for event in events:
         holder, by = _mapping(event.get("holder")), _mapping(event.get("by"))
         who = f"{holder.get('user', '?')} ({holder.get('session', '?')})"
@@ -139,8 +128,10 @@ def history(events: Iterable[dict[str, Any]]) -> str:
         what = f"{event.get('purpose', '')}{why}"
         moment = _moment(event)
         when = "?" if moment is None else output.ago(event["at"])
-        rows.append((when, *(output.line(str(cell)) for cell in (*cells, what))))
-    return "\n".join(_columns(rows)) if len(rows) > 1 else "nothing has happened yet"
+        rows.append((when, *map(str, (*cells, what))))
+    if not rows:
+        return "nothing has happened yet"
+    return "\n".join(output.columns(("WHEN", "WHAT", "LABEL", "FENCE", "HOLDER", "PURPOSE"), rows))
 
 
 def _mapping(found: Any) -> dict[str, Any]:

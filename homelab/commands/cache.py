@@ -36,12 +36,12 @@ def cache(prune: bool, as_json: bool) -> None:
             }
         )
         return
-    rows = [("WHAT", "SIZE", "COUNT", "WHERE")]
+    rows = []
     for one in checkouts:
         state = " (its clone is gone)" if one.gone else f" ({one.in_use} in use)" if one.in_use else ""
         rows.append(("scratch", output.size(one.bytes), str(one.slots), (one.clone or str(one.path)) + state))
     rows += [(name, output.size(one.bytes), str(one.count), str(one.path)) for name, one in kept.items()]
-    output.answer(output.columns(rows))
+    output.answer("\n".join(output.columns(("WHAT", "SIZE", "COUNT", "WHERE"), rows)))
     if freed is not None:
         output.say(f"freed {output.size(freed)}")
     elif total:

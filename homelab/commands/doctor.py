@@ -79,10 +79,10 @@ def _document(found: Diagnosis, outcomes: tuple[Outcome, ...] | None, holds: boo
 
 
 def _show(found: Diagnosis, outcomes: tuple[Outcome, ...] | None) -> None:
-    output.answer(f"gate     {GATES[found.gate]}")
+    output.tell("gate", GATES[found.gate])
     for finding in found.findings:
-        output.answer(f"{finding.severity:8} {output.line(finding.message)}")
+        output.tell(finding.severity, finding.message)
         if finding.repair:
-            output.answer(f"         repair: {output.line(finding.repair)}")
+            output.tell("", f"repair: {finding.repair}")
     for outcome in outcomes or ():
-        output.answer(f"{outcome.result:8} {outcome.name}")
+        output.tell(outcome.result, outcome.name)

@@ -79,10 +79,10 @@ def status(as_json: bool) -> None:
     if as_json:
         output.answer_json(_document(found))
         return
-    output.answer(f"gate     {GATES[found.gate]}")
-    output.answer(f"hook     {output.line(str(found.ours or found.hook))}")
+    output.tell("gate", GATES[found.gate])
+    output.tell("hook", str(found.ours or found.hook))
     for name in found.chained:
-        output.answer(f"chained  {output.line(name)}")
+        output.tell("chained", name)
     if found.gate != "whole":
         output.say("hint: `homelab hooks install` puts the whole gate in, `homelab doctor` says what is in the way")
 

@@ -87,7 +87,11 @@ def log(as_json: bool) -> None:
     if as_json:
         output.answer_json(found[::-1])
     elif found:
-        output.answer(output.columns(map(_logged, found[::-1])))
+        colours = dict.fromkeys(("SUITES", "OUTCOME"), output.verdict_colour)
+        heading = ("COMMIT", "AGE", "WHO", "BRANCH", "SUITES", "OUTCOME")
+        rows = output.columns(heading, map(_logged, found[::-1]), colours=colours)
+        # A program that reads gets one line a landing: the heading is for eyes.
+        output.answer("\n".join(rows if output.answers().isatty() else rows[1:]))
     else:
         output.say("nothing has been landed from this clone")
 
@@ -172,7 +176,7 @@ def _waiting(queue: Queue) -> tuple[list[dict[str, object]], str]:
     if not found:
         return rows, "nobody waits to land"
     cells = [_queued(n, ticket, ticket.number in batch, queue.holding(ticket)) for n, ticket in enumerate(found)]
-    return rows, output.columns([("BRANCH", "STATE", "SINCE", "USER", "PID"), *cells])
+    return rows, "\n".join(output.columns(("BRANCH", "STATE", "SINCE", "USER", "PID"), cells))
 
 
 def _queued(ahead: int, ticket: Ticket, verifying: bool, holding: str) -> tuple[str, ...]:

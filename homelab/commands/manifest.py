@@ -18,9 +18,10 @@ def manifest(as_json: bool) -> None:
     if as_json:
         output.answer_json([_document(verb) for verb in VERBS])
         return
-    width = max(map(len, VERBS))
-    for name, verb in VERBS.items():
-        output.answer(f"{name:{width}}  {verb.tier:5}  {verb.summary}")
+    rows = output.columns(
+        ("COMMAND", "TIER", "WHAT IT DOES"), ((name, verb.tier, verb.summary) for name, verb in VERBS.items())
+    )
+    output.answer("\n".join(rows if output.answers().isatty() else rows[1:]))
 
 
 def _document(name: str) -> dict[str, Any]:

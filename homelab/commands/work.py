@@ -73,7 +73,8 @@ def list_(as_json: bool) -> None:
         output.answer_json(rows)
         return
     mark = terminal.look(output.answers()).sign("●", "*")
-    output.answer(output.columns([("", "TOPIC", "STATE", "AGE", "LAST COMMIT"), *(_cells(row, mark) for row in rows)]))
+    cells, heading = (_cells(row, mark) for row in rows), ("", "TOPIC", "STATE", "AGE", "LAST COMMIT")
+    output.answer("\n".join(output.columns(heading, cells, colours={"STATE": output.verdict_colour})))
     if gone := [row["topic"] or row["path"] for row in rows if row["missing"]]:
         output.say(f"gone: {', '.join(gone)}; `git worktree repair PATH` after a move, `homelab work clean TOPIC` otherwise")
     if any(row["landed"] and not row["main"] for row in rows):

@@ -65,13 +65,16 @@ def state(row: Mapping[str, Any]) -> str:
         return "its folder is gone"
     if row["landing"] is not None:
         return "landing" if row["landing"] == 0 else f"waits to land, {row['landing']} ahead of it"
-    counts = (f"{row[way]} {way}" for way in ("ahead", "behind") if row.get(way))
-    claimed = row.get("claims") or ()
+    claimed, has_landed = row.get("claims") or (), row.get("landed") and not row["main"]
+    is_red = row["red"] and not has_landed
+    # What is read first is what somebody has to act on: a narrow terminal cuts the end off.
     parts = (
-        "landed" if row.get("landed") and not row["main"] else "",
+        "landed" if has_landed else "",
         "no commit yet" if row.get("fresh") and not row["main"] else "",
-        *counts,
-        f"red: {output.names(row['red'], 3)}" if row["red"] else "verified" if row.get("verified") and row["ahead"] else "",
+        f"red: {output.names(row['red'], 3)}" if is_red else "",
+        f"{row['ahead']} ahead" if row["ahead"] else "",
+        "verified" if row.get("verified") and row["ahead"] and not is_red else "",
+        f"{row['behind']} behind" if row.get("behind") and not has_landed else "",
         "uncommitted changes" if row.get("dirty") else "",
         f"touches {output.names(claimed, 3)}, which {'is' if len(claimed) == 1 else 'are'} claimed" if claimed else "",
         (f"locked ({row['locked']})" if row["locked"] else "locked") if row["locked"] is not None else "",
@@ -95,9 +98,12 @@ def red_suites(landing: Mapping[str, Any]) -> list[str]:
 
 
 def queue(repository: Repository) -> list[dict[str, Any]]:
-    """Return who waits to land, the first one landing."""
+    """Return who waits to land: the first one lands, those that are `verifying` together with it."""
+    waiting = Queue(repository.state)
+    found, batch = waiting.waiting(), waiting.batch()
     return [
         {"position": n, "branch": ticket.branch, "user": ticket.user, "host": ticket.host, "session": ticket.session,
-         "worktree": ticket.worktree, "since": ticket.since}
-        for n, ticket in enumerate(Queue(repository.state).waiting())
+         "worktree": ticket.worktree, "since": ticket.since, "verifying": ticket.number in batch,
+         "holding": waiting.holding(ticket) or None}
+        for n, ticket in enumerate(found)
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """The document for people, line by line."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from homelab import output, terminal
@@ -10,6 +10,8 @@ from homelab.terminal import Look
 
 _GATES = {"whole": "whole", "framework": "the framework's hook only", "none": "none"}
 _MOST = 12
+#: Columns in front of what a section says.
+_INDENT = 11
 
 
 def show(*, as_json: bool) -> None:
@@ -20,8 +22,8 @@ def show(*, as_json: bool) -> None:
         return
     look = terminal.look(output.answers())
     for line in lines(found, look):
-        # A command that is cut cannot be copied.
-        output.answer(line if line.startswith("next: ") else look.cut(line))
+        for row in look.wrap(line, _INDENT if line.startswith("  ") else 2):
+            output.answer(row)
 
 
 def lines(found: Mapping[str, Any], look: Look) -> Iterator[str]:
@@ -82,7 +84,8 @@ def _here(here: Mapping[str, Any], look: Look) -> Iterator[str]:
         parts.append(_count(here["ahead"], "commit") + " ahead" if here["ahead"] else "nothing ahead")
     if here["verified"] is not None and here["ahead"]:
         red = f"red: {output.names(here['red'], 3)}"
-        parts.append(red if here["red"] else "verified" if here["verified"] else "not verified yet")
+        judged = red if here["red"] else "verified" if here["verified"] else "not verified yet"
+        parts.append(look.paint(output.line(judged), output.verdict_colour(judged)))
         if here["red_before"]:
             parts.append(f"{len(here['red_before'])} red before")
     if (changes := here["changes"]) is not None:
@@ -93,20 +96,18 @@ def _here(here: Mapping[str, Any], look: Look) -> Iterator[str]:
 
 
 def _queue(queue: Any, look: Look) -> Iterator[str]:
-    if not queue:
-        yield "  waiting  nobody"
-    for number, row in enumerate(queue):
-        state = "landing" if row["position"] == 0 else f"{row['position']} ahead"
-        words = f"{row['branch'] or '(starting)'} {state}, since {output.ago(row['since'])}, {row['user']}"
-        yield f"  {'waiting' if number == 0 else '       '}  {output.line(words)}"
+    yield from _section("waiting", [_ticket(row) for row in queue[:_MOST]] or [("nobody",)], look)
+    if len(queue) > _MOST:
+        yield f"           and {len(queue) - _MOST} more: `homelab work queue`"
+
+
+def _ticket(row: Mapping[str, Any]) -> tuple[str, ...]:
+    state = f"{row['position']} ahead" if row["position"] else "landing"
+    return tuple(map(output.line, (row["branch"] or "(starting)", state, output.ago(row["since"]), row["user"])))
 
 
 def _claims(claims: Any, look: Look) -> Iterator[str]:
-    for number, row in enumerate((claims or [])[:_MOST]):
-        who = "you" if row["mine"] else row["holder"]["user"]
-        until = "until the command ends" if row["binding"] == "process" else f"{output.duration(row['left'] or 0)} left"
-        words = f"{row['label']}  {who}, {until}: {row['purpose']}"
-        yield f"  {'claims ' if number == 0 else '       '}  {output.line(words)}"
+    yield from _section("claims", [_claim(row) for row in (claims or [])[:_MOST]], look)
     if claims and len(claims) > _MOST:
         yield f"           and {len(claims) - _MOST} more: `homelab claims`"
 
@@ -116,13 +117,23 @@ def _others(found: Mapping[str, Any], look: Look) -> Iterator[str]:
     others = [row for row in found["worktrees"] if row["path"] != found["here"]["path"]]
     others.sort(key=lambda row: row["committed_at"] or "", reverse=True)
     others.sort(key=lambda row: row["landing"] is None)
-    cells = [_other(row) for row in others[:_MOST]]
-    widths = [max(map(terminal.columns_of, column)) for column in zip(*cells, strict=True)]
-    for number, (*row, subject) in enumerate(cells):
-        padded = (cell + " " * (width - terminal.columns_of(cell)) for cell, width in zip(row, widths, strict=False))
-        yield f"  {'others ' if number == 0 else '       '}  {'  '.join((*padded, subject))}".rstrip()
+    yield from _section("others", [_other(row) for row in others[:_MOST]], look, {1: output.verdict_colour})
     if len(others) > _MOST:
         yield f"           and {len(others) - _MOST} more: `homelab work list`"
+
+
+def _section(
+    name: str, rows: Sequence[Sequence[str]], look: Look, colours: Mapping[int, Callable[[str], str]] | None = None
+) -> Iterator[str]:
+    """Yield rows in columns, the first beside the section's name."""
+    for number, text in enumerate(look.columns(rows, _INDENT, colours or {}) if rows else ()):
+        yield f"  {'' if number else name:8} {text}"
+
+
+def _claim(row: Mapping[str, Any]) -> tuple[str, ...]:
+    until = "until its command ends" if row["binding"] == "process" else f"{output.duration(row['left'] or 0)} left"
+    state = "orphaned" if row["state"] == "orphaned" else until
+    return tuple(map(output.line, (row["label"], "you" if row["mine"] else row["holder"]["user"], state, row["purpose"])))
 
 
 def _other(row: Mapping[str, Any]) -> tuple[str, ...]:

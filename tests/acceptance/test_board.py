@@ -9,10 +9,12 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from homelab.board import page
 from tests.support.needs import needs
 from tests.support.world import BIN, World
 
@@ -182,8 +184,11 @@ def test_a_browser_shows_it_live_on_any_screen(board: Board, scheme: str) -> Non
         for width in (360, 390, 1200):
             view.set_viewport_size({"width": width, "height": 800})
             assert view.evaluate("document.documentElement.scrollWidth") <= width
-        view.keyboard.press("Tab")
-        assert view.evaluate("document.activeElement.getAttribute('aria-labelledby')") is not None
+        names = []
+        for _ in range(7):
+            view.keyboard.press("Tab")
+            names.append(view.evaluate("document.activeElement.textContent.trim().slice(0, 40)"))
+        assert [name for name in names if "held" in name] and all(names), names
         assert min(_contrasts(view)) >= 4.5
         assert words == []
         browser.close()
@@ -200,6 +205,40 @@ def test_a_browser_without_script_shows_it_too(board: Board) -> None:
         view.goto(f"http://127.0.0.1:{board.port}/?t={board.token}")
         board.world.homelab("claim", "host:nas", "--purpose", "new disks")
         expect(view.get_by_text("new disks")).to_be_visible(timeout=60_000)  # refreshed every ten seconds
+        browser.close()
+
+
+@pytest.mark.slow
+@needs("chromium")
+def test_much_and_nothing_fit_any_screen_and_can_be_read(tmp_path: Path) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    from tests.board.test_page import document
+
+    much = document()
+    many = {name: much[name] * 40 for name in ("claims", "queue", "landings", "suites")}
+    many["landings"] = [{**row, "branch": f"{'b' * 60}{n}"} for n, row in enumerate(many["landings"])]
+    nothing: dict[str, Any] = {**{key: [] for key in many}, "ci": None, "problems": [], "gate": "whole", "target": None}
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        for name, shown in (("much", document(**many)), ("nothing", document(**nothing))):
+            path = tmp_path / f"{name}.html"
+            path.write_text(page.render(shown, alone=True))
+            for scheme in ("light", "dark"):
+                view = browser.new_context(color_scheme=scheme).new_page()
+                view.on("console", lambda message: pytest.fail(message.text))
+                for width in (390, 1280):
+                    view.set_viewport_size({"width": width, "height": 800})
+                    view.goto(path.as_uri())
+                    assert view.evaluate("document.documentElement.scrollWidth") <= width, (name, width)
+                    if name == "much":
+                        view.locator("summary").press("Enter")
+                        expect(view.get_by_text("is orphaned").last).to_be_visible()
+                    assert min(_contrasts(view)) >= 4.5, (name, scheme, width)
+                regions = ["Needs somebody", "Held", "Waiting to land", "Landed", "Suites"]
+                assert [len(view.get_by_role("region", name=one, exact=True).all()) for one in regions] == [1] * 5
+                for link in view.get_by_role("navigation").get_by_role("link").all():
+                    assert view.locator(link.get_attribute("href") or "").count() == 1
         browser.close()
 
 

@@ -111,3 +111,37 @@ def test_no_color_is_honoured_and_the_usual_time_is_told(world: World) -> None:
         shown.until(lambda lines: any("usually 0:0" in line for line in lines))
         shown.ended()
     assert not re.search(rb"\x1b\[[0-9;]*m", shown.raw)
+
+
+@pytest.mark.slow
+def test_every_table_has_a_heading_and_no_row_wraps(gated: World) -> None:
+    """The kind: all commands that print rows, on narrow and wide terminals; a pipe gets a line for each thing that there is."""
+    path = Path(gated.homelab("work", "start", "a-topic-with-a-name-that-is-rather-long").stdout.strip())
+    gated.commit({"new": "x"}, "A subject that goes on for longer than a narrow terminal is wide", cwd=path)
+    assert gated.homelab("work", "land", cwd=path).returncode == 0
+    assert gated.homelab("claim", "host:nas", "--purpose", "new disks, and all else that is to do").returncode == 0
+    headings = dict(pair.split("=") for pair in (
+        "work list=TOPIC", "work log=COMMIT", "claims=LABEL", "claims history=WHEN", "cache=WHAT", "manifest=COMMAND"
+    ))  # fmt: skip
+    for command, heading in headings.items():
+        for columns in (40, 80, 200):
+            with terminal(BIN / "homelab", *command.split(), cwd=gated.clone, env=gated.env, columns=columns, rows=60) as shown:
+                lines = shown.ended()
+            assert heading[: columns // 10] in lines[0] and shown.program.returncode == 0, (command, columns, lines)
+            ends = next((n for n, line in enumerate(lines) if line.startswith(("homelab: ", "in /"))), len(lines))
+            assert all(len(line) < columns for line in lines[:ends]), (command, columns, lines)
+            assert ends >= 2 and not any(line.startswith(" ") for line in lines[1:ends] if command != "work list"), lines
+    assert len(gated.homelab("work", "log").stdout.splitlines()) == 1
+    assert len(gated.homelab("manifest").stdout.splitlines()) == len(gated.json("manifest"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", [40, 80])
+def test_narration_is_broken_between_words_and_its_commands_are_whole(gated: World, columns: int) -> None:
+    for words in (("ci", "status"), ("work", "land"), ("doctor",), ("work", "switch", "nothing"), ()):
+        with terminal(BIN / "homelab", *words, cwd=gated.clone, env=gated.env, columns=columns, rows=60) as shown:
+            told = " ".join(line.strip() for line in shown.ended())
+        said = gated.homelab(*words)
+        for text in (said.stdout, said.stderr):
+            for word in (word for word in text.split() if len(word) < 24):
+                assert word in told, (words, word, told)

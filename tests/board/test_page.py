@@ -24,7 +24,17 @@ def document(**parts: Any) -> dict[str, Any]:
         "pushed": None, "status": "failed", "verified": True, "reason": EVIL, "counts": {"cached": 3},
         "suites": [{"name": EVIL, "result": "failed", "seconds": 1}], "ci": {"verdict": "red", "checks": [EVIL]},
     }  # fmt: skip
-    ticket = {"position": 0, "branch": EVIL, "user": EVIL, "host": "h", "session": EVIL, "worktree": "/", "since": now}
+    ticket = {
+        "position": 0,
+        "branch": EVIL,
+        "user": EVIL,
+        "host": "h",
+        "session": EVIL,
+        "worktree": "/",
+        "since": now,
+        "verifying": True,
+        "holding": EVIL,
+    }
     suite = {"name": EVIL, "runs": 3, "passed": 2, "flaky": 1, "median": 1.0, "times": [0.0, 1.0, 2.0]}
     target = {"remote": EVIL, "branch": EVIL, "commit": "a" * 40, "verdict": "red", "since": now, "red": [EVIL]}
     checks = [{"name": EVIL, "word": EVIL, "verdict": "red", "url": None}]
