@@ -269,6 +269,11 @@ def size(count: int) -> str:
     return f"{count} B"
 
 
+def minutes(seconds: float) -> str:
+    """Return a length of time that is still growing, for people: ``1:05``."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
 def duration(seconds: float) -> str:
     """Return a length of time for people, in its largest fitting unit."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):

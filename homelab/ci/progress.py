@@ -44,7 +44,7 @@ class Progress:
     def _draw(self) -> None:
         frame = 0
         while not self._ended.wait(_FRAME):
-            seconds = int(time.monotonic() - self._began)
-            state = f"{self._look.spinner(frame)} {seconds // 60}:{seconds % 60:02}  {output.line(self._said)}"
+            took = output.minutes(time.monotonic() - self._began)
+            state = f"{self._look.spinner(frame)} {took}  {output.line(self._said)}"
             terminal.draw([self._look.paint(self._look.cut(state), "dim")])
             frame += 1

@@ -126,8 +126,7 @@ def history(events: Iterable[dict[str, Any]]) -> str:
         why = f" (by {by.get('user', '?')}: {event.get('reason')})" if by else ""
         cells = (event.get("event", "?"), event.get("label", "?"), event.get("fence", "?"), who)
         what = f"{event.get('purpose', '')}{why}"
-        moment = _moment(event)
-        when = "?" if moment is None else output.ago(event["at"])
+        when = "?" if _moment(event) is None else output.ago(event["at"])
         rows.append((when, *map(str, (*cells, what))))
     if not rows:
         return "nothing has happened yet"

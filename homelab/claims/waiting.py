@@ -22,7 +22,7 @@ def shown(seconds: float) -> Iterator[Callable[[Blocked, int], None]]:
         if output.is_quiet():
             return
         if look.is_live:
-            times = f"{_minutes(time.monotonic() - begun)} of {_minutes(seconds)}"
+            times = f"{output.minutes(time.monotonic() - begun)} of {output.minutes(seconds)}"
             # What changes comes first: the end of the line is cut where the terminal is narrow.
             terminal.draw([look.cut(f"waiting  {times}  {_place(position)}: {render.in_front(found)}")])
         elif (now := (_lasting(found), position)) != said:
@@ -45,7 +45,3 @@ def _place(position: int) -> str:
         return "you are next"
     ending = "th" if position % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(position % 10, "th")
     return f"you are {position}{ending}"
-
-
-def _minutes(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

@@ -138,11 +138,10 @@ def _asked(proposal: Proposal) -> Proposal:
 def _tried(repository: Repository, proposal: Proposal) -> tuple[Proposal, list[dict[str, object]]]:
     """Return the proposal as trying it on HEAD leaves it, and what was seen for the answer in JSON."""
     from homelab.verify import trial
-    from homelab.verify.screen import Screen
 
     how_long = output.duration(_PATIENCE)
     output.say(f"trying on {(proposal.commit or '')[:12]}, {how_long} at most (ctrl-c ends it, what is known is kept)")
-    tried, trials = trial.try_out(repository, proposal, seconds=_PATIENCE, screen=Screen)
+    tried, trials = trial.try_out(repository, proposal, seconds=_PATIENCE)
     for words, names in _outcomes(tried, trials).items():
         output.say(output.line(f"  {output.names(names, _MOST_NAMES)}: {words}"))
     rows = trials.items()

@@ -24,16 +24,7 @@ def start(topic: str, revision: str | None, as_json: bool) -> None:
     repository = discover()
     made = starting.start(repository, topic, revision=revision)
     if as_json:
-        output.answer_json(
-            {
-                "ok": True,
-                "topic": made.topic,
-                "path": str(made.path),
-                "branch": made.branch,
-                "base": made.base,
-                "created": made.created,
-            }
-        )
+        output.answer_json({"ok": True, **made.document()})
     else:
         output.answer(str(made.path))
 
@@ -111,17 +102,8 @@ def clean(topics: tuple[str, ...], landed: bool, force: bool, as_json: bool) -> 
     for one in done.kept:
         output.say(f"{one.work.name} stays: " + "; ".join(one.reasons))
     if as_json:
-        removed = [
-            {
-                "topic": work.name,
-                "path": str(work.path) if work.path else None,
-                "branch": work.branch,
-                "commit": work.tip,
-                "undo": undo,
-            }
-            for work, undo in done.removed
-        ]
-        output.answer_json({"ok": True, "removed": removed, "kept": [cleaning.as_json(one) for one in done.kept]})
+        removed = [{**work.document(), "commit": work.tip, "undo": undo} for work, undo in done.removed]
+        output.answer_json({"ok": True, "removed": removed, "kept": [one.document() for one in done.kept]})
     else:
         for work, _ in done.removed:
             output.answer(output.line(f"removed {work.path or work.branch}"))

@@ -14,12 +14,11 @@ from homelab import output
 from homelab.claims import identity
 from homelab.errors import Bug, Failed, HomelabError, of_system_call
 from homelab.git.repository import Repository
-from homelab.landing import preconditions
+from homelab.landing import preconditions, waiting
 from homelab.landing.journal import Journal
 from homelab.landing.override import Override
 from homelab.landing.queue import Place, Queue
 from homelab.landing.report import Report, Status
-from homelab.landing.waiting import Waiting
 from homelab.policy.rules import read_rules
 from homelab.policy.states import State, require_target
 
@@ -34,8 +33,8 @@ def land(repository: Repository, asked: Override, told: Callable[[Report], None]
         # Drawn before anything is looked at, so that a leader sees who is about to come.
         with Queue(repository.state).drawn(repository.worktree or repository.git_dir, identity.session()) as place:
             rules = _prepare(repository, report, place, asked)
-            with Waiting() as waiting:
-                found = place.wait(waiting)
+            with waiting.shown() as tell:
+                found = place.wait(tell)
             if found is None:
                 from homelab.landing import leader
 

@@ -1,35 +1,36 @@
-"""What a landing in the queue is told: who is ahead, or who is verified together with it."""
+"""What a landing in the queue is told: who is ahead, or who is verified together with it.
 
+On a terminal it is one line that is drawn again, elsewhere one line now and another when something has changed.
+"""
+
+import contextlib
 import time
-from types import TracebackType
+from collections.abc import Callable, Iterator
 
 from homelab import output, terminal
 from homelab.landing.queue import Ahead
 
 
-class Waiting:
-    """Told every look at the queue. A line that lives on a terminal; elsewhere one line, and another when it changes."""
+@contextlib.contextmanager
+def shown() -> Iterator[Callable[[Ahead], None]]:
+    """Yield what shows a look at the queue; its line is gone afterwards."""
+    began, frame, said = time.monotonic(), 0, ""
 
-    def __init__(self) -> None:
-        self._began, self._frame, self._said = time.monotonic(), 0, ""
-
-    def __enter__(self) -> "Waiting":
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        terminal.erase()
-
-    def __call__(self, ahead: Ahead) -> None:
-        """Show what has been seen of the queue."""
+    def tell(ahead: Ahead) -> None:
+        nonlocal frame, said
         look = terminal.look()
         if look.is_live and not output.is_quiet():
-            took = int(time.monotonic() - self._began)
-            state = f"{look.spinner(self._frame)} {took // 60}:{took % 60:02}  {words(ahead, since=True)}"
-            terminal.draw([look.paint(look.cut(state), "dim")])
-            self._frame += 1
-        elif (said := words(ahead)) != self._said:
-            self._said = said
+            took = output.minutes(time.monotonic() - began)
+            terminal.draw([look.paint(look.cut(f"{look.spinner(frame)} {took}  {words(ahead, since=True)}"), "dim")])
+            frame += 1
+        elif (now := words(ahead)) != said:
+            said = now
             output.say(said)
+
+    try:
+        yield tell
+    finally:
+        terminal.erase()
 
 
 def words(ahead: Ahead, *, since: bool = False) -> str:

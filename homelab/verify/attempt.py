@@ -6,7 +6,7 @@ remembered, is `homelab.verify.verification`'s.
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,7 +61,7 @@ class Attempt(NamedTuple):
         if not vacuous and (reason := _reason(done, suite.timeout)):
             return self._red(done, log, reason)
         if changed := self.slot.changed():
-            return Result(run, State.FAILED, done.seconds, log, f"it changed tracked files: {_names(changed)}")
+            return Result(run, State.FAILED, done.seconds, log, f"it changed tracked files: {output.names(changed, 3)}")
         return Result(run, State.PASSED, done.seconds, log, "it ran no test" if vacuous else "", vacuous=vacuous)
 
     def _prepare(self) -> Result | None:
@@ -87,7 +87,9 @@ class Attempt(NamedTuple):
         if reason := _reason(done, run.suite.timeout):
             return self._red(done, log, f"[verify] prepare failed: {reason}")
         if changed := slot.changed():
-            return Result(run, State.FAILED, done.seconds, log, f"[verify] prepare changed tracked files: {_names(changed)}")
+            return Result(
+                run, State.FAILED, done.seconds, log, f"[verify] prepare changed tracked files: {output.names(changed, 3)}"
+            )
         slot.note("prepared-outside", "yes" if slot.leftovers(caches) else "no")
         slot.keep(caches)
         slot.note("prepared", run.prepare)
@@ -114,10 +116,6 @@ class Attempt(NamedTuple):
 
     def _log(self, name: str) -> Path:
         return self.slot.logs() / f"{log_name(name, self.run)}-{os.getpid()}-{threading.get_ident() % 10_000}.log"
-
-
-def _names(paths: Sequence[str]) -> str:
-    return ", ".join(map(output.line, paths[:3])) + (" …" if len(paths) > 3 else "")
 
 
 def _reason(done: supervise.Ended, timeout: int) -> str:

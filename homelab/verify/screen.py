@@ -170,7 +170,7 @@ class Screen(Reporter):
             self._look = terminal.look()  # the window may have been made narrower
             rows = [self._running_line(one, now) for one in list(self._running.values())[:_ROOM]]
             more = f" · {len(self._running) - _ROOM} more run" if len(self._running) > _ROOM else ""
-            state = f"  {self._done} of {self._total} · {_clock(now - self._began)}{more}"
+            state = f"  {self._done} of {self._total} · {output.minutes(now - self._began)}{more}"
             if not self._look.has_unicode:
                 state = state.replace("·", "-")
             terminal.draw([*rows, self._look.paint(self._look.cut(state), "dim")])
@@ -215,8 +215,10 @@ class Screen(Reporter):
         usual = self._usual.get(one.run.label)
         note = f"prepare: {output.line(one.run.verify.prepare or '')}" if one.is_preparing else ""
         if usual and not note:
-            note = f"usually {_clock(usual)}"
-        words = f"  {self._look.spinner(self._frame)} {self._label(one.run.label)}  {_clock(now - one.since):>6}   {note}"
+            note = f"usually {output.minutes(usual)}"
+        words = (
+            f"  {self._look.spinner(self._frame)} {self._label(one.run.label)}  {output.minutes(now - one.since):>6}   {note}"
+        )
         return self._look.cut(words.rstrip())
 
 
@@ -227,7 +229,3 @@ def closing(commit: str, results: Sequence[Result], seconds: float) -> str:
     parts = ((ran, "ran"), (words["cached"], "cached"), (words["red-before"], "red before"))
     counts = ", ".join(f"{count} {word}" for count, word in parts if count)
     return f"verified {commit[:7]} in {output.duration(seconds)}" + (f": {counts}" if counts else "")
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"

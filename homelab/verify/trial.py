@@ -5,9 +5,7 @@ They run as a verification would, in scratch checkouts, so what is green is reme
 
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from homelab import output
@@ -19,8 +17,8 @@ from homelab.policy.initial import Entry, Proposal
 from homelab.policy.policy import Policy
 from homelab.system import process
 from homelab.verify import no_tests, verification
-from homelab.verify.reporter import Reporter
 from homelab.verify.results import Result, State, end
+from homelab.verify.screen import Screen
 from homelab.verify.suites import Run
 
 #: In so many folders a suite of many is tried before the others: without a network, none of them could run.
@@ -50,30 +48,28 @@ class Trial(NamedTuple):
         return self.green + len(self.red) + len(self.idle) + len(self.unreached)
 
 
-def try_out(
-    repository: Repository, proposal: Proposal, *, seconds: float, screen: Callable[[str], Reporter]
-) -> tuple[Proposal, dict[str, Trial]]:
+def try_out(repository: Repository, proposal: Proposal, *, seconds: float) -> tuple[Proposal, dict[str, Trial]]:
     """Return the proposal as trying it on its commit leaves it, and what each suite showed by its name.
 
     What cannot run here for want of a network, or is red everywhere, is tried once more without the part that needs one;
-    what is left stands in front of the whole where it is green anywhere. `screen` makes what shows the runs, by their words.
+    what is left stands in front of the whole where it is green anywhere.
     """
     assert proposal.commit is not None
     until = time.monotonic() + seconds
     # Many folders that wait for a network use up all the time there is, and what is left of them needs some too.
     reserved = seconds / 3 if any(entry.finding.fallback for entry in proposal.entries if not entry.off) else 0
-    trials = _attempt(repository, proposal.commit, proposal, until - reserved, screen, proposal.commit[:7])
+    trials = _attempt(repository, proposal.commit, proposal, until - reserved, proposal.commit[:7])
     if proposal.verify.prepare and not any(trial.green for trial in trials.values()):
         # What prepares the checkout may be all that fails, and most need none of it.
         unprepared = proposal.of([entry for entry in proposal.entries if not entry.finding.prepare])
-        trials |= _attempt(repository, proposal.commit, unprepared, until, screen, "what needs no preparation")
+        trials |= _attempt(repository, proposal.commit, unprepared, until, "what needs no preparation")
     _conclude_for_kin(proposal, trials)
     seen = {name: _judged(entry, trials[name], proposal.commit) for entry, name in _named(proposal) if name in trials}
     again = proposal.of([_what_is_left(entry) for entry, name in _named(proposal) if _has_more(seen.get(name), trials)])
     rest: dict[str, Trial] = {}
     if again.entries:  # each is unreached where the time is up or somebody has had enough
         was_stopped = any(trial.was_stopped for trial in trials.values())
-        rest = _attempt(repository, proposal.commit, again, 0 if was_stopped else until, screen, "what needs no network")
+        rest = _attempt(repository, proposal.commit, again, 0 if was_stopped else until, "what needs no network")
     left = {name: _judged(entry, rest[name], proposal.commit) for entry, name in _named(again)}
     entries: list[Entry] = []
     for entry, name in _named(proposal):
@@ -108,9 +104,7 @@ def _what_is_left(entry: Entry) -> Entry:
     return Entry(entry.finding._replace(run=entry.finding.fallback, fallback="", caches=()))
 
 
-def _attempt(
-    repository: Repository, commit: str, proposal: Proposal, until: float, screen: Callable[[str], Reporter], subject: str
-) -> dict[str, Trial]:
+def _attempt(repository: Repository, commit: str, proposal: Proposal, until: float, subject: str) -> dict[str, Trial]:
     """Return what each suite in force showed on a commit, until the time is up or somebody presses ctrl-c.
 
     A suite of many folders is tried in a few of them first: what cannot run in one is switched off whatever the others show.
@@ -129,7 +123,7 @@ def _attempt(
         part = demand.part(run for run in runs if run.suite.name not in unable)
         if was_stopped or not part.runs:
             continue
-        notes = _Notes(screen(words))
+        notes = _Notes(words)
         try:
             verification.ensure(repository, commit, part, reporter=notes, abandoned=lambda: time.monotonic() > until)
         except KeyboardInterrupt:
@@ -179,37 +173,19 @@ def _missing(suite: Suite) -> str:
     return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed" if missing else ""
 
 
-@dataclass(slots=True)
-class _Notes(Reporter):
-    """Keeps every result, so that an interruption loses none."""
+class _Notes(Screen):
+    """Shows runs, and keeps every result, so that an interruption loses none."""
 
-    inner: Reporter
-    results: list[Result] = field(default_factory=list)
-
-    def begin(self, commit: str, runs: Sequence[Run], cached: int, usual: Mapping[str, float]) -> None:
-        self.inner.begin(commit, runs, cached, usual)
-
-    def started(self, run: Run) -> None:
-        self.inner.started(run)
-
-    def preparing(self, run: Run) -> None:
-        self.inner.preparing(run)
-
-    def prepared(self, run: Run, seconds: float) -> None:
-        self.inner.prepared(run, seconds)
-
-    def logging(self, run: Run, log: Path) -> None:
-        self.inner.logging(run, log)
+    def __init__(self, subject: str) -> None:
+        super().__init__(subject)
+        self.results: list[Result] = []
 
     def ended(self, result: Result) -> None:
         self.results.append(result)
-        self.inner.ended(result)
+        super().ended(result)
 
-    def tick(self) -> None:
-        self.inner.tick()
-
-    def finish(self) -> None:
-        self.inner.finish()
+    def verified(self, commit: str, results: Sequence[Result]) -> None:
+        """Say nothing: part of a trial verifies no commit."""
 
 
 def _trial(name: str, runs: Iterable[Run], results: Iterable[Result]) -> Trial:

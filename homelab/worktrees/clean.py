@@ -39,6 +39,10 @@ class Judged(NamedTuple):
     #: Everything committed in it is on the target, and something was.
     landed: bool = False
 
+    def document(self) -> dict[str, object]:
+        """Return why it stays, for an answer in JSON."""
+        return {**self.work.document(), "reasons": list(self.reasons)}
+
 
 class Outcome(NamedTuple):
     """What a cleaning has removed, each with the command that brings its commits back, and what it has left."""
@@ -217,11 +221,6 @@ def _refusal(plan: Layout, staying: Sequence[Judged], *, force: bool) -> Refused
         hint = f"ask who locked it whether they are done; `{command}`, then run it again"
     elif force:
         hint = "name the inner worktree as well, or clean it first"
-    return Refused("\n".join(rows), hint=hint, next=command, fields={"removed": [], "kept": [as_json(one) for one in staying]})
-
-
-def as_json(judged: Judged) -> dict[str, object]:
-    """Return why work stays, for an answer in JSON."""
-    work = judged.work
-    path = str(work.path) if work.path else None
-    return {"topic": work.name, "path": path, "branch": work.branch, "reasons": list(judged.reasons)}
+    return Refused(
+        "\n".join(rows), hint=hint, next=command, fields={"removed": [], "kept": [one.document() for one in staying]}
+    )

@@ -33,6 +33,10 @@ class Started:
     base: str | None
     created: bool
 
+    def document(self) -> dict[str, object]:
+        """Return it as answers in JSON have it."""
+        return {**asdict(self), "path": str(self.path)}
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -215,7 +219,7 @@ def prepare(plan: Layout, name: str, record: Record, rules: State) -> Started:
             raise Failed(
                 f"[work] prepare {ended}; the worktree stays: {started.path}",
                 hint=f"`cd {started.path}` and run it by hand: {command}",
-                fields={**asdict(started), "path": str(started.path)},
+                fields=started.document(),
             )
     _place(plan, name).unlink(missing_ok=True)
     return started

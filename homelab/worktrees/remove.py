@@ -35,6 +35,10 @@ class Work(NamedTuple):
         """Where its folder is, or was."""
         return self.worktree.path if self.worktree else None
 
+    def document(self) -> dict[str, object]:
+        """Return what answers in JSON call it by."""
+        return {"topic": self.name, "path": str(self.path) if self.path else None, "branch": self.branch}
+
 
 def remove(plan: Layout, rules: State, work: Work) -> str | None:
     """Remove folder, registration and branch. Return the command that brings the commits back.

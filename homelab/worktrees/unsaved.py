@@ -8,7 +8,7 @@ import fnmatch
 import os
 import re
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from homelab import output
@@ -25,17 +25,7 @@ REBUILDABLE = frozenset(
     .parcel-cache .svelte-kit .direnv htmlcov coverage
     """.split()
 )
-_REBUILDABLE_FILES = (
-    "*.pyc",
-    "*.pyo",
-    "*.o",
-    "*.class",
-    ".DS_Store",
-    "Thumbs.db",
-    ".coverage",
-    ".eslintcache",
-    "*.tsbuildinfo",
-)
+_REBUILDABLE_FILES = "*.pyc *.pyo *.o *.class .DS_Store Thumbs.db .coverage .eslintcache *.tsbuildinfo".split()
 _REBUILDABLE_FOLDERS = ("*.egg-info", "bazel-*")
 #: A stack with a local backend keeps its state in its cache: nothing makes that again.
 _STATEFUL = (".terragrunt-cache",)
@@ -102,12 +92,7 @@ def _files(made: Repository, prefix: str = "", main: Path | None = None) -> list
             kinds["untracked" if state == "??" else "uncommitted"].append(prefix + name)
     hidden, inner = _index(made, prefix)
     kinds["uncommitted"] += hidden
-    return [*(f"{kind}: {_shown(names)}" for kind, names in kinds.items() if names), *inner, *sorted(clones)]
-
-
-def _shown(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(output.line(name) for name in names[:5]) + more
+    return [*(f"{kind}: {output.names(names, 5)}" for kind, names in kinds.items() if names), *inner, *sorted(clones)]
 
 
 def _rebuildable(root: Path, name: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.needs import needs
+from tests.support.worktrees import bare_layout
 from tests.support.world import World
 
 pytestmark = needs("git-crypt")
@@ -283,12 +284,7 @@ def test_many_starts_at_once_are_all_fit(unlocked: World) -> None:
 
 @pytest.mark.slow
 def test_a_bare_layout_is_fit(unlocked: World) -> None:
-    root = unlocked.root / "bare"
-    root.mkdir()
-    unlocked.git("clone", "--quiet", "--bare", unlocked.remote, root / ".bare", cwd=root)
-    (root / ".git").write_text("gitdir: ./.bare\n")
-    unlocked.git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*", cwd=root)
-    unlocked.git("fetch", "--quiet", cwd=root)
+    root = bare_layout(unlocked)
     fit(unlocked, started(unlocked, cwd=root))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.needs import needs
+from tests.support.worktrees import bare_layout
 from tests.support.world import SUITE, World
 
 
@@ -18,12 +19,7 @@ def plain(world: World) -> Path:
 
 
 def bare(world: World) -> Path:
-    root = world.root / "layout"
-    root.mkdir()
-    world.git("clone", "--quiet", "--bare", world.remote, root / ".bare", cwd=root)
-    (root / ".git").write_text("gitdir: ./.bare\n")
-    world.git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*", cwd=root)
-    world.git("fetch", "--quiet", cwd=root)
+    root = bare_layout(world)
     world.git("remote", "set-head", "origin", "master", cwd=root)
     return root
 

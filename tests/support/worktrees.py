@@ -35,3 +35,14 @@ def branches(world: World) -> str:
 def worktrees(world: World) -> list[str]:
     rows = world.git("worktree", "list", "--porcelain").splitlines()
     return [row.removeprefix("worktree ") for row in rows if row.startswith("worktree ")]
+
+
+def bare_layout(world: World) -> Path:
+    """Return a folder with a bare clone in `.bare`, which a `.git` file names, and that fetches as a plain clone does."""
+    root = world.root / "layout"
+    root.mkdir()
+    world.git("clone", "--quiet", "--bare", world.remote, root / ".bare", cwd=root)
+    (root / ".git").write_text("gitdir: ./.bare\n")
+    world.git("config", "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*", cwd=root)
+    world.git("fetch", "--quiet", cwd=root)
+    return root
