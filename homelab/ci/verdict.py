@@ -23,15 +23,7 @@ class Verdict(StrEnum):
 
 
 #: The first that any check has is the verdict of all. Skipped beside green is green, skipped alone is no proof.
-_ORDER = (
-    Verdict.RED,
-    Verdict.UNKNOWN,
-    Verdict.ASKS,
-    Verdict.RUNNING,
-    Verdict.GONE,
-    Verdict.GREEN,
-    Verdict.SKIPPED,
-)
+_ORDER = (Verdict.RED, Verdict.UNKNOWN, Verdict.ASKS, Verdict.RUNNING, Verdict.GONE, Verdict.GREEN, Verdict.SKIPPED)
 
 #: It has not ended: another push may end it.
 OPEN = frozenset((Verdict.RUNNING, Verdict.ASKS))

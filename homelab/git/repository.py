@@ -132,11 +132,7 @@ class Repository:
         return ended
 
     def ask(
-        self,
-        *args: str | Path,
-        patience: float,
-        pass_fds: Sequence[int] = (),
-        alive: Callable[[], bool] = lambda: False,
+        self, *args: str | Path, patience: float, pass_fds: Sequence[int] = (), alive: Callable[[], bool] = lambda: False
     ) -> process.Completed:
         """Return how a git command ended that talks to a remote.
 

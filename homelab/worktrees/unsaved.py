@@ -60,11 +60,7 @@ def leftovers(path: Path, common_dir: Path, main: Path | None = None) -> list[st
     ):
         return ["unreadable: git takes it for another repository; `git worktree repair` may mend it"]
     operations = [words for name, words in _OPERATIONS.items() if (made.git_dir / name).exists()]
-    return [
-        *(f"unfinished: {words} is under way" for words in operations),
-        *_files(made, main=main),
-        *_submodule_commits(made),
-    ]
+    return [*(f"unfinished: {words} is under way" for words in operations), *_files(made, main=main), *_submodule_commits(made)]
 
 
 def _files(made: Repository, prefix: str = "", main: Path | None = None) -> list[str]:
