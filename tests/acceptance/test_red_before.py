@@ -245,3 +245,29 @@ def test_a_fresh_red_forgets_the_green_and_its_marker(world: World) -> None:
     Path(world.root / "flag").touch()
     assert world.homelab("verify", "--fresh").returncode == 1
     assert world.run("git", "push", "origin", "HEAD:master", check=False).returncode != 0 and world.tip() == before
+
+
+@pytest.mark.slow
+def test_where_nothing_is_detected_the_first_file_alone_decides_its_landing(world: World) -> None:
+    world.git("rm", "--quiet", "homelab.toml")
+    world.commit({"notes": ""})
+    world.git("push", "--quiet", "--no-verify", "origin", "master")
+    world.homelab("hooks", "install")
+    before = world.tip()
+    first, second = (Path(world.homelab("work", "start", topic).stdout.strip()) for topic in ("first", "second"))
+    world.commit({"homelab.toml": '[[suite]]\nname = "s"\nrun = "test ! -e red"\n', "red": ""}, cwd=first)
+    world.commit({"other": ""}, cwd=second)
+    assert world.homelab("work", "land", cwd=first).returncode == 1, "its own rules decide"
+    refused = world.homelab("work", "land", cwd=second)
+    assert refused.returncode == 3 and "homelab init" in refused.stderr, "and nobody else's"
+    for cwd in (first, second):
+        assert world.run("git", "push", "origin", "HEAD:master", cwd=cwd, check=False).returncode != 0
+    assert world.tip() == before
+    world.git("rm", "--quiet", "red", cwd=first)
+    world.git("commit", "--quiet", "--message", "Mend", cwd=first)
+    for cwd in (first, second):  # the second is judged by what the first has brought
+        answer = world.json("work", "land", cwd=cwd)
+        assert (answer["status"], [suite["name"] for suite in answer["suites"]]) == ("landed", ["s"])
+        assert world.tip() == answer["pushed"]
+    world.commit({"red": ""}, cwd=second)
+    assert world.homelab("work", "land", cwd=second).returncode == 1 and world.tip() == answer["pushed"]
