@@ -53,10 +53,10 @@ def _target() -> Iterator[Finding]:
     target = document()["target"]
     if not target or target["verdict"] not in ("red", "green"):
         return
-    since = f" since {output.ago(target['since'])}" if target["since"] else ""
     name = f"{target['remote']}/{target['branch']}"
     if target["verdict"] == "green":
-        yield Finding("target", Severity.NOTE, f"{name} is green{since}")
+        when = f", as was seen {output.ago(target['since'])}" if target["since"] else ""
+        yield Finding("target", Severity.NOTE, f"{name} is green{when}")
     for red in reds.words(reds.Told(**each) for each in target["reds"]):
         yield Finding("target", Severity.WARNING, f"{name} itself is red: {red}", "homelab log")
 

@@ -2,10 +2,12 @@
 
 import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from homelab.errors import HomelabError
-from homelab.policy.states import State, Unknown, require_target
+from homelab.policy.config import NAME
+from homelab.policy.states import Rules, State, Unknown, require_target
 from homelab.worktrees.registry import Layout
 
 
@@ -17,11 +19,15 @@ def following(found: Mapping[str, Any], plan: Layout, rules: State) -> tuple[str
         return _to_a_target(rules)
     if here["operation"] or changes.get("conflicts"):
         return "git status", f"a {here['operation'] or 'merge'} is under way"
-    if target["verdict"] == "unverifiable" and not here["ahead"]:
-        if not (plan.root / "homelab.toml").exists():
+    has_file = (Path(here["path"] or plan.root) / NAME).exists()
+    if target["verdict"] == "unverifiable":
+        if not has_file:  # with commits of its own a branch could not land either
             return "homelab init", "nothing says yet how to verify this repository"
-        return None, "name a suite in homelab.toml, commit and push it"
+        if not here["ahead"]:
+            return None, f"name a suite in {NAME}, commit and push it"
     if found["gate"] == "none":
+        if not has_file and isinstance(rules, Rules) and rules.blob is None:
+            return "homelab init", "it says what verifies this repository, and installs the gate"
         return "homelab hooks install", "no push from this clone is judged"
     if here["branch"] == target["branch"] or here["main"]:
         return _in_main(here, changes)

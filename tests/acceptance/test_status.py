@@ -70,6 +70,19 @@ def test_a_clone_without_gate_remote_or_suite_says_what_is_missing(world: World)
     assert found["target"] is None and "git remote add" in found["hint"]
 
 
+def test_where_no_file_is_anywhere_init_comes_first_in_a_branch_with_commits_too(world: World) -> None:
+    world.git("rm", "--quiet", "homelab.toml")
+    world.commit({"Makefile": "test:\n\ttrue\n"})
+    world.git("push", "--quiet", "--no-verify", "origin", "master")
+    assert world.json("status")["next"] == "homelab init", "a suite is detected, and no gate stands in front of a push"
+    world.git("rm", "--quiet", "Makefile")
+    world.commit({"notes": ""})
+    world.git("push", "--quiet", "--no-verify", "origin", "master")
+    path = Path(world.homelab("work", "start", "x").stdout.strip())
+    world.commit({"more": ""}, cwd=path)
+    assert world.json("status", cwd=path)["next"] == "homelab init", "what `work land` would say as well"
+
+
 def test_without_a_known_target_the_next_command_makes_one_known(gated: World) -> None:
     gated.git("remote", "set-head", "origin", "--delete")
     found = gated.json("status")
