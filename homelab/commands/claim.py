@@ -88,9 +88,7 @@ def claim(
     if command and duration:
         output.say("--for is for leases: a claim with a command lasts as long as the command")
     if shared and advisory:
-        raise Usage(
-            "--shared and --advisory exclude one another", hint="--shared keeps exclusive claims out, --advisory nobody"
-        )
+        raise Usage("--shared and --advisory exclude one another", hint="--shared keeps exclusive claims out, --advisory none")
     mode = Mode.SHARED if shared else Mode.ADVISORY if advisory else Mode.EXCLUSIVE
     if not command:
         store = operations.store()

@@ -21,7 +21,6 @@ from homelab.policy.rules import read_rules, read_server_rules
 from homelab.policy.states import Rules, State, Unknown
 from homelab.verify import suites
 from homelab.verify.receipts import Receipts, collect
-from homelab.verify.suites import Demand
 
 if TYPE_CHECKING:
     from homelab.verify.baseline import Baseline
@@ -73,11 +72,8 @@ class Admission(NamedTuple):
             cases = [self._placed(case) for case in cases]
             raise _refused(cases, verdict.judge(cases))
         # Who claims what changes from one push to the next, so nothing is remembered where claims count.
-        if (
-            memo.folder is not None
-            and not self.rules.config.gate.claims
-            and all(case.lasting and not case.granted for case in cases)
-        ):
+        lasting = all(case.lasting and not case.granted for case in cases)
+        if memo.folder is not None and lasting and not self.rules.config.gate.claims:
             for case in cases:
                 markers.mark(memo.folder, case.update)
 
@@ -220,56 +216,15 @@ class Admission(NamedTuple):
         if not demand.verifiable:
             hint = "" if granted else demand.way_on[0]
             return case._replace(verdict=Verdict.GRANTED if granted else Verdict.UNVERIFIABLE, hint=hint)
-        return self._by_running(case, update.new, demand, base, run=run)
+        from homelab.gate import running  # half of all that is imported, and what is known as a whole needs none of it
+
+        return running.decide(self, case, update.new, demand, base, run=run)
 
     def baseline(self, tip: str | None) -> "Baseline | None":
         """Return what a change is measured by where the target stands at `tip`, or None where it is not known."""
         from homelab.verify.baseline import Baseline
 
         return Baseline(tip, tells=self.rules.config.gate.red_before == "tell") if tip else None
-
-    def _by_running(self, case: Case, commit: str, demand: Demand, base: str | None, *, run: bool) -> Case:
-        from homelab.verify import verification  # half of all that is imported, and what is known as a whole needs none of it
-
-        baseline = self.baseline(base)
-        remembered_only = not run or self.rules.config.gate.unverified == "refuse"
-        comparison = verification.compared(self.repository, commit, baseline) if remembered_only else None
-        if remembered_only and (missing := verification.lookup(self.repository, demand, comparison)[1]):
-            names = ", ".join(each.label for each in missing[:3]) + (" …" if len(missing) > 3 else "")
-            return case._replace(reason=f"not known to be green: {names}")
-        if by_ci := self._undecided_by_ci(demand):
-            # CI would need a try branch, and a push that waits for it loses its connection: landing does both.
-            reason = f"CI has not decided {output.names(by_ci, 3)} for it"
-            return case._replace(verdict=Verdict.UNABLE, reason=reason, hint="homelab work land")
-        try:
-            with self._turn():
-                verified = verification.ensure(self.repository, commit, demand, baseline=baseline)
-        except verification.Unverifiable as error:
-            return case._replace(verdict=Verdict.UNVERIFIABLE, reason=error.message, hint=error.hint or "")
-        except verification.Unable as error:
-            words = (error.message, error.hint or "", error.evidence)
-            return case._replace(verdict=Verdict.UNABLE, reason=words[0], hint=words[1], evidence=words[2])
-        except verification.Red as error:
-            return case._replace(verdict=Verdict.RED, reason=error.message, evidence=error.evidence)
-        except HomelabError as error:
-            return case._replace(reason=f"it cannot be verified here: {error.message}")
-        return case._replace(verdict=Verdict.GREEN, lasting=verified.lasting)
-
-    def _turn(self) -> contextlib.AbstractContextManager[None]:
-        """Hold the turn to run suites, where others push at the same time."""
-        if not self.received:
-            return contextlib.nullcontext()
-        from homelab.gate import server
-
-        return server.turn(self.repository)
-
-    def _undecided_by_ci(self, demand: Demand) -> list[str]:
-        """Return the runs that CI decides and has not decided yet. Where it decides none, no receipt is read for that."""
-        from homelab.verify import verification
-
-        if all(each.suite.ci is None for each in demand.runs):
-            return []
-        return [each.label for each in verification.lookup(self.repository, demand)[1] if each.suite.ci is not None]
 
     def _base(self, update: Create | Update, branch: str) -> str | None:
         """Return the target's tip, whose rules apply: as git says, else as the remote answers, else as it was fetched."""
