@@ -18,6 +18,10 @@ from homelab.system import files
 #: Seconds of the clock between looks at the file.
 _LOOK = 1.0
 _MOST = 500
+_TYPES = {
+    "v": int, "at": float | int, "final": bool, "commit": str, "verdict": str, "checks": list, "waited": float | int,
+    "followed": str | None, "reason": str, "hint": str, "is_cut": bool,
+}  # fmt: skip
 
 
 def together(
@@ -99,10 +103,7 @@ def discount(repository: Repository, commit: str, ids: Iterable[str]) -> None:
 
 def discounted(repository: Repository, commit: str) -> frozenset[str]:
     """Return the checks of a commit that were made for a try branch."""
-    try:
-        found = json.loads(_tried(repository, commit).read_bytes())
-    except (OSError, ValueError):
-        return frozenset()
+    found = files.parsed(_tried(repository, commit))
     return frozenset(map(str, found)) if isinstance(found, list) else frozenset()
 
 
@@ -134,20 +135,17 @@ def _write(path: Path, outcome: Outcome, *, final: bool) -> None:
 
 def _final(path: Path, earliest: float) -> Outcome | None:
     document = _document(path)
-    return _outcome(document) if document and document.get("final") and document.get("at", 0) >= earliest else None
+    return _outcome(document) if document and document.get("final") and document["at"] >= earliest else None
 
 
 def _read(path: Path, earliest: float) -> Outcome | None:
     document = _document(path)
-    return _outcome(document) if document and document.get("at", 0) >= earliest else None
+    return _outcome(document) if document and document["at"] >= earliest else None
 
 
 def _document(path: Path) -> dict[str, Any] | None:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) and document.get("v") == 1 else None
+    document = files.document(path, _TYPES)
+    return document if document and document["v"] == 1 else None
 
 
 def _outcome(document: dict[str, Any]) -> Outcome | None:

@@ -208,10 +208,7 @@ def _kind(repository: Repository, address: str) -> str | None:
     from homelab.ci.trouble import Denied
 
     kept = repository.state / "ci" / "kinds.json"
-    try:
-        known = json.loads(kept.read_bytes())
-    except (OSError, ValueError):
-        known = {}
+    known = files.document(kept, {}) or {}
     if isinstance(known.get(address), str):
         return str(known[address])
     client = Client(address)  # without a token: nobody knows yet who that is

@@ -258,10 +258,10 @@ def sweep(repository: Repository) -> None:
         if fd is None:
             continue
         try:
-            known = json.loads(record.read_bytes())
-            _take_away(repository, record, known["remote"], known["branch"], known["commit"])
-        except (OSError, ValueError, KeyError):
-            record.unlink(missing_ok=True)
+            if known := files.document(record, {"remote": str, "branch": str, "commit": str}):
+                _take_away(repository, record, known["remote"], known["branch"], known["commit"])
+            else:
+                files.remove(record)
         finally:
             files.free(fd)
 

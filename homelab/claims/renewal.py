@@ -6,12 +6,13 @@ no store. A note may be lost or out of date: then a lease ends in its time, or t
 
 import contextlib
 import json
+import math
 import os
 import re
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from homelab.claims.stores import folder
 from homelab.errors import HomelabError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # After a store did not answer, it is left alone for so long, in seconds: no command has to wait for it again.
 _RETRY = 60
+_TYPES = dict.fromkeys(("url", "label", "id", "user", "session", "key"), str)
 
 # These open the store anyway and renew in there: one that does not answer is to be waited for once.
 _OPEN_IT = (["claim"], ["claims"], ["release"], ["tf", "apply"])
@@ -80,7 +82,7 @@ def renew_own_leases(argv: Sequence[str], *, every: float = 0) -> None:
     from homelab.claims import locate
 
     with contextlib.suppress(OSError):
-        for url, notes in _own([path for path in entries if path.stat().st_mtime <= time.time() - every]).items():
+        for url, notes in _own(entries, before=time.time() - every).items():
             try:
                 if (named := _named(url)) is not None:
                     _renew(locate.open(named), notes)
@@ -96,23 +98,21 @@ def renew_in(store: "Store") -> None:
             _renew(store, notes)
 
 
-def _own(paths: list[Path]) -> dict[str, dict[Path, dict[str, str]]]:
-    """Return our notes by store. What that takes is not imported where there is no note."""
+def _own(paths: list[Path], *, before: float = math.inf) -> dict[str, dict[Path, dict[str, Any]]]:
+    """Return our notes of a moment `before` by store. What that takes is not imported where there is no note."""
     if not paths:
         return {}
     from homelab.claims import identity
     from homelab.claims.model import Holder
+    from homelab.system import files
 
     asker = {one_machine: identity.holder(one_machine=one_machine) for one_machine in (True, False)}
-    found: dict[str, dict[Path, dict[str, str]]] = {}
+    found: dict[str, dict[Path, dict[str, Any]]] = {}
     for path in paths:
-        try:
-            document = json.loads(path.read_bytes())
-            fields = {name: document[name] for name in ("url", "label", "id", "user", "session", "key")}
-            due = document.get("retry", 0) < time.time()
-        except (OSError, ValueError, KeyError, TypeError):
+        fields = files.document(path, _TYPES)
+        if fields is None or path.stat().st_mtime > before:
             continue
-        if not due or not all(isinstance(field, str) for field in fields.values()):
+        if files.is_sound(retry := fields.get("retry", 0), float | int) and retry >= time.time():
             continue
         holder = Holder(fields["user"], "", fields["session"], 0, fields["key"])
         if holder.is_same(asker[fields["url"].startswith("file:")]):
@@ -120,7 +120,7 @@ def _own(paths: list[Path]) -> dict[str, dict[Path, dict[str, str]]]:
     return found
 
 
-def _renew(store: "Store", notes: dict[Path, dict[str, str]]) -> None:
+def _renew(store: "Store", notes: dict[Path, dict[str, Any]]) -> None:
     from homelab.claims import identity
 
     labels = sorted({document["label"] for document in notes.values()})
@@ -133,7 +133,7 @@ def _renew(store: "Store", notes: dict[Path, dict[str, str]]) -> None:
             os.utime(path)
 
 
-def _leave_alone(notes: dict[Path, dict[str, str]]) -> None:
+def _leave_alone(notes: dict[Path, dict[str, Any]]) -> None:
     from homelab.system import files
 
     for path, document in notes.items():

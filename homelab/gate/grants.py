@@ -36,6 +36,9 @@ class Grant(NamedTuple):
     key: str | None = None
 
 
+_TYPES = dict.fromkeys(Grant._fields, str) | {"key": str | None}
+
+
 def grant(repository: Repository, given: Grant) -> None:
     """Let the commit, and no other, reach the branch."""
     content = json.dumps({"v": 1, **given._asdict()}, indent=1).encode() + b"\n"
@@ -54,11 +57,10 @@ def granted(repository: Repository, commit: str, branch: str, *kinds: Kind) -> G
 
 
 def _read(repository: Repository, commit: str, branch: str, kind: Kind) -> Grant | None:
-    try:
-        document = json.loads(_path(repository, commit, branch, kind).read_bytes())
-        found = Grant(**{name: document[name] for name in Grant._fields})
-    except (OSError, ValueError, TypeError, KeyError):
+    document = files.document(_path(repository, commit, branch, kind), _TYPES)
+    if document is None:
         return None
+    found = Grant(**{name: document[name] for name in Grant._fields})
     if (found.commit, found.branch, found.kind) != (commit, branch, kind):
         return None
     if kind is Kind.VERIFY_CMD and (found.key is None or Receipts(repository.state).load(found.key) is None):

@@ -106,7 +106,7 @@ def refresh(repository: Repository, rules: State, seen: Snapshot | None = None, 
 
 def _keep(path: Path, content: bytes) -> None:
     with contextlib.suppress(OSError):  # without the memo everything is thought about, which is slower and as safe
-        if not path.exists() or path.read_bytes() != content:
+        if not path.exists() or files.content(path) != content:
             files.replace(path, content)
 
 
@@ -152,9 +152,10 @@ def is_plain(repository: Repository, tips: Iterable[str]) -> bool:
 
 def _since(repository: Repository) -> str | None:
     try:
-        return plain(repository.common_dir).read_text().strip()
-    except OSError:
+        since = files.content(plain(repository.common_dir)).decode().strip()
+    except (OSError, ValueError):
         return None
+    return since if since == USES_GIT_CRYPT or not since.strip("0123456789abcdef") else None
 
 
 def _learn(repository: Repository, tip: str) -> bool:

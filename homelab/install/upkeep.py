@@ -5,6 +5,7 @@ without a word. The look costs a few small files; git is asked only where they l
 """
 
 import contextlib
+import os
 from pathlib import Path
 
 from homelab import output
@@ -25,10 +26,10 @@ def _common_dir(folder: Path) -> Path | None:
     for place in (folder, *folder.parents):
         git = place / ".git"
         if git.is_file():
-            git = place / git.read_text().removeprefix("gitdir: ").rstrip("\n")
+            git = place / os.fsdecode(git.read_bytes()).removeprefix("gitdir: ").rstrip("\n")
         if (git / "HEAD").exists():
             link = git / "commondir"
-            return git / link.read_text().rstrip("\n") if link.exists() else git
+            return git / os.fsdecode(link.read_bytes()).rstrip("\n") if link.exists() else git
     return None
 
 

@@ -54,6 +54,9 @@ class Landing(NamedTuple):
     allow_deletions: bool = False
 
 
+_INTENT = dict.fromkeys((*_WORDS, "head", "tree"), str) | {"attempts": int, "allow_deletions": bool}
+
+
 def kept(documents: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Return what the log keeps of how suites ended: those that ran, and the number of each result."""
     ran = [
@@ -122,33 +125,28 @@ class Journal(NamedTuple):
                 for half in self._intents.glob(f".{lock.stem}.json.*"):
                     half.unlink(missing_ok=True)
         for path in sorted(self._intents.glob("*.json")):
-            try:
-                record = json.loads(path.read_bytes())
-                landing = Landing(**record) if _is_sound(record) else None
-            except (OSError, ValueError, TypeError):
-                landing = None
-            if landing is None or landing.id != path.stem:
-                self.drop(path.stem)
+            record = files.document(path, _INTENT)
+            known = record is not None and not record.keys() - set(Landing._fields)
+            if record is not None and known and _is_sound(record) and record["id"] == path.stem:
+                yield Landing(**record), path.with_suffix(".lock")
             else:
-                yield landing, path.with_suffix(".lock")
+                files.remove(path)
+                self.drop(path.stem)
 
     def landings(self) -> tuple[list[dict[str, Any]], int]:
         """Return the log, oldest first, each landing once, and how many of its lines are damaged."""
         try:
-            return _read(self.log.read_bytes())
+            return _read(files.content(self.log))
         except FileNotFoundError:
             return [], 0
 
     def recent(self, count: int) -> list[dict[str, Any]]:
         """Return the last landings of the log, oldest first, without reading all of a long one."""
         try:
-            with self.log.open("rb") as file:
-                file.seek(max(0, self.log.stat().st_size - _TAIL))
-                whole = file.tell() == 0
-                content = file.read()
+            content = files.content(self.log, last=_TAIL)
         except FileNotFoundError:
             return []
-        return _read(content if whole else content.partition(b"\n")[2])[0][-count:]
+        return _read(content if len(content) < _TAIL else content.partition(b"\n")[2])[0][-count:]
 
 
 def _read(content: bytes) -> tuple[list[dict[str, Any]], int]:
@@ -180,17 +178,26 @@ def _is_sound(record: object) -> bool:
     for name in _WORDS_OR_NONE:
         if not isinstance(record.get(name), str | None):
             return False
-    suites, counts, said = record.get("suites", []), record.get("counts", {}), record.get("ci") or {"verdict": ""}
-    if not isinstance(said, dict) or not isinstance(said.get("verdict"), str):
+    suites, counts, said = record.get("suites"), record.get("counts", {}), record.get("ci")
+    if said and not _is_said(said):
         return False
     if not isinstance(suites, list) or not isinstance(counts, dict):
         return False
     for row in suites:
         if not isinstance(row, dict) or not isinstance(row.get("name"), str) or not isinstance(row.get("result"), str):
             return False
-        if not isinstance(row.get("seconds", 0.0), float | int) or not isinstance(row.get("dir", "."), str):
+        if not files.is_sound(row.get("seconds", 0.0), float | int) or not isinstance(row.get("dir", "."), str):
             return False
     return all(isinstance(number, int) for number in counts.values())
+
+
+def _is_said(said: object) -> bool:
+    """Tell whether it is what CI said of a landing."""
+    if not isinstance(said, dict) or not isinstance(said.get("verdict"), str) or not isinstance(said.get("checks") or [], list):
+        return False
+    return files.is_sound(said.get("waited") or 0, float | int) and all(
+        isinstance(name, str) for name in said.get("checks") or ()
+    )
 
 
 def is_in_flight(lock: Path) -> bool:

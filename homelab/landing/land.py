@@ -108,7 +108,7 @@ def _take(report: Report, told: dict[str, Any]) -> None:
         report.status, report.commit, report.tree = Status(told["status"]), told["commit"], told["tree"]
         report.pushed, report.attempts, report.suites = told["pushed"], told["attempts"], told["suites"]
         words = (told["message"], told["hint"]) if report.status is not Status.LANDED else None
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise Bug(f"the answer of the landing ahead cannot be read: {error!r}", hint="`homelab work land` again") from None
     if words is not None:
         from homelab.verify import results

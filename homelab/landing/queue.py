@@ -70,15 +70,8 @@ class Queue(NamedTuple):
         return sorted(int(path.stem) for path in self._folder.glob("*.lock") if path.stem.isdecimal())
 
     def _load(self, number: int) -> Ticket | None:
-        try:
-            record = json.loads((self._folder / f"{number}.json").read_bytes())
-        except (OSError, ValueError, RecursionError):
-            return None
-        if not isinstance(record, dict) or record.keys() - _TYPES or record.get("number") != number:
-            return None
-        absent = {"branch": None, "head": None}
-        sound = all(isinstance(record.get(name, absent.get(name, 0)), _TYPES[name]) for name in Ticket._fields)
-        return Ticket(**record) if sound else None
+        record = files.document(self._folder / f"{number}.json", _TYPES)
+        return Ticket(**record) if record and not record.keys() - _TYPES and record["number"] == number else None
 
     def _waits(self, number: int) -> bool:
         """Return whether a ticket's process lives and has no answer. Delete the files of a dead one."""
@@ -116,10 +109,7 @@ class Queue(NamedTuple):
 
     def batch(self) -> list[int]:
         """Return the numbers of the tickets that are being verified as one."""
-        try:
-            found = json.loads((self._folder / "batch").read_bytes())
-        except (OSError, ValueError, RecursionError):
-            return []
+        found = files.parsed(self._folder / "batch")
         return [number for number in found if isinstance(number, int)] if isinstance(found, list) else []
 
     def hold(self, ticket: Ticket, words: str) -> None:
@@ -128,11 +118,10 @@ class Queue(NamedTuple):
 
     def holding(self, ticket: Ticket) -> str:
         """Return what a ticket's leader waits for before it pushes, or nothing."""
-        try:
-            number, words = json.loads((self._folder / "holding").read_bytes())
-        except (OSError, ValueError, TypeError, RecursionError):
-            return ""
-        return str(words) if number == ticket.number else ""
+        match files.parsed(self._folder / "holding"):
+            case [ticket.number, str(words)]:
+                return words
+        return ""
 
     @contextlib.contextmanager
     def drawn(self, worktree: Path, session: str) -> Iterator["Place"]:
@@ -156,7 +145,7 @@ class Queue(NamedTuple):
     def _next(self) -> int:
         last = self._folder / "last"
         try:
-            before = int(last.read_bytes()[:20])
+            before = int(files.content(last)[:15])
         except (OSError, ValueError):
             before = 0
         if not (numbers := self._numbers()):
@@ -216,11 +205,7 @@ class Place:
         return Ahead(tickets, tuple(other.branch for other in others if other is not None and other.branch))
 
     def _answer(self) -> dict[str, Any] | None:
-        try:
-            found = json.loads((self.queue._folder / f"{self.ticket.number}.answer").read_bytes())
-        except (OSError, ValueError):
-            return None
-        return found if isinstance(found, dict) else None
+        return files.document(self.queue._folder / f"{self.ticket.number}.answer", {})
 
     def _ahead(self) -> list[int]:
         """Return the living tickets without an answer that were drawn before ours."""

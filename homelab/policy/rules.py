@@ -108,16 +108,11 @@ def _stated_by_all(repository: Repository, seen: Snapshot, names: Sequence[str],
 
 def _last_known(state: Path) -> dict[str, tuple[str, ...]]:
     """Return what was last known to be protected, by remote. A file that is missing or damaged knows nothing."""
-    try:
-        document = json.loads((state / _LAST_KNOWN).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    if not isinstance(document, dict):
-        return {}
+    document = files.document(state / _LAST_KNOWN, {}) or {}
     return {
         name: tuple(value)
         for name, value in document.items()
-        if isinstance(value, list) and all(isinstance(each, str) for each in value)
+        if isinstance(value, list) and all(files.is_sound(each, str) for each in value)
     }
 
 

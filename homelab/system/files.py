@@ -5,12 +5,18 @@ of power too, but for what is called passing. What the files mean is decided by 
 """
 
 import contextlib
+import errno
 import json
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+#: Half of a character, which no name of a file can hold; a byte that is no UTF-8 stands as one from U+DC80 on.
+_LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_MOST = 1e15
 
 #: The permissions of new files that nobody names a mode for: the owner's alone.
 _default_mode: int | None = None
@@ -100,10 +106,49 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def content(path: Path, *, last: int | None = None) -> bytes:
+    """Return what a plain file holds, or its `last` bytes.
+
+    Raises `OSError`, also for what is no plain file: a pipe or a device would never end.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(fd, "rb") as file:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file", os.fspath(path))
+        if last is not None:
+            file.seek(max(0, found.st_size - last))
+        return file.read()
+
+
+def parsed(path: Path) -> Any:
+    """Return the JSON that a file holds, or None where it is missing, no plain file, or damaged in any way."""
+    try:
+        return json.loads(content(path))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def document(path: Path, types: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the JSON object that a file holds, or None where there is none, or a field lacks or is of another type."""
+    found = parsed(path)
+    if not isinstance(found, dict):
+        return None
+    return found if all(name in found and is_sound(found[name], kind) for name, kind in types.items()) else None
+
+
+def is_sound(value: object, kind: Any) -> bool:
+    """Tell whether a value read from a file is of that type, and one that paths, programs and clocks can take."""
+    if isinstance(value, str):
+        return isinstance(value, kind) and "\0" not in value and not _LONE.search(value)
+    # Whatever has more digits than a clock or a counter ends arithmetic, and so does no number at all.
+    return isinstance(value, kind) and not (isinstance(value, int | float) and not abs(value) < _MOST)
+
+
 def append(path: Path, record: dict[str, Any]) -> None:
     """Append `record` as one line of JSON; lines of several writers never mix."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
     try:
         os.write(fd, json.dumps(record, separators=(",", ":")).encode() + b"\n")
         os.fsync(fd)

@@ -8,7 +8,7 @@ stands where is `homelab.verify.checkout`'s.
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +70,8 @@ class Clone(NamedTuple):
     filters: str
     #: Whether the user or the machine has hooks for every repository.
     has_global_hooks: bool
+    #: The names of those that are commands of the configuration, as git has them since 2.54.
+    hooks: tuple[str, ...]
 
 
 def environment(env: Mapping[str, str]) -> dict[str, str]:
@@ -100,6 +102,7 @@ def look(repository: Repository, env: Mapping[str, str]) -> Clone:
         packed_refs=packed,
         symbolic=symbolic,
         has_global_hooks=any(name == "core.hookspath" for scope, name, _ in rows if scope in ("global", "system")),
+        hooks=tuple({name[5:-6] for _, name, _ in rows if name.startswith("hook.") and name.endswith(".event")}),
         filters=hashlib.sha256("\0".join(filters).encode(errors="surrogateescape")).hexdigest(),
     )
 
@@ -150,13 +153,18 @@ def alternates(*folders: Path) -> bytes:
     return b"".join(lines)
 
 
+def _off(hooks: Iterable[str]) -> list[str]:
+    return [part for name in hooks for part in ("-c", f"hook.{name}.enabled=false")]
+
+
 def make(git_dir: Path, clone: Clone, env: Mapping[str, str]) -> None:
     """Make a new git directory, with what git found out about the file system in its `base`. Raises `Failed`."""
     new = git_dir.with_name("new")
     shutil.rmtree(new, ignore_errors=True)
     done = process.complete(
-        ["git", "-c", "init.defaultRefFormat=files", "init", "--quiet", "--template=",
-         f"--object-format={clone.object_format}", new],
+        # Since git 2.54 making a repository is a transaction of refs, whose hook the user may have for all repositories.
+        ["git", "-c", "init.defaultRefFormat=files", "-c", "core.hooksPath=/dev/null", *_off(clone.hooks), "init", "--quiet",
+         "--template=", f"--object-format={clone.object_format}", new],
         env=environment(env),
     )  # fmt: skip
     if done.returncode:
@@ -175,7 +183,7 @@ def write(git_dir: Path, clone: Clone, *, base: bytes, extra_objects: tuple[Path
     lefthook, prek) refuses where `core.hooksPath` is set, so that is only where the user has set it for every repository.
     """
     parts = (row.partition("\n") for row in os.fsdecode(base).split("\0")[:-1])
-    core = {**{name: value for name, _, value in parts}, **_PINNED}
+    core = {**{name: value for name, _, value in parts}, **_PINNED, **{f"hook.{name}.enabled": "false" for name in clone.hooks}}
     if hooks is not None and clone.has_global_hooks:
         core["core.hookspath"] = os.fspath(hooks)
     elif hooks is not None:

@@ -118,7 +118,7 @@ def _clear(lock: Path) -> int:
 
 def _checkouts(home: Path) -> Checkouts:
     try:
-        clone = os.fsdecode((home / "clone").read_bytes())
+        clone = os.fsdecode(files.content(home / "clone"))
     except OSError:
         clone = ""
     locks = list(home.glob("*/lock"))

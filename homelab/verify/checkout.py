@@ -123,12 +123,13 @@ class Checkout:
         return self._notes().get(key)
 
     def _notes(self) -> dict[str, str]:
-        return _read(self._folder / "notes")
+        found = files.document(self._folder / "notes", {}) or {}
+        return {name: value for name, value in found.items() if isinstance(value, str)}
 
     def _bring(self, commit: str, caches: Sequence[str]) -> None:
         clone = self._prepare()
         state = self._folder / "state"
-        there = _read(state)
+        there = files.document(state, {"commit": str, "filters": str}) or {}
         wanted = {"commit": commit, "filters": clone.filters}
         files.remove(self.path / ".git")
         (self._git_dir / "index.lock").unlink(missing_ok=True)
@@ -156,7 +157,7 @@ class Checkout:
         """Make the checkout's folder and our git directory where they are missing, and write our configuration."""
         clone = self._clone = self._clone or borrowed_git.look(self._repository, self._env)
         made = self._git_dir / "made"
-        if not made.exists() or made.read_text() != clone.object_format:
+        if not made.exists() or made.read_bytes() != clone.object_format.encode():
             self._throw_away()
             borrowed_git.make(self._git_dir, clone, self._env)
             made.write_text(clone.object_format)
@@ -223,11 +224,3 @@ def _plain_name(repository: Repository) -> str:
     folder = repository.common_dir
     name = folder.parent.name if folder.name == ".git" else folder.name.removesuffix(".git")
     return re.sub(r"[^a-z0-9_-]+", "-", name.lower()).strip("-_")[:30] or "clone"
-
-
-def _read(path: Path) -> dict[str, str]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

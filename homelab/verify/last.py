@@ -35,8 +35,8 @@ class Last(NamedTuple):
     seconds: float
     #: What it usually takes, in seconds.
     usual: float
-    #: Of the content that it ran on; "" in a record of an older version.
-    key: str = ""
+    #: Of the content that it ran on.
+    key: str
 
     @property
     def is_red(self) -> bool:
@@ -47,6 +47,9 @@ class Last(NamedTuple):
     def label(self) -> str:
         """Return how it is named on a command line: ``stack:stacks/dns``."""
         return self.name if self.dir == "." else f"{self.name}:{self.dir}"
+
+
+_TYPES = dict.fromkeys(Last._fields, str) | {"log": str | None, "seconds": float | int, "usual": float | int}
 
 
 def remember(repository: Repository, commit: str, result: "Result") -> None:
@@ -92,9 +95,5 @@ def _path(repository: Repository, name: str, folder: str) -> Path:
 
 
 def _load(path: Path) -> Last | None:
-    try:
-        document = {"key": "", **json.loads(path.read_bytes())}
-        record = Last(**{name: document[name] for name in Last._fields})
-        return record if isinstance(record.usual, (int, float)) and isinstance(record.finished, str) else None
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
+    document = files.document(path, _TYPES)
+    return Last(**{name: document[name] for name in Last._fields}) if document else None

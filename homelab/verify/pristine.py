@@ -55,7 +55,9 @@ def restore(root: Path, there: Sequence[str], place: Path, note: str) -> str | N
     """
     try:
         paths, _ = json.loads(note)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError):
+        return None
+    if not isinstance(paths, list) or not all(files.is_sound(path, str) for path in paths):
         return None
     if there == paths and note == _noted(root, paths):
         return note

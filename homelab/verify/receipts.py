@@ -54,7 +54,7 @@ class Receipts(NamedTuple):
         """Return the receipt filed under a key, or None. Remove a damaged one, which would win for ever as the first."""
         path = self._path(key)
         try:
-            receipt = _decode(path.read_bytes())
+            receipt = _decode(storage.content(path))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, RecursionError):

@@ -33,6 +33,9 @@ class RedBefore(NamedTuple):
     origin: str = ""
 
 
+_TYPES = {"key": str, "since": str, "commit": str, "at": float | int}
+
+
 class Told(NamedTuple):
     """What people are told of one red: which run, since when it is known, and who last changed what decides it."""
 
@@ -82,8 +85,8 @@ class Reds(NamedTuple):
     def distrusted(self, run: Run) -> bool:
         """Return whether a run was once green on the target and red on a change under one key."""
         try:
-            return self._path("distrusted", run.key).read_text("ascii") == digest(run.suite._asdict())
-        except (OSError, ValueError):
+            return files.content(self._path("distrusted", run.key)) == digest(run.suite._asdict()).encode()
+        except OSError:
             return False
 
     def any_distrusted(self, runs: Iterable[Run]) -> bool:
@@ -101,17 +104,10 @@ class Reds(NamedTuple):
         shutil.rmtree(self.state / "gate", ignore_errors=True)  # a memo of greens, which may go at any time
 
     def _read(self, key: str) -> RedBefore | None:
-        try:
-            document = json.loads(self._path("red-before", key).read_bytes())
-            found = RedBefore(
-                document["key"], document["since"], document["commit"], document["at"], document.get("origin", "")
-            )
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        document = files.document(self._path("red-before", key), _TYPES)
+        if document is None or document["key"] != key:
             return None
-        sound = all(isinstance(word, str) for word in (found.since, found.commit, found.origin)) and isinstance(
-            found.at, int | float
-        )
-        return found if sound and found.key == key else None
+        return RedBefore(key, document["since"], document["commit"], document["at"], str(document.get("origin", "")))
 
     def _path(self, kind: str, key: str) -> Path:
         return self.state / kind / key[:2] / key

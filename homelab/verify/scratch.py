@@ -52,7 +52,7 @@ def forget_gone(base: Path) -> None:
     """Remove the slots of clones that are gone from the folder of every clone's scratch checkouts."""
     for other in base.glob("*/clone"):
         with contextlib.suppress(OSError):
-            if not os.path.lexists(other.read_bytes()):
+            if not os.path.lexists(files.content(other)):
                 _forget(other.parent)
 
 

@@ -51,6 +51,9 @@ class Record:
     stage: str = "checkout"
 
 
+_TYPES = {"path": str, "branch": str, "base": str | None, "folders": list, "stage": str}
+
+
 @contextlib.contextmanager
 def alone(plan: Layout, name: str) -> Iterator[int]:
     """Keep other starts of this topic out for the block: its path is not given away before the folder is whole."""
@@ -81,11 +84,12 @@ def write(plan: Layout, name: str, record: Record) -> None:
 
 def interrupted(plan: Layout, name: str) -> Record | None:
     """Return what an earlier start had begun to make, or None."""
-    try:
-        fields = json.loads(_place(plan, name).read_bytes())
-        return Record(**{**fields, "folders": tuple(fields["folders"])})
-    except (OSError, ValueError, TypeError, KeyError):
+    found = files.document(_place(plan, name), _TYPES)
+    if found is None or not all(files.is_sound(folder, str) for folder in found["folders"]):
         return None
+    if Path(found["path"]) != plan.path(name):  # undoing it would remove somebody else's folder
+        return None
+    return Record(**{**{field: found[field] for field in _TYPES}, "folders": tuple(found["folders"])})
 
 
 def missing_folders(path: Path) -> tuple[str, ...]:

@@ -183,7 +183,7 @@ def _root(repository: Repository, *, is_bare: bool, configured: str | None) -> P
     if is_bare:
         return common
     with contextlib.suppress(OSError):
-        remembered = Path(os.fsdecode((repository.state / _ROOT).read_bytes()))
+        remembered = Path(os.fsdecode(files.content(repository.state / _ROOT)))
         if _points_at(remembered / ".git", common):
             return remembered
     raise Refused(

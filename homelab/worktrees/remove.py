@@ -109,7 +109,7 @@ def empty_trash(repository: Repository) -> None:
     for path in rubbish:
         if path.suffix == ".at":
             with contextlib.suppress(OSError):
-                beside = Path(os.fsdecode(path.read_bytes()))
+                beside = Path(os.fsdecode(files.content(path)))
                 if beside.name.startswith(_BESIDE):
                     _delete(beside)
                 if not os.path.lexists(beside):

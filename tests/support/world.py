@@ -13,6 +13,9 @@ from typing import Any
 
 BIN = Path(sys.executable).parent
 
+#: With ``GIT_DEFAULT_REF_FORMAT=reftable`` every repository of a run has its refs in one, from git 2.45 on.
+_KEPT = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GIT_DEFAULT_REF_FORMAT")
+
 #: A suite that is green while a file called `bad` does not exist.
 SUITE = '[[suite]]\nname = "check"\nrun = "test ! -e bad"\n'
 BEGINNING = {"README": "hello\n", "homelab.toml": SUITE}
@@ -35,7 +38,7 @@ def sealed(home: Path) -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "XDG_CACHE_HOME": str(home / ".cache"),
         "XDG_STATE_HOME": str(home / ".local/state"),
-        **{k: v for k, v in os.environ.items() if k.startswith("PIP_") or k in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")},
+        **{k: v for k, v in os.environ.items() if k.startswith("PIP_") or k in _KEPT},
     }
 
 
