@@ -74,3 +74,10 @@ def test_every_decision_stands_in_the_list() -> None:
     listed = (ROOT / "docs/adr/README.md").read_text()
     assert all(path.name in listed for path in DECISIONS)
     assert [int(path.name[:4]) for path in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+def test_no_module_is_longer_than_contributing_says() -> None:
+    long = {
+        str(path): count for path in (ROOT / "homelab").rglob("*.py") if (count := len(path.read_text().splitlines())) > 300
+    }
+    assert not long  # a longer one has a second concept in it
