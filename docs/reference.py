@@ -36,6 +36,7 @@ _VARIABLES = {
     "HOMELAB_CI_PACE": "A factor on every wait for CI, 0.01 to 1, for tests; heeded where CI is on this machine alone.",
     "HOMELAB_CLAIMS": "The claim store's URL, before `[claims] store`: `file:///PATH` or `postgresql://HOST/DATABASE`.",
     "HOMELAB_CONFIG": "Another file than homelab.toml, for `homelab verify` by hand; the gate and landings never read it.",
+    "HOMELAB_HOST": "What this machine is called in claims and the journal. Default: the system's own name for it.",
     "HOMELAB_CLAIM_ID": "Given to a claimed command: which claim it runs under.",
     "HOMELAB_CLAIM_FENCE": "Given to a claimed command: a number that only grows with each claim of a label.",
     "USER": "Whose work it is: in branches, claims and the journal.",

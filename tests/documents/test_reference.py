@@ -1,5 +1,6 @@
 """The reference says what the program says."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +34,18 @@ def test_a_stale_reference_is_seen_and_written_again(tmp_path: Path) -> None:
     assert (tmp_path / "reference.md").read_text() == "old\n"
     assert reference(tmp_path).returncode == 0
     assert reference(tmp_path, "--check").returncode == 0
+
+
+def test_every_variable_of_ours_stands_in_it() -> None:
+    found = {
+        name
+        for folder in ("homelab", "hooks")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in (".py", ".sh", ".sql", ".html", ".js")
+        for name in re.findall(r"(?<![A-Z_])HOMELAB_[A-Z_]+[A-Z]", path.read_text())
+    }
+    missing = {name for name in found if f"| `{name}` |" not in (DOCS / "reference.md").read_text()}
+    assert len(found) >= 8 and not missing
 
 
 def test_every_verb_stands_in_it() -> None:
