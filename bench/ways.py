@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: What stands inside a function is a part of it; so is a constructor, which of a dataclass has no file and never counted.
 _INNER = frozenset("<listcomp> <setcomp> <dictcomp> <genexpr> <lambda> __init__".split())
+#: What reads a file in the place of Python's own functions, which never counted either.
+_READERS = frozenset("content parsed document is_sound".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ class _Trace:
                 (path.removeprefix(folder), package) for folder, package in self._folders.items() if path.startswith(folder)
             )
             self._places[name] = next((package + rest.removesuffix(".py").replace("/", ".") for rest, package in found), None)
-        return None if frame.f_code.co_name in _INNER else self._places[name]
+        module, function = self._places[name], frame.f_code.co_name
+        return None if function in _INNER or (module == "homelab.system.files" and function in _READERS) else module
 
     def _caller(self, frame: FrameType) -> FrameType | None:
         caller = frame.f_back
