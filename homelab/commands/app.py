@@ -3,7 +3,6 @@
 Commands return None and raise: a status that a click command returns is ignored, and the program would end with 0.
 """
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable
@@ -12,9 +11,8 @@ from typing import Any
 import click
 
 from homelab import output
-from homelab.commands.program import COMPLETE
-from homelab.commands.verbs import GROUPS, VERBS, following
-from homelab.errors import HomelabError, Usage
+from homelab.commands.verbs import COMPLETE, GROUPS, VERBS, following
+from homelab.errors import Usage
 
 
 def load(verb: str) -> click.Command:
@@ -28,9 +26,9 @@ def load(verb: str) -> click.Command:
         # Without \b click would fill the lines into one paragraph.
         command.epilog = "\b\n" + "\n".join(("Examples:", *(f"  {line}" for line in examples)))
     if COMPLETE in os.environ:
-        from homelab.commands import completion
+        from homelab.commands import offers
 
-        completion.offer(command)
+        offers.offer(command)
     return command
 
 
@@ -113,15 +111,6 @@ def json_option(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")(command)
 
 
-def _completed() -> click.Command:
-    """Return the command whose words a shell completes: the program, or the shell function `hw`."""
-    if os.environ.get("COMP_WORDS", "").split()[:1] != ["hw"]:
-        return root()
-    from homelab.commands import completion
-
-    return completion.Hw()
-
-
 def invoke(argv: list[str]) -> None:
     """Run the command that the words name. Raises `Usage` for words that make no command."""
     # Not click's own `main`: it would turn a broken pipe into 1 and swallow what we have words for.
@@ -140,11 +129,3 @@ def invoke(argv: list[str]) -> None:
         raise Usage(error.format_message().rstrip(".").replace("\n", " "), hint=f"`{where} --help` shows how") from None
     except click.Abort:
         raise KeyboardInterrupt from None
-
-
-def complete(instruction: str) -> None:
-    """Print what a shell asks for: its script, or the words that may follow."""
-    from click.shell_completion import shell_complete
-
-    with contextlib.suppress(HomelabError):  # a line that is wrong so far has no next word, and a prompt to keep clean
-        shell_complete(_completed(), {}, "homelab", COMPLETE, instruction)

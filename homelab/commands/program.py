@@ -10,12 +10,9 @@ from types import FrameType
 from typing import NoReturn
 
 from homelab import output
-from homelab.commands.verbs import ALIASES
+from homelab.commands.verbs import ALIASES, COMPLETE
 from homelab.errors import Interrupted, Usage
 from homelab.system import folders
-
-#: click's own variable, set by a shell that completes.
-COMPLETE = "_HOMELAB_COMPLETE"
 
 
 def serve(argv: list[str]) -> int:
@@ -34,9 +31,9 @@ def serve(argv: list[str]) -> int:
 
 def _entry(argv: list[str]) -> None:
     if instruction := os.environ.get(COMPLETE):
-        from homelab.commands import app
+        from homelab.commands import completion
 
-        app.complete(instruction)
+        completion.complete(instruction)
         return
     _begin(argv)
     if argv in (["status"], ["status", "--json"]):

@@ -6,7 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from homelab import output
-from homelab.commands.program import COMPLETE
+from homelab.commands.verbs import COMPLETE
 
 _PROGRAM = "homelab"
 _POSIX = ("bash", "zsh")

@@ -6,6 +6,9 @@ table. A row with an option (``doctor --attack``) says that the verb without it 
 
 from typing import Literal, NamedTuple
 
+#: click's own variable, set by a shell that completes.
+COMPLETE = "_HOMELAB_COMPLETE"
+
 
 class Verb(NamedTuple):
     """A command of the program, or a command with the option that makes it write."""

@@ -218,7 +218,8 @@ class Admission(NamedTuple):
             return case._replace(verdict=Verdict.GRANTED if granted else Verdict.UNVERIFIABLE, hint=hint)
         from homelab.gate import running  # half of all that is imported, and what is known as a whole needs none of it
 
-        return running.decide(self, case, update.new, demand, base, run=run)
+        remembered_only = not run or self.rules.config.gate.unverified == "refuse"
+        return running.decide(self.repository, case, update.new, demand, self.baseline(base), remembered_only=remembered_only)
 
     def baseline(self, tip: str | None) -> "Baseline | None":
         """Return what a change is measured by where the target stands at `tip`, or None where it is not known."""
