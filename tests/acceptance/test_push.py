@@ -316,6 +316,13 @@ def test_where_claims_are_honoured_a_held_stack_is_not_pushed_by_others(gated: W
     gated.commit({"stacks/nas/main.tf": "2"})
     assert push(gated, "origin", "HEAD:refs/heads/other") == 0
     assert gated.homelab("work", "land").returncode == 0
+    # An update that has passed once, and that the server did not take, passes no more once its stack is held.
+    gated.commit({"stacks/nas/main.tf": "3"})
+    gated.server_hook("pre-receive", "exit 1")
+    assert push(gated, "origin", "HEAD:master") == 1
+    (gated.remote / "hooks/pre-receive").unlink()
+    assert gated.homelab("claim", "stack:nas", "--purpose", "new disks", env=others).returncode == 0
+    assert "new disks" in refused(gated, "origin", "HEAD:master")
 
 
 @pytest.mark.slow
