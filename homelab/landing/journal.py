@@ -176,7 +176,7 @@ def _is_sound(record: object) -> bool:
         if not isinstance(record.get(name), str):
             return False
     for name in _WORDS_OR_NONE:
-        if not isinstance(record.get(name, 0), str | None):
+        if not isinstance(record.get(name, None if name == "pushed" else 0), str | None):  # 0.1 did not write `pushed`
             return False
     suites, counts, said = record.get("suites"), record.get("counts", {}), record.get("ci")
     if said and not _is_said(said):
