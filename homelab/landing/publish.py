@@ -172,7 +172,7 @@ def _not_landed(target: Target, landing: Landing, found: Outcome, pushed: Pushed
     rows = push_result.server_words(said) or [row for row in said.split("\n") if row.strip()]
     output.quote("\n".join(rows[-_WORDS:]))
     if found is Outcome.DECLINED:
-        return review.offer(target, landing._replace(status="review", reason=reason, finished=clock.now()), reason)
+        return review.offer(target, landing._replace(status="review", reason=reason, finished=clock.now()), reason, said)
     status = "failed" if found is Outcome.BUSY else "refused"
     target.journal.close(landing._replace(status=status, reason=reason, finished=clock.now()))
     if found is Outcome.BUSY:

@@ -198,6 +198,12 @@ def words(stderr: str) -> str:
     return next(iter([*said, *telling, *rows]), "it gave no reason")
 
 
+def hint(stderr: str) -> str:
+    """Return what our own hook says to do, where the server has it; else an empty string."""
+    said = (row.partition("homelab: hint: ")[2] for row in server_words(stderr))
+    return next((row for row in said if row), "")
+
+
 def bypassed(stderr: str) -> str | None:
     """Return the server's line that it let the push past its rules, or None."""
     return next((row for row in server_words(stderr) if row.startswith("Bypassed rule violations")), None)

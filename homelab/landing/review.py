@@ -10,14 +10,17 @@ from homelab.landing.push_result import Pushed
 from homelab.landing.target import Target
 
 
-def offer(target: Target, landing: Landing, reason: str) -> HomelabError:
-    """Push the branch for a review, never forced. Return `Review`, or `Refused` where the branch cannot be pushed either."""
+def offer(target: Target, landing: Landing, reason: str, said: str) -> HomelabError:
+    """Push the branch for a review, never forced, since the server `said` no to the target.
+
+    Return `Review`, or `Refused` where the branch cannot be pushed either.
+    """
     protected = f"{target.branch} is protected ({reason})"
     if not target.reviewable:
         target.journal.close(landing._replace(status="refused"))
         return Refused(
             f"{protected}, and {landing.branch} itself takes verified commits only",
-            hint="git switch -c TOPIC, then `homelab work land` again",
+            hint=push_result.hint(said) or "git switch -c TOPIC, then `homelab work land` again",
         )
     ref = f"refs/heads/{landing.branch}"
     pushed = target.push(landing.head, ref)
@@ -44,5 +47,5 @@ def _no_review(target: Target, landing: Landing, protected: str, pushed: Pushed)
         )
     return Refused(
         f"{protected}, and {landing.branch} could not be pushed for review: {push_result.words(pushed.stderr)}",
-        hint=f"git push {target.remote} HEAD shows the same; ask who owns the server",
+        hint=push_result.hint(pushed.stderr) or f"git push {target.remote} HEAD shows the same; ask who owns the server",
     )

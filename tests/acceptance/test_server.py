@@ -99,6 +99,9 @@ def test_rules_that_nobody_can_read_are_mended_by_what_the_server_says(world: Wo
     said = [refused(world, f"HEAD:refs/heads/{branch}") for branch in ("master", "feature")]
     command = re.search(r"hint: push the repair as refs/repair/1, then `([^`]*)` in the server's repository", said[0])
     assert command and command[0] in said[1] and "every branch is judged" in said[1]
+    world.git("switch", "--quiet", "--create", "repair")
+    landed = world.json("work", "land", "--no-verify")
+    assert landed["status"] == "refused" and landed["error"]["hint"] in command[0], landed
     assert push(world, "HEAD:refs/repair/1").returncode == 0
     world.run("sh", "-c", command[1], cwd=world.remote)
     world.commit({"bad": "1"})
