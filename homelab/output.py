@@ -25,7 +25,7 @@ _quiet = False
 _json = False
 
 
-def configure(*, quiet: bool = False, as_json: bool = False) -> None:
+def configure(*, quiet: bool, as_json: bool) -> None:
     """Set whether narration is left out, and whether a failure is one JSON document on stdout."""
     global _quiet, _json
     _quiet, _json = quiet, as_json

@@ -8,7 +8,7 @@ import click
 
 from homelab import output
 from homelab.commands.app import json_option
-from homelab.git.repository import Repository, discover
+from homelab.git.repository import discover
 from homelab.landing.queue import Queue, Ticket
 
 if TYPE_CHECKING:
@@ -48,20 +48,13 @@ def work_land(
 
     repository = discover()
     if topic is not None:
-        repository = _worktree_of(repository, topic)
+        from homelab.worktrees import registry
+
+        repository = discover(registry.found(repository, topic)[2])
     asked = Override(verify_cmd, no_verify, allow_deletions, watch, hold=not no_hold)
     report = land.land(repository, asked, (lambda report: None) if as_json else _tell)
     if as_json:
         output.answer_json({"ok": report.ok, **report.fields()})
-
-
-def _worktree_of(repository: Repository, topic: str) -> Repository:
-    from homelab.policy.rules import read_rules
-    from homelab.worktrees import registry
-
-    plan = registry.layout(repository, read_rules(repository, ask=False).config.work)
-    entry = registry.find(plan, topic)
-    return discover(plan.root if entry.is_main else entry.path)
 
 
 def _tell(report: "Report") -> None:

@@ -37,13 +37,9 @@ def switch(topic: str, as_json: bool) -> None:
 
     `hw switch TOPIC` changes into it, see `homelab shell-init`.
     """
-    from homelab.policy.rules import read_rules
     from homelab.worktrees import registry
 
-    repository = discover()
-    plan = registry.layout(repository, read_rules(repository, ask=False).config.work)
-    entry = registry.find(plan, topic)
-    path = plan.root if entry.is_main else entry.path
+    plan, entry, path = registry.found(discover(), topic)
     if as_json:
         output.answer_json({"ok": True, "topic": plan.topic(entry), "path": str(path), "branch": entry.branch})
     else:

@@ -34,7 +34,7 @@ class Exposed(NamedTuple):
 Pairs = frozenset[tuple[str, str]]
 
 
-def require_staged(repository: Repository, index: str | None = None) -> None:
+def require_staged(repository: Repository, index: str | None) -> None:
     """Refuse a commit of plaintext; `index` is the file that git commits from. Raises `Refused`."""
     if found := staged(repository, index):
         path = output.line(found[0].path)

@@ -57,7 +57,7 @@ class Step:
         """Where it is written, for messages."""
         return f"{self.path}, step {self.name}" if self.name else self.path
 
-    def deploys(self, bodies: Bodies = effects.nothing_known) -> bool:
+    def deploys(self, bodies: Bodies) -> bool:
         """Return whether it changes something outside the checkout: a command, an action or a plugin of it says so."""
         if self.uses and _uses_deploys(self.uses, self.settings):
             return True
@@ -92,7 +92,7 @@ def steps(tree: Tree) -> tuple[Step, ...]:
     return tuple(found)
 
 
-def deploying(tree: Tree, branch: str, bodies: Bodies = effects.nothing_known) -> tuple[Step, ...]:
+def deploying(tree: Tree, branch: str, bodies: Bodies) -> tuple[Step, ...]:
     """Return the steps that a push of `branch` would run and that deploy, apply or publish."""
     return tuple(step for step in steps(tree) if step.runs_on(branch) and step.deploys(bodies))
 

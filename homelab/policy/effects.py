@@ -103,7 +103,7 @@ def _placed(script: Script, dir: str) -> Iterator[tuple[str, Simple]]:
             dir = posixpath.normpath(posixpath.join(dir, one.words[1]))
 
 
-def simple_effect(command: Simple, bodies: Bodies = nothing_known, dir: str = ".", depth: int = 0) -> Effect:
+def simple_effect(command: Simple, bodies: Bodies, dir: str, depth: int = 0) -> Effect:
     """Return what one simple command does."""
     exported = [word.partition("=")[0] for word in command.words[1:]] if command.words[:1] == ("export",) else []
     names = worst([Effect.LIVE for name in (*command.expanded, *command.assigned, *exported) if is_secret(name)])

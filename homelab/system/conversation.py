@@ -30,8 +30,8 @@ def converse(
     env: Mapping[str, str],
     patience: float,
     each: Callable[[str], None],
-    pass_fds: Sequence[int] = (),
-    alive: Callable[[], bool] = lambda: False,
+    pass_fds: Sequence[int],
+    alive: Callable[[], bool],
 ) -> Completed:
     """Run a child and return how it ended. Each line of stderr after which it falls silent is handed to `each`, once.
 

@@ -151,7 +151,7 @@ def start(
     )
 
 
-def narrate(argv: Sequence[str | Path], each: Callable[[str], None], *, cwd: Path | None = None) -> int:
+def narrate(argv: Sequence[str | Path], each: Callable[[str], None], *, cwd: Path) -> int:
     """Run `argv`, hand each line of its output to `each`, and return how it ended. An interruption ends its process group.
 
     What it leaves running in the background may keep the pipe: the end of the command counts, not that of its output.

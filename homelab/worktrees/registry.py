@@ -16,6 +16,7 @@ from homelab import output
 from homelab.errors import Refused, Usage
 from homelab.git.repository import Repository, printed
 from homelab.policy.config import Work
+from homelab.policy.rules import read_rules
 from homelab.policy.states import Rules, State
 from homelab.system import files
 from homelab.worktrees import names as topic
@@ -146,6 +147,13 @@ def find(plan: Layout, name: str) -> Worktree:
         f"there is no worktree {output.line(name)}",
         hint=f"did you mean `{near[0]}`?" if near else "`homelab work list` names them, `homelab work start TOPIC` makes one",
     )
+
+
+def found(repository: Repository, name: str) -> tuple[Layout, Worktree, Path]:
+    """Return where worktrees stand, the one that a name means, and where people find that. Raises as `find` does."""
+    plan = layout(repository, read_rules(repository, ask=False).config.work)
+    entry = find(plan, name)
+    return plan, entry, plan.root if entry.is_main else entry.path
 
 
 def layout(repository: Repository, work: Work) -> Layout:

@@ -85,7 +85,7 @@ def _version_problem(document: dict[str, Any]) -> str | None:
     return None if version == VERSION else "it says no version"
 
 
-def sound_claim(document: dict[str, Any], unreadable: str | None = None) -> tuple[Claim | None, str]:
+def sound_claim(document: dict[str, Any], unreadable: str | None) -> tuple[Claim | None, str]:
     """Return the claim that a record says, or None and what is wrong with it."""
     return _sound(_claim, document, unreadable)
 
