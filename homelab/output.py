@@ -139,6 +139,22 @@ def say(text: str) -> None:
         warn(text)
 
 
+def waits_for(what: str) -> Callable[[float], None]:
+    """Return what hears how long something has taken, and says what is waited for: after 2 s, after 4, after 8 and so on.
+
+    Lines that stay, and not one that is drawn again: ssh and git ask for a passphrase or a name on the same terminal.
+    """
+    due = 2.0 if terminal.look().is_live else 16.0
+
+    def hear(seconds: float) -> None:
+        nonlocal due
+        if seconds >= due:
+            due *= 2
+            say(f"waiting for {line(what)}, {duration(seconds)} so far")
+
+    return hear
+
+
 def row(text: str) -> None:
     """Print one line of a table or a drawing on stderr, unless quiet. What came from outside is clean already."""
     if not _quiet:

@@ -9,7 +9,7 @@ from homelab import output
 from homelab.commands.app import json_option
 from homelab.commands.hooks import GATES
 from homelab.errors import Failed
-from homelab.git.repository import discover
+from homelab.git.repository import Repository, discover
 from homelab.install import attack
 from homelab.install import doctor as diagnosis
 from homelab.install.attack import Outcome
@@ -29,11 +29,11 @@ def doctor(attacking: bool, as_json: bool) -> None:
     repository = discover()
     found = diagnosis.diagnose(repository)
     found = found._replace(findings=(*found.findings, *_target()))
-    outcomes = attack.run(repository) if attacking else None
+    if not as_json:
+        _show(found)
+    outcomes = tuple(_attacked(repository, as_json=as_json)) if attacking else None
     holds = found.holds and all(outcome.result == attack.HELD for outcome in outcomes or ())
     document = _document(found, outcomes, holds)
-    if not as_json:
-        _show(found, outcomes)
     if not holds:
         repair = next((f.repair for f in found.findings if f.severity == Severity.FAILURE and f.repair), None)
         raise Failed(
@@ -78,11 +78,17 @@ def _document(found: Diagnosis, outcomes: tuple[Outcome, ...] | None, holds: boo
     return document
 
 
-def _show(found: Diagnosis, outcomes: tuple[Outcome, ...] | None) -> None:
+def _attacked(repository: Repository, *, as_json: bool) -> Iterator[Outcome]:
+    """Yield what becomes of each attack, and show it at once: all of them take some seconds."""
+    for outcome in attack.run(repository):
+        if not as_json:
+            output.tell(outcome.result, outcome.name)
+        yield outcome
+
+
+def _show(found: Diagnosis) -> None:
     output.tell("gate", GATES[found.gate])
     for finding in found.findings:
         output.tell(finding.severity, finding.message)
         if finding.repair:
             output.tell("", f"repair: {finding.repair}")
-    for outcome in outcomes or ():
-        output.tell(outcome.result, outcome.name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homelab import output
+from homelab import output, terminal
 from homelab.commands.app import json_option
 from homelab.git.repository import discover
 from homelab.landing.queue import Queue, Ticket
@@ -61,6 +61,12 @@ def _tell(report: "Report") -> None:
     target = f"{report.remote}/{report.target}"
     if report.pushed is None:
         output.answer(output.line(f"already landed: {target} has {report.branch}"))
+        return
+    look = terminal.look(output.answers())
+    if look.width is not None:  # a program reads whole object ids
+        others = f", with others: it is at {report.pushed[:7]}" if report.pushed != report.commit else ""
+        words = output.line(f"{report.branch} {look.sign('→', '->')} {target} as {(report.commit or '')[:7]}{others}")
+        output.answer("\n".join(look.wrap(f"{look.paint('landed', 'green')} {words}")))
         return
     output.answer(output.line(f"landed {report.branch} as {report.commit} on {target}"))
     if report.pushed != report.commit:

@@ -132,7 +132,7 @@ class Repository:
         return ended
 
     def ask(
-        self, *args: str | Path, patience: float, pass_fds: Sequence[int] = (), alive: Callable[[], bool] = lambda: False
+        self, *args: str, patience: float, pass_fds: Sequence[int] = (), alive: Callable[[], bool] = lambda: False
     ) -> process.Completed:
         """Return how a git command ended that talks to a remote.
 
@@ -142,8 +142,10 @@ class Repository:
 
         where = self.worktree or self.git_dir
         env = process.environment(variables({**self._named, **dict(self.quarantine)}))
+        other = args[args.index("--") + 1] if "--" in args else ""
+        told = output.waits_for("the remote" if not other or ":" in other or "/" in other else other)
         return conversation.converse(
-            ["git", *args], cwd=where, env=env, patience=patience, each=output.quote, pass_fds=pass_fds, alive=alive
+            ["git", *args], cwd=where, env=env, patience=patience, each=output.quote, lasts=told, pass_fds=pass_fds, alive=alive
         )
 
     def out(self, *args: str | Path, input: bytes = b"", env: Mapping[str, str] | None = None) -> str:

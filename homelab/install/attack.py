@@ -86,8 +86,8 @@ class _Range(NamedTuple):
         return said[0] if said else done.words
 
 
-def run(repository: Repository) -> tuple[Outcome, ...]:
-    """Return what became of every attack, nothing of which is left.
+def run(repository: Repository) -> Iterator[Outcome]:
+    """Yield what became of each attack, nothing of which is left.
 
     Raises `Refused` where there is no commit, `Failed` where nothing can be tried.
     """
@@ -95,7 +95,7 @@ def run(repository: Repository) -> tuple[Outcome, ...]:
         place.push(f"{place.bad}:refs/heads/control", hooks=False)
         if place.tip("control") != place.bad:
             raise Failed("the attack cannot be tried: not even a push without hooks arrives", hint="`homelab doctor` says more")
-        return tuple(_try(place, attack) for attack in ATTACKS)
+        yield from (_try(place, attack) for attack in ATTACKS)
 
 
 @contextmanager

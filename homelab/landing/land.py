@@ -46,6 +46,8 @@ def land(repository: Repository, asked: Override, told: Callable[[Report], None]
     except HomelabError as error:
         if not report.ok:
             report.status = Status.of_error(error.kind)
+            if report.status is Status.FAILED:
+                error.message = f"not landed: {error.message}"
             error.fields = {**report.fields(), **error.fields}
         else:
             error.fields = report.fields()

@@ -30,10 +30,13 @@ def converse(
     env: Mapping[str, str],
     patience: float,
     each: Callable[[str], None],
+    lasts: Callable[[float], None],
     pass_fds: Sequence[int],
     alive: Callable[[], bool],
 ) -> Completed:
     """Run a child and return how it ended. Each line of stderr after which it falls silent is handed to `each`, once.
+
+    `lasts` hears now and then for how long it has been going on.
 
     Raises `Silent` when it wrote nothing for `patience` seconds, and `alive` does not say that it may. It stays in our process
     group and on our terminal, where ssh reads a passphrase.
@@ -42,9 +45,10 @@ def converse(
     assert child.stdout is not None and child.stderr is not None
     output, said = bytearray(), bytearray()
     written = {child.stdout.fileno(): output, child.stderr.fileno(): said}
-    told = 0
+    told, began = 0, time.monotonic()
     try:
         for quiet in _silences(child, written, patience, alive):
+            lasts(time.monotonic() - began)
             if quiet > _WAITS and len(said) > told:
                 _tell(bytes(said[told:]), each)
                 told = len(said)
@@ -60,7 +64,7 @@ def converse(
 def _silences(
     child: process.Child, written: Mapping[int, bytearray], patience: float, alive: Callable[[], bool]
 ) -> Iterator[float]:
-    """Add to `written` what the child writes, until it ends. While it writes nothing, yield for how long. Raises `Silent`."""
+    """Add to `written` what the child writes, until it ends; yield for how long it has written nothing. Raises `Silent`."""
     last = time.monotonic()
     with selectors.DefaultSelector() as selector:
         for fd in written:
@@ -74,6 +78,7 @@ def _silences(
                     selector.unregister(key.fd)
             if ready:
                 last = time.monotonic()
+                yield 0.0
             elif child.poll() is not None:  # what it left behind may keep the pipes
                 return
             elif time.monotonic() - last <= patience:

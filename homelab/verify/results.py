@@ -91,7 +91,8 @@ def evidence(found: Sequence[dict[str, Any]]) -> list[tuple[str, str]]:
             with contextlib.suppress(OSError):
                 # What saw secrets may print them, and what is no terminal is kept somewhere.
                 said = "" if row.get("secrets") and not sys.stderr.isatty() else excerpt.excerpt(Path(row["log"]))
-                shown.append((f"{row['name']} ({row['dir']}): {row['reason']}; the log is {row['log']}", said))
+                label = row["name"] if row["dir"] == "." else f"{row['name']} ({row['dir']})"
+                shown.append((f"{label}: {row['reason']}; the log is {row['log']}", said))
     return shown
 
 
