@@ -212,7 +212,7 @@ class Demand(NamedTuple):
         if self.has_file:
             return "name one in homelab.toml as [[suite]] with `name` and `run`, and commit it", None
         if self.file_of:
-            command = f"git checkout {self.file_of} -- {NAME}"
+            command = f"git checkout {self.file_of} -- :/{NAME}"  # from any folder
             return f"`{command}` brings the target's {NAME}, which this has not; commit it", command
         return "write one with `homelab init`", "homelab init"
 

@@ -148,9 +148,9 @@ def test_a_remote_that_only_publishes_is_told_as_that_and_the_hint_leads_on(gate
     world.commit({"bad": "1"})
     assert "--no-verify" not in refused(world, "pages", "red:refs/heads/master", "--force")
     said = refused(world, "origin", "site:main")
-    assert "--no-verify" not in said and f"git checkout {world.tip()[:12]} -- homelab.toml" in said
+    assert "--no-verify" not in said and f"git checkout {world.tip()[:12]} -- :/homelab.toml" in said
     world.git("switch", "--quiet", "site")
-    world.git("checkout", world.tip()[:12], "--", "homelab.toml")
+    world.git("checkout", world.tip()[:12], "--", ":/homelab.toml")
     world.git("commit", "--quiet", "-m", "rules")
     assert push(world, "origin", "site:main") == 0
 
