@@ -108,7 +108,7 @@ def require_harmless(repository: Repository, rules: State, commit: str) -> None:
     changed = [path for path in both if before is None or _entry(tree, path) != _entry(before, path)]
     if changed:
         raise Refused(
-            f"CI cannot decide a change of CI's own files: {output.names(changed, 3)}",
+            f"it changes CI's own files, so CI cannot be its judge: {output.names(changed, 3)}",
             hint="land it by a review (git push REMOTE BRANCH), or `homelab work land --no-verify`",
         )
     unread = [path for path in paths if not isinstance(tree.yaml(path), dict)]
