@@ -118,6 +118,22 @@ def test_what_the_remote_has_already_is_not_held_against_a_push(locked: World) -
     assert push(locked, "origin", "side").returncode == 0
 
 
+@pytest.mark.slow
+def test_what_one_remote_has_leaves_to_no_other(locked: World) -> None:
+    commit = locked.publish({"secrets/old": "password=hunter2"})
+    locked.git("pull", "--quiet")
+    locked.commit({"x": "1"})
+    public = locked.root / "public.git"
+    locked.git("init", "--quiet", "--bare", public)
+    locked.git("remote", "add", "public", public)
+    for remote in ("public", public):
+        for spec in ("HEAD:refs/heads/feature", "HEAD:refs/tags/v1"):
+            done = push(locked, remote, spec)
+            assert done.returncode == 1 and commit[:12] in done.stderr, done.stderr
+            assert locked.git("for-each-ref", cwd=public) == ""
+    assert push(locked, "origin", "HEAD:refs/heads/feature").returncode == 0
+
+
 def test_a_merge_that_brings_plaintext_of_its_own_is_seen(locked: World) -> None:
     locked.git("checkout", "--quiet", "-b", "side")
     locked.commit({"y": "1"})

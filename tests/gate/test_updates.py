@@ -1,7 +1,7 @@
 """Ref updates as git writes them, for any source a person may push."""
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from homelab.errors import Refused
@@ -22,6 +22,7 @@ def expected(ref: str, old: str, new: str) -> updates.RefUpdate:
 
 
 @pytest.mark.slow
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a machine that others load
 @given(st.lists(st.tuples(SOURCES, OIDS, REFS, OIDS), max_size=5), st.booleans())
 def test_a_push_written_as_git_writes_it_is_read_back(rows: list[tuple[bytes, str, str, str]], final: bool) -> None:
     text = b"\n".join(b" ".join([s, n.encode(), r.encode(), o.encode()]) for s, n, r, o in rows)

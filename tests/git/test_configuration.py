@@ -20,7 +20,7 @@ def read(path: Path) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in rows]
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(name=NAMES, values=st.lists(VALUES, min_size=1, max_size=3), single=VALUES)
 def test_git_reads_what_was_written(tmp_path: Path, name: str, values: list[str], single: str) -> None:
     rows = [*((f"remote.{name}.url", value) for value in values), ("core.editor", single)]
