@@ -67,6 +67,8 @@ class World:
         timeout: float = 60,
     ) -> subprocess.CompletedProcess[str]:
         """Run a program in the clone (or `cwd`); its output is text. A failure fails the test unless `check` is false."""
+        # A path that a command did not print is `.`: the repository that the tests themselves are in.
+        assert cwd is None or cwd.is_absolute(), cwd
         done = subprocess.run(
             [str(part) for part in argv],
             cwd=cwd or self.clone,
