@@ -102,8 +102,13 @@ def answer(text: str) -> None:
 
 def tell(word: str, text: str) -> None:
     """Print an entry of an answer: a word, and in a column beside it what it says, broken between words on a terminal."""
+    sentence(f"{word:8} {line(text)}", 9)
+
+
+def sentence(text: str, indent: int = 2) -> None:
+    """Print a sentence of an answer, broken between words on a terminal."""
     look = terminal.look(sys.stdout)
-    for row in look.wrap(f"{word:8} {line(text)}", min(9, (look.width or 80) // 8)):
+    for row in look.wrap(text, min(indent, (look.width or 80) // 8)):
         answer(row)
 
 

@@ -105,4 +105,4 @@ def _answer(site: Site, outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
         output.answer_json(report.document(outcome))
     else:
-        output.answer(output.line(report.sentence(outcome, site.words)))
+        output.sentence(output.line(report.sentence(outcome, site.words)))

@@ -66,7 +66,7 @@ def _tell(report: "Report") -> None:
     if look.width is not None:  # a program reads whole object ids
         others = f", with others: it is at {report.pushed[:7]}" if report.pushed != report.commit else ""
         words = output.line(f"{report.branch} {look.sign('→', '->')} {target} as {(report.commit or '')[:7]}{others}")
-        output.answer("\n".join(look.wrap(f"{look.paint('landed', 'green')} {words}")))
+        output.sentence(f"{look.paint('landed', 'green')} {words}")
         return
     output.answer(output.line(f"landed {report.branch} as {report.commit} on {target}"))
     if report.pushed != report.commit:
