@@ -220,6 +220,7 @@ class Leader:
         if self.asked.no_verify:
             return override.waive(member.commit, member.merged.tree)
         watch.begin(member.commit, member.demand)
+        where = f" on {self.target.branch} {base[:7]}" if base else ""
         try:
             verified = verification.ensure(
                 self._repository,
@@ -227,7 +228,7 @@ class Leader:
                 member.demand,
                 # The target's tip, not the member before: what another of the batch breaks is no red before.
                 baseline=Admission(self._repository, self.rules, self.target.remote).baseline(base),
-                reporter=Screen(member.ticket.branch),
+                reporter=Screen(f"{member.ticket.branch}{where}"),
                 abandoned=watch,
             )
         except (Red, Unable):
