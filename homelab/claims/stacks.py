@@ -50,8 +50,8 @@ def _names(repository: Repository, *args: str) -> set[str]:
     return {name.lstrip("\n") for name in listed.split("\0") if name.strip("\n")}
 
 
-def _holders(repository: Repository, paths: Iterable[str]) -> list[Claim]:
-    """Return the claims of others on the stacks that these paths touch. No stack is touched: no store is asked."""
+def _holders(repository: Repository, paths: Iterable[str], *, ours_too: bool) -> list[Claim]:
+    """Return the claims of others, or `ours_too`, on the stacks that these paths touch. No stack, and no store is asked."""
     wanted = labels(paths)
     if not wanted:
         return []
@@ -62,14 +62,17 @@ def _holders(repository: Repository, paths: Iterable[str]) -> list[Claim]:
         claim
         for claim in store.board()
         if claim.label in wanted
-        and claim.id not in own
-        and (claim.damaged is not None or not (claim.mode is Mode.ADVISORY or claim.holder.is_same(asker)))
+        and (ours_too or claim.id not in own)
+        and (claim.damaged is not None or not (claim.mode is Mode.ADVISORY or (not ours_too and claim.holder.is_same(asker))))
     ]
 
 
-def require_free(repository: Repository, paths: Iterable[str], what: str) -> None:
-    """Check that nobody else holds a stack that these paths touch. Raises `Refused` saying who and why, `Unreachable`."""
-    found = _holders(repository, paths)
+def require_free(repository: Repository, paths: Iterable[str], what: str, *, ours_too: bool = False) -> None:
+    """Check that nobody else holds a stack that these paths touch. Raises `Refused` saying who and why, `Unreachable`.
+
+    `ours_too` counts what we hold as well, where the change is somebody else's.
+    """
+    found = _holders(repository, paths, ours_too=ours_too)
     if found:
         raise Refused(
             f"{what} changes what others hold:\n" + "\n".join(render.held(claim) for claim in found),

@@ -109,10 +109,11 @@ class Admission(NamedTuple):
             return rules.tip
         return self.repository.oid(f"refs/remotes/{rules.remote}/{rules.target}")
 
-    def guard(self, pushed: Sequence[RefUpdate], *, is_plain: bool | None = None) -> None:
+    def guard(self, pushed: Sequence[RefUpdate], *, is_plain: bool | None = None, is_ours: bool = True) -> None:
         """Let no secret leave as plaintext, and no stack that another session holds, by any ref. Raises `Refused`.
 
-        `is_plain` says whether nothing pushed can name git-crypt, where that was looked up already.
+        `is_plain` says whether nothing pushed can name git-crypt, where that was looked up already. What is not `is_ours` is
+        somebody else's change, which our own claims stop as well.
         """
         tips = _coming(pushed)
         if tips and not (markers.is_plain(self.repository, tips) if is_plain is None else is_plain):
@@ -125,7 +126,7 @@ class Admission(NamedTuple):
 
             for update in (update for update in pushed if not isinstance(update, Delete)):
                 changed = stacks.pushed(self.repository, update.new, updates.old(update))
-                stacks.require_free(self.repository, changed, "the push")
+                stacks.require_free(self.repository, changed, "the push", ours_too=not is_ours)
 
     def told(self, framework: Framework) -> RefUpdate:
         """Return the one update that pre-commit or prek tells of; what the remote has is asked, else as it was fetched."""

@@ -115,7 +115,7 @@ class Leader:
         self._check(base, current)
         self.report.attempts = current.count
         own = self._own(base)
-        self._look_through(base, own.commit)
+        self._look_through(base, own.commit, is_ours=True)
         if not self.asked.allow_deletions:
             batch.check_deletions(self.target, base, own.merged.tree)
         self.report.commit, self.report.tree = own.commit, own.merged.tree
@@ -190,10 +190,11 @@ class Leader:
             assert base is not None
             conflict.hand_over(self._repository, error, str(ticket.branch), self._head, base, self.target.name)
 
-    def _look_through(self, base: str | None, commit: str) -> None:
-        """Refuse what no landing may bring, such as a secret as plaintext."""
+    def _look_through(self, base: str | None, commit: str, *, is_ours: bool = False) -> None:
+        """Refuse what no landing may bring: a secret as plaintext, a stack that is held by anybody but who brings it."""
+        gate = Admission(self._repository, self.rules, self.target.remote)
         try:
-            Admission(self._repository, self.rules, self.target.remote).guard([updates.moved(self.target.ref, base, commit)])
+            gate.guard([updates.moved(self.target.ref, base, commit)], is_ours=is_ours)
         except Refused as error:
             if "exposed" in error.fields and error.next is None:
                 # No commit of ours is to blame, so none is to be taken back: the merge alone makes the file a secret.

@@ -330,3 +330,23 @@ def test_what_cannot_run_here_ends_a_batch_without_a_search(world: World) -> Non
     assert {answer["status"] for answer in answers.values()} == {"refused"} and world.tip() == before
     said = "".join((world.root / f"{name}.err").read_text() for name in crowd.places)
     assert "something cannot run here; landing alone" in said and "looking for what is red" not in said
+
+
+@pytest.mark.slow
+def test_who_leads_lands_nobody_elses_change_of_a_stack_that_it_holds(world: World) -> None:
+    crowd = Crowd(world, ["holder", "other", "third"], extra="[gate]\nclaims = true")
+    claim = ["claim", "stack:dns", "--purpose", "apply", "--for", "1h"]
+    assert world.homelab(*claim, cwd=crowd.places["holder"]).returncode == 0
+    world.commit({"stacks/dns/own.tf": "1"}, cwd=crowd.places["holder"])
+    world.commit({"stacks/dns/theirs.tf": "1"}, cwd=crowd.places["other"])
+    world.commit({"stacks/web/main.tf": "1"}, cwd=crowd.places["third"])
+    repository = discover(world.clone)
+    queue, children = Queue(repository.state), {}
+    with queue.drawn(repository.git_dir, "ahead"):
+        for name in crowd.places:  # in this order, so that who holds the stack leads
+            children[name] = crowd.start(name)
+            eventually(lambda: sum(ticket.head is not None for ticket in queue.waiting()) == len(children))
+    answers = {name: json.loads(child.communicate(timeout=60)[0])["status"] for name, child in children.items()}
+    assert answers == {"holder": "landed", "other": "refused", "third": "landed"}
+    there = world.git("ls-tree", "-r", "--name-only", "master", "stacks", cwd=world.remote).split()
+    assert there == ["stacks/dns/own.tf", "stacks/web/main.tf"]
