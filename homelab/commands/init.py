@@ -170,9 +170,8 @@ def _conclude(repository: Repository, path: Path, proposal: Proposal, *, was_tri
         found = "nothing in it can verify a commit here" if proposal.entries else "nothing here says how to verify a commit"
         output.warn(f"wrote {path.name}, but {found}: nothing can land by it yet")
     if missing := way_in.not_installed(proposal):
-        output.warn(
-            f"hint: install {output.names(missing)}, then `rm {way_in.here(repository)} && homelab init` has more of it"
-        )
+        again = f"rm {way_in.here(repository)} && homelab init"
+        output.warn(f"hint: install {output.names(missing)} and try again: `{again}`")
     if not proposal.suites:
         _say_ways(repository, proposal)
     where = f"{proposal.remote}/{proposal.target}"

@@ -103,7 +103,7 @@ LAYOUTS: dict[str, Layout] = {
             "test/module.bats": "@test 'a' { true; }\n",
             "test/go.mod": "module x\nrequire github.com/gruntwork-io/terratest v0.1.0\n",
         },
-        ("terraform", "example"),
+        ("example", "terraform"),
         {"examples/small/main.tf": OUTPUT},
         ("terraform", "example (examples/small)"),
         off={"pre-commit": "network", "bats": "bats is not installed", "test": "real infrastructure"},
