@@ -49,7 +49,8 @@ class Verify(NamedTuple):
         Doc("Commands whose output is part of every key (`terraform version`): another version, another result.", "commands"),
     ] = ()
     caches: Annotated[
-        tuple[str, ...], Doc("Ignored folders that a scratch checkout keeps; everything else in it is the commit's.", "paths")
+        tuple[str, ...],
+        Doc("Ignored folders that a scratch checkout keeps as `prepare` left them; else it has what the commit has.", "paths"),
     ] = ()
     env: Annotated[
         tuple[str, ...],

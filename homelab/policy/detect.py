@@ -39,7 +39,7 @@ def shown(source: Source) -> Detected:
     found = (
         found or list({finding.run: finding for finding in reversed(list(_usual(source))) if not finding.off}.values())[::-1]
     )
-    found = [finding if finding.prepare or finding.caches else languages.equipped(source, finding) for finding in found]
+    found = [finding if finding.prepare else languages.equipped(source, finding) for finding in found]
     return Detected(tuple(suite(finding, detected=True) for finding in found), preparation(found))
 
 
@@ -74,8 +74,7 @@ def _python(source: Source) -> Iterable[Finding]:
     found = list(python.runners(source, "."))
     if found or not any(name in source.tree.names for name in _PYTHON):
         return found
-    run, caches = python.runner(source, ".")
-    return [Finding("pytest", run, "tests", caches=caches)] if any(map(_is_test, _python_files(source.tree))) else []
+    return [Finding("pytest", python.runner(source, "."), "tests")] if any(map(_is_test, _python_files(source.tree))) else []
 
 
 def _is_test(path: str) -> bool:

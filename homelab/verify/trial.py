@@ -101,7 +101,7 @@ def _has_more(seen: Entry | None, trials: Mapping[str, Trial]) -> bool:
 
 
 def _what_is_left(entry: Entry) -> Entry:
-    return Entry(entry.finding._replace(run=entry.finding.fallback, fallback="", caches=()))
+    return Entry(entry.finding._replace(run=entry.finding.fallback, fallback=""))
 
 
 def _attempt(repository: Repository, commit: str, proposal: Proposal, until: float, subject: str) -> dict[str, Trial]:

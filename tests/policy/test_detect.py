@@ -146,7 +146,7 @@ def test_a_script_that_can_be_run_is_an_answer(world: World) -> None:
             {"package.json": NEEDS, "package-lock.json": "{}", "Makefile": "test:\n\tnpm test\n"},
             "npm ci", ("package.json", "package-lock.json"), ("node_modules",),
         ),
-        ({"tox.toml": ""}, None, (), (".tox",)),
+        ({"tox.toml": ""}, None, (), ()),
     ],
 )  # fmt: skip
 def test_a_checkout_is_prepared_as_init_would_write_it(

@@ -291,7 +291,7 @@ def test_a_checkout_gets_what_every_command_needs(world: World) -> None:
     made = preparation(seen.findings)
     assert made.prepare == "npm ci && bundle config set --local path vendor/bundle && bundle install"
     assert made.prepare_inputs == ("package.json", "package-lock.json", "Gemfile")
-    assert set(made.caches) == {"node_modules", ".tox", "vendor/bundle", ".bundle"}
+    assert set(made.caches) == {"node_modules", "vendor/bundle", ".bundle"}, "what nothing prepares is emptied before every run"
 
 
 def test_what_deploys_is_passed_over_and_named(world: World) -> None:

@@ -40,7 +40,8 @@ class Finding(NamedTuple):
     each: str | None = None
     #: Why it is written switched off and never tried, or empty.
     off: str = ""
-    #: What makes the root of a fresh checkout fit for it, and the files that decide how.
+    #: What makes the root of a fresh checkout fit for it, the files that decide how, and the folders that are kept as it left
+    #: them: a folder that nothing prepares is emptied before every run.
     prepare: str = ""
     prepare_inputs: tuple[str, ...] = ()
     caches: tuple[str, ...] = ()
@@ -119,4 +120,4 @@ def preparation(findings: Iterable[Finding]) -> Verify:
     steps = tuple(dict.fromkeys(finding.prepare for finding in used if finding.prepare))
     inputs = tuple(dict.fromkeys(path for finding in used if finding.prepare for path in finding.prepare_inputs))
     caches = tuple(dict.fromkeys(path for finding in used for path in finding.caches))
-    return Verify(" && ".join(steps), inputs, caches=caches) if steps else Verify(caches=caches)
+    return Verify(" && ".join(steps), inputs, caches=caches) if steps else Verify()

@@ -64,7 +64,7 @@ def _once(source: Source, candidates: Iterable[Finding]) -> Iterator[Finding]:
         is_known = exact in covered or (not finding.is_explicit and loose and loose <= covered)
         if is_known or (inner and inner <= covered):
             continue
-        yield finding if finding.prepare or finding.caches else languages.equipped(source, finding)
+        yield finding if finding.prepare else languages.equipped(source, finding)
         covered |= {exact} | loose
         covered |= set() if finding.off else inner
 

@@ -64,7 +64,7 @@ def cargo(source: Source, folder: str) -> Iterator[Finding]:
     inputs = source.inputs(folder, [path], ("rust-toolchain.toml", "rust-toolchain", ".cargo"))
     runs = {"cargo": "cargo test", "cargo-clippy": "cargo clippy --all-targets", "cargo-fmt": "cargo fmt --all --check"}
     for tool, run in runs.items():
-        yield Finding(tool, run, path, folder, inputs, caches=() if tool == "cargo-fmt" else (join(folder, "target"),))
+        yield Finding(tool, run, path, folder, inputs)
 
 
 def node(source: Source, folder: str, names: tuple[str, ...] = ("test", *_SCRIPTS)) -> Iterator[Finding]:
@@ -107,8 +107,7 @@ def equipped(source: Source, finding: Finding) -> Finding:
         files = ("Gemfile", "Gemfile.lock", ".ruby-version", *_gemspecs(source.tree.folders["."]))
         inputs = tuple(name for name in files if source.tree.has(name))
         return finding._replace(prepare=_BUNDLE, prepare_inputs=inputs, caches=("vendor/bundle", ".bundle"))
-    kept = {"cargo": "target", "tox": ".tox", "nox": ".nox", "uv": ".venv"}
-    return finding._replace(caches=tuple(join(finding.dir, kept[name]) for name in sorted(needed & kept.keys())))
+    return finding
 
 
 def _with_packages(source: Source, finding: Finding) -> Finding:
@@ -117,9 +116,10 @@ def _with_packages(source: Source, finding: Finding) -> Finding:
     _, install, lock = _manager(source, place)
     if not lock and not any(document.get(key) for key in ("dependencies", "devDependencies", "workspaces")):
         return finding
-    caches = tuple(dict.fromkeys((join(place, "node_modules"), join(finding.dir, "node_modules"))))
     if place != ".":
-        return finding._replace(run=f"{install} && {finding.run}", caches=caches)
+        run = finding.run.removeprefix(f"{install} && ")  # it may be equipped already
+        return finding._replace(run=f"{install} && {run}")
+    caches = tuple(dict.fromkeys((join(place, "node_modules"), join(finding.dir, "node_modules"))))
     return finding._replace(prepare=install, prepare_inputs=_locked(source, finding.dir), caches=caches)
 
 
@@ -150,8 +150,7 @@ def ruby(source: Source, folder: str) -> Iterator[Finding]:
         runs.append(("rubocop", "bundle exec rubocop"))
     for tool, run in runs:
         found = Finding(tool, run, path, folder, inputs)
-        caches = (join(folder, "vendor/bundle"), join(folder, ".bundle"))
-        yield equipped(source, found) if folder == "." else found._replace(run=f"{_BUNDLE} && {run}", caches=caches)
+        yield equipped(source, found) if folder == "." else found._replace(run=f"{_BUNDLE} && {run}")
 
 
 def _gemspecs(files: frozenset[str]) -> list[str]:

@@ -66,39 +66,38 @@ def project(source: Source, folder: str, tests: list[str]) -> Iterator[Finding]:
     if found or not tests:
         yield from found
         return
-    run, cache = runner(source, folder)
+    run = runner(source, folder)
     manifest = next((name for name in MANIFESTS if name in files), None)
     where = "" if manifest or folder != "." else " tests" if source.tree.exists("tests") else ""
     shown = join(folder, manifest) if manifest else posixpath.dirname(tests[0]) or tests[0]
-    yield Finding("pytest", run + where, f"{shown}, {len(tests)} test files", folder, inputs, caches=cache)
+    yield Finding("pytest", run + where, f"{shown}, {len(tests)} test files", folder, inputs)
 
 
 def runners(source: Source, folder: str) -> Iterator[Finding]:
     """Yield nox and tox where a folder sets them up; they stand for pytest."""
     if source.tree.text(nox := join(folder, "noxfile.py")) is not None:
-        yield Finding("nox", "nox", nox, folder, caches=(join(folder, ".nox"),))
+        yield Finding("nox", "nox", nox, folder)
     if tox := has_tox(source, folder):
-        yield Finding("tox", "tox", tox, folder, caches=(join(folder, ".tox"),))
+        yield Finding("tox", "tox", tox, folder)
 
 
-def runner(source: Source, folder: str) -> tuple[str, tuple[str, ...]]:
-    """Return the command that runs a project's tests, and the folders that it keeps."""
+def runner(source: Source, folder: str) -> str:
+    """Return the command that runs a project's tests."""
     files = {name for name in _LOCKS if source.tree.has(join(folder, name))}
     tools = mapping(source.tree.toml(join(folder, "pyproject.toml")).get("tool"))
-    venv = (join(folder, ".venv"),)
     if "uv.lock" in files:
-        return "uv run pytest", venv
+        return "uv run pytest"
     if "poetry.lock" in files:
-        return "poetry install && poetry run pytest", ()
+        return "poetry install && poetry run pytest"
     if "pdm.lock" in files:
-        return "pdm sync --dev && pdm run pytest", venv
+        return "pdm sync --dev && pdm run pytest"
     environments = mapping(mapping(tools.get("hatch")).get("envs"))
     if "hatch-test" in environments:
-        return "hatch test", ()
+        return "hatch test"
     for name, environment in environments.items():
         if "test" in mapping(mapping(environment).get("scripts")):
-            return ("hatch run test" if name == "default" else f"hatch run {name}:test"), ()
-    return PYTEST, ()
+            return "hatch run test" if name == "default" else f"hatch run {name}:test"
+    return PYTEST
 
 
 def has_tox(source: Source, folder: str) -> str | None:
