@@ -74,36 +74,40 @@ class Refusal(NamedTuple):
     hint: str
 
 
-def _refusal(case: Case) -> Refusal | None:
+def judge(cases: Iterable[Case]) -> tuple[Refusal, ...]:
+    """Return why the push may not happen; nothing when it may."""
+    said = ((case, _refused(case)) for case in cases)
+    return tuple(Refusal(case.branch, words[0], _published(case) or words[1]) for case, words in said if words is not None)
+
+
+def _published(case: Case) -> str:
+    if not case.is_published:
+        return ""
+    return f"it shares no commit with where work lands: if {case.remote} only publishes it, push it with `--no-verify`"
+
+
+def _refused(case: Case) -> tuple[str, str] | None:
+    """Return why one update may not happen and what to do about it, or None."""
     if isinstance(case.update, Delete):
-        return Refusal(case.branch, f"{case.branch} is protected and may not be deleted", "leave it out of the push")
-    short = case.update.new[:12]
+        return f"{case.branch} is protected and may not be deleted", "leave it out of the push"
+    short, theirs = case.update.new[:12], f"{case.remote}/{case.branch}"
     if case.history is History.NO_COMMIT:
-        return Refusal(case.branch, f"{short} is no commit, and {case.branch} is protected", "push a commit")
+        return f"{short} is no commit, and {case.branch} is protected", "push a commit"
     if case.history is History.UNKNOWN:
-        return Refusal(
-            case.branch,
-            f"{case.branch} on the remote has commits that are not in this clone",
-            f"git fetch {case.remote}, then "
-            + ("`homelab work land`" if case.lands else f"merge {case.remote}/{case.branch} and push that"),
-        )
+        then = "`homelab work land`" if case.lands else f"merge {theirs} and push that"
+        return f"{case.branch} on the remote has commits that are not in this clone", f"git fetch {case.remote}, then {then}"
     if case.history is History.DROPS:
-        return Refusal(
-            case.branch,
-            f"{short} drops commits that {case.branch} has",
-            f"git revert what has to go, or merge {case.remote}/{case.branch} and push that",
-        )
+        return f"{short} drops commits that {case.branch} has", f"git revert what has to go, or merge {theirs} and push that"
     if case.loss is not None:
-        return Refusal(
-            case.branch,
+        way = "`homelab work land --allow-deletions`" if case.lands else "push them with `--no-verify`"
+        return (
             f"{short} deletes {case.loss} of {case.branch}, and [gate] max_deleted allows {case.limit} percent",
-            "`git diff --stat --diff-filter=D` shows them; if they are meant to go, "
-            + ("`homelab work land --allow-deletions`" if case.lands else "push them with `--no-verify`"),
+            f"`git diff --stat --diff-filter=D` shows them; if they are meant to go, {way}",
         )
     return _unproved(case, short)
 
 
-def _unproved(case: Case, short: str) -> Refusal | None:
+def _unproved(case: Case, short: str) -> tuple[str, str] | None:
     reason = f": {case.reason}" if case.reason else ""
     match case.verdict:
         case Verdict.GREEN | Verdict.GRANTED:
@@ -112,25 +116,12 @@ def _unproved(case: Case, short: str) -> Refusal | None:
             hint = f"homelab verify {short}"
             if case.received:
                 hint = f"push it as an unprotected branch, run `{hint}` in the server's repository, then push it here again"
-            return Refusal(case.branch, f"{short} is not verified for {case.branch}{reason}", hint)
+            return f"{short} is not verified for {case.branch}{reason}", hint
         case Verdict.UNABLE:
-            return Refusal(case.branch, f"{short} is not verified for {case.branch}{reason}", case.hint)
+            return f"{short} is not verified for {case.branch}{reason}", case.hint
         case Verdict.RED:
-            return Refusal(case.branch, f"{short} is red, so it may not reach {case.branch}{reason}", "mend it and commit")
+            return f"{short} is red, so it may not reach {case.branch}{reason}", "mend it and commit"
         case Verdict.UNREADABLE:
-            hint = case.hint or "mend homelab.toml and commit"
-            return Refusal(case.branch, f"the rules for {case.branch} cannot be read{reason}", hint)
+            return f"the rules for {case.branch} cannot be read{reason}", case.hint or "mend homelab.toml and commit"
         case Verdict.UNVERIFIABLE:
-            return Refusal(case.branch, f"nothing can verify {short} for {case.branch}{reason}", case.hint or "homelab init")
-
-
-def judge(cases: Iterable[Case]) -> tuple[Refusal, ...]:
-    """Return why the push may not happen; nothing when it may."""
-    return tuple(_led_on(case, refusal) for case in cases if (refusal := _refusal(case)) is not None)
-
-
-def _led_on(case: Case, refusal: Refusal) -> Refusal:
-    if not case.is_published:
-        return refusal
-    words = f"it shares no commit with where work lands: if {case.remote} only publishes it, push it with `--no-verify`"
-    return refusal._replace(hint=words)
+            return f"nothing can verify {short} for {case.branch}{reason}", case.hint or "homelab init"

@@ -28,37 +28,31 @@ _MAKER = object()
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """A commit whose tree passed what its target demands. Made by `ensure` alone."""
+class _Landable:
+    """A commit that may land, and what only this module has: nobody else makes one."""
 
     commit: str
     tree: str
-    results: tuple[Result, ...]
     maker: object
-    #: Whether the tree is remembered as a whole and nothing is to be told of it, so that a marker may stand for it.
-    lasting: bool = False
 
     def __post_init__(self) -> None:
-        """Let nobody else make one."""
-        _require_maker(self.maker)
+        if self.maker is not _MAKER:
+            raise TypeError("only verification.ensure makes a Verified, and verification.waive a Waived")
 
 
 @dataclass(frozen=True, slots=True)
-class Waived:
+class Verified(_Landable):
+    """A commit whose tree passed what its target demands. Made by `ensure` alone."""
+
+    results: tuple[Result, ...]
+    #: Whether the tree is remembered as a whole and nothing is to be told of it, so that a marker may stand for it.
+    lasting: bool
+
+
+class Waived(_Landable):
     """A commit that a person lets land without verification. Made by `waive` alone."""
 
-    commit: str
-    tree: str
-    maker: object
-
-    def __post_init__(self) -> None:
-        """Let nobody else make one."""
-        _require_maker(self.maker)
-
-
-def _require_maker(maker: object) -> None:
-    if maker is not _MAKER:
-        raise TypeError("only verification.ensure makes a Verified, and verification.waive a Waived")
+    __slots__ = ()
 
 
 class Unverifiable(Refused):
@@ -137,7 +131,7 @@ def ensure(
     if not fresh and Receipts(repository.state).load(demand.whole):
         known = tuple(Result(run, State.CACHED, 0.0) for run in demand.runs)
         reporter.verified(commit, known)
-        return Verified(commit, demand.tree, known, _MAKER, lasting=demand.is_lasting)
+        return Verified(commit, demand.tree, _MAKER, known, demand.is_lasting)
     comparison = compared(repository, commit, baseline)
     known_now, missing = ([], list(demand.runs)) if fresh else lookup(repository, demand, comparison)
     reporter.begin(commit, missing, sum(one.is_green for one in known_now), last.usual(repository, missing))
@@ -152,7 +146,7 @@ def ensure(
     tell(results)
     kept = _Memory(repository, commit).keep_whole(demand, results)
     reporter.verified(commit, results)
-    return Verified(commit, demand.tree, results, _MAKER, lasting=kept and demand.is_lasting)
+    return Verified(commit, demand.tree, _MAKER, results, kept and demand.is_lasting)
 
 
 def _made(
