@@ -110,7 +110,7 @@ def _logged(row: Mapping[str, Any]) -> tuple[str, ...]:
         words = f"with {tip[:7]}"
     else:
         words = _counted(row)
-    became = _followed(row.get("ci")) if landed else f"not landed: {row['status']}"
+    became = _followed(row.get("ci")) or "landed" if landed else f"not landed: {row['status']}"
     return row["commit"][:7], when, row["user"], row["branch"], words, became
 
 

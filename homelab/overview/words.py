@@ -102,7 +102,8 @@ def _queue(queue: Any, look: Look) -> Iterator[str]:
 
 
 def _ticket(row: Mapping[str, Any]) -> tuple[str, ...]:
-    state = f"{row['position']} ahead" if row["position"] else "landing"
+    behind = "verified with it" if row["verifying"] else f"{row['position']} ahead"
+    state = behind if row["position"] else row["holding"] or "landing"
     return tuple(map(output.line, (row["branch"] or "(starting)", state, output.ago(row["since"]), row["user"])))
 
 
