@@ -121,6 +121,13 @@ def test_the_shell_passes_nothing_to_where_the_rules_were_not_read_for(world: Wo
     for env in (extra, {"GIT_CONFIG_PARAMETERS": f"'remote.forgejo.url'='{URL}'"}):
         stage.push(record("refs/heads/feature"), env)
         assert stage.was_asked()
+    for folder in ("remotes", "branches"):  # where git kept remotes before it had them in its configuration, and still looks
+        path = world.clone / ".git" / folder / "old"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"URL: {URL}\n")
+        stage.push(record("refs/heads/feature"))
+        assert stage.was_asked(), folder
+        path.unlink()
 
 
 @pytest.mark.parametrize("shell", MORE_SHELLS)
