@@ -75,21 +75,29 @@ def init(
         install(repository)  # before the file is written: where a rule refuses it, nothing was changed
     tries = kept is None and (asks or yes) and not no_try and not verify_cmd
     proposal, tried = _tried(repository, proposal) if tries and proposal.suites else (proposal, [])
-    created = kept is None and files.create(path, text(proposal).encode())
-    if created:
-        path.chmod(0o644)  # state on disk is private, this file is the repository's
-    if not no_hooks:
-        output.say("the gate is in front of every push of this clone (git's pre-push hook)")
-    if created:
-        _conclude(repository, path, proposal, was_tried=bool(tried))
-    else:
-        _revisit(repository, path, kept or config.Config(), proposal)
+    created = _written(repository, path, proposal, kept, was_tried=bool(tried), has_gate=not no_hooks)
     if not as_json:
         output.answer(str(path))
         return
     suites = [suite.name for suite in (kept.suites if kept else proposal.suites)]
     answer = {"ok": True, "path": str(path), "created": created, "suites": suites, "hooks": not no_hooks}
     output.answer_json({**answer, "tried": tried} if tried else answer)
+
+
+def _written(
+    repository: Repository, path: Path, proposal: Proposal, kept: config.Config | None, *, was_tried: bool, has_gate: bool
+) -> bool:
+    """Write the file unless there is one, say what leads on from it, and return whether it was written."""
+    created = kept is None and files.create(path, text(proposal).encode())
+    if created:
+        path.chmod(0o644)  # state on disk is private, this file is the repository's
+    if has_gate:
+        output.say("the gate is in front of every push of this clone (git's pre-push hook)")
+    if created:
+        _conclude(repository, path, proposal, was_tried=was_tried)
+    else:
+        _revisit(repository, path, kept or config.Config(), proposal)
+    return created
 
 
 def _show(proposal: Proposal, seconds: float) -> None:
