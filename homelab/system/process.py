@@ -11,6 +11,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
@@ -151,16 +152,19 @@ def start(
     )
 
 
-def narrate(argv: Sequence[str | Path], each: Callable[[str], None], *, cwd: Path) -> int:
+def narrate(argv: Sequence[str | Path], each: Callable[[str], None], *, cwd: Path, lasts: Callable[[float], None]) -> int:
     """Run `argv`, hand each line of its output to `each`, and return how it ended. An interruption ends its process group.
 
-    What it leaves running in the background may keep the pipe: the end of the command counts, not that of its output.
+    `lasts` hears again and again for how long it has been going on. What it leaves running in the background may keep the pipe:
+    the end of the command counts, not that of its output.
     """
+    began = time.monotonic()
     child = start(argv, cwd=cwd, stdout=PIPE, stderr=STDOUT, new_session=True)
     assert child.stdout is not None
     try:
         rest = b""
         for part in _parts(child, child.stdout.fileno()):
+            lasts(time.monotonic() - began)
             *lines, rest = (rest + part).split(b"\n")
             for line in lines:
                 each(line.decode(errors="replace"))
@@ -175,17 +179,17 @@ def narrate(argv: Sequence[str | Path], each: Callable[[str], None], *, cwd: Pat
 
 
 def _parts(child: subprocess.Popen[bytes], fd: int) -> Iterator[bytes]:
+    """Yield what a child writes as it comes, and nothing now and then while it is silent."""
     os.set_blocking(fd, False)
     while True:
         ended = child.poll() is not None
         ready, _, _ = select.select([fd], [], [], 0 if ended else 0.05)
         part = os.read(fd, 1 << 16) if ready else b""
-        if part:
-            yield part
-        elif ended:
+        if ended and not part:
             return
-        elif ready:  # it has closed its output and runs on
+        if ready and not part:  # it has closed its output and runs on
             child.wait()
+        yield part
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:

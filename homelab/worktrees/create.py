@@ -216,7 +216,7 @@ def prepare(plan: Layout, name: str, record: Record, rules: State) -> Started:
     if command := rules.config.work.prepare:
         write(plan, name, replace(record, stage="prepare"))
         output.say(f"prepare: {command}")
-        code = process.narrate(["sh", "-c", command], output.quote, cwd=started.path)
+        code = process.narrate(["sh", "-c", command], output.quote, cwd=started.path, lasts=output.waits_for("prepare"))
         if code:
             _place(plan, name).unlink(missing_ok=True)
             ended = f"ended with {code}" if code > 0 else f"ended by {process.signal_name(-code)}"
