@@ -4,6 +4,7 @@ Commands return None and raise: a status that a click command returns is ignored
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -95,6 +96,8 @@ def root() -> click.Group:
         callback=lambda quiet: None,  # taken out of the command line by `run`, wherever it stands
     )  # fmt: skip
     group.context_settings = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+    if (width := shutil.get_terminal_size().columns) < 52:  # click fills 50 columns at the least
+        group.context_settings["terminal_width"] = max(width - 1, 20)
     return group
 
 

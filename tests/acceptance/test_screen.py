@@ -138,7 +138,7 @@ def test_every_table_has_a_heading_and_no_row_wraps(gated: World) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 80])
 def test_narration_is_broken_between_words_and_its_commands_are_whole(gated: World, columns: int) -> None:
-    for words in (("ci", "status"), ("work", "land"), ("doctor",), ("work", "switch", "nothing"), ()):
+    for words in (("ci", "status"), ("work", "land"), ("verify", "--help"), ("doctor",), ("work", "switch", "nothing"), ()):
         with terminal(BIN / "homelab", *words, cwd=gated.clone, env=gated.env, columns=columns, rows=60) as shown:
             told = " ".join(line.strip() for line in shown.ended())
         said = gated.homelab(*words)
