@@ -22,6 +22,9 @@ from homelab.system import files
 #: A symbolic ref to the remote-tracking ref of the target, whose homelab.toml names the memo's folder.
 TARGET = "refs/homelab/target"
 
+#: The last of the names that need thought: a file that lost its end, or all of it, would protect less.
+WHOLE = " ."
+
 #: Stands in the file `plain` where git-crypt is used.
 USES_GIT_CRYPT = "-"
 
@@ -95,7 +98,7 @@ def refresh(repository: Repository, rules: State, seen: Snapshot | None = None, 
     folder = memo(repository.common_dir, rules.blob or f"none-{rules.tip}")
     plain = _learn(repository, rules.tip) and not rules.config.gate.claims
     names = needles(rules.protect) if plain else (" ",)
-    _keep(folder / "protected", "".join(f"{name}\n" for name in names).encode("utf-8", "surrogateescape"))
+    _keep(folder / "protected", "".join(f"{name}\n" for name in (*names, WHOLE)).encode("utf-8", "surrogateescape"))
     _keep(tip(repository.common_dir), f"{rules.tip} {folder.name}\n".encode())
     pushed_to = remote or rules.remote
     # With a reftable no file tells where a HEAD is, so the shell could not see it move.

@@ -54,6 +54,13 @@ holds() {
   return 1
 }
 
+# Whether the names on stdin are all that were written: the last line says so, and fewer would protect fewer.
+whole() {
+  needle=
+  while IFS= read -r line; do needle=$line; done
+  [ "$needle" = ' .' ]
+}
+
 # Only called in $(...). Replacements and grafts never count: the push sends the real objects.
 ask() {
   export GIT_NO_REPLACE_OBJECTS=1 GIT_GRAFT_FILE=/dev/null/none
@@ -205,7 +212,7 @@ elif answer=$(ask --git-common-dir refs/homelab/target:homelab.toml); then
   memo=$gate/${answer##*"$nl"}
 fi
 
-if [ -n "$memo" ] && [ -s "$memo/protected" ] && [ -r "$memo/protected" ] && same "${1-}"; then
+if [ -n "$memo" ] && [ -r "$memo/protected" ] && whole <"$memo/protected" && same "${1-}"; then
   known=1
   if ! touched <"$memo/protected"; then
     ! plain || pass "$@"

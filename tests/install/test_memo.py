@@ -165,7 +165,7 @@ def test_the_files_of_another_clone_say_nothing(dash: Stage) -> None:
     world.git("clone", "--quiet", world.remote, other, cwd=world.root)
     tip = world.git("rev-parse", "origin/master")
     markers.tip(world.clone / ".git").write_text(f"{tip} {dash.memo.name}\n")
-    (dash.memo / "protected").write_text(" refs/heads/none \n")
+    (dash.memo / "protected").write_text(" refs/heads/none \n .\n")
     world.git("config", "core.hooksPath", dash.hook.parent, cwd=other)
     world.git("worktree", "add", "--quiet", "-b", "wt", world.root / "linked", cwd=other)
     for cwd in (other, world.root / "linked"):
@@ -173,3 +173,20 @@ def test_the_files_of_another_clone_say_nothing(dash: Stage) -> None:
         assert dash.was_asked()
     world.git("push", "--quiet", "origin", "HEAD:mine")
     assert not dash.was_asked()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "damage", ["", "\n", "\0" * 40, " refs/heads/main \n", " refs/heads/main \n .", " refs/heads/main \n ", "x\n"], ids=repr
+)
+def test_names_that_are_not_all_that_were_written_let_nothing_pass(gated: World, damage: str) -> None:
+    green = gated.commit({"good": "1"})
+    assert gated.run("git", "push", "origin", "HEAD:master", check=False).returncode == 0
+    gated.git("fetch", "--quiet")
+    gated.run("git", "push", "origin", "HEAD:topic")
+    (protected,) = gated.clone.glob(".git/homelab/gate/2/*/protected")
+    assert protected.read_text().endswith(f"\n{markers.WHOLE}\n")
+    red = gated.commit({"bad": "1"})
+    for specs in ([f"{red}:master"], [f"{green}:other", f"{red}:master"]):
+        protected.write_text(damage)
+        assert gated.run("git", "push", "origin", *specs, check=False).returncode == 1 and gated.tip() == green, specs

@@ -135,7 +135,7 @@ def test_a_memo_without_protected_names_starts_python_for_any_ref(stage: Stage) 
 
 
 def test_a_single_space_among_the_protected_names_means_everything(stage: Stage) -> None:
-    (stage.memo / "protected").write_text(" \n")
+    (stage.memo / "protected").write_text(" \n .\n")
     stage.push(record("refs/tags/v1"))
     assert stage.was_asked()
 
@@ -156,7 +156,7 @@ def test_a_target_without_a_file_has_a_memo_of_its_own(stage: Stage) -> None:
     assert stage.was_asked()
     memo = markers.memo(world.clone / ".git", f"none-{empty}")
     memo.mkdir(parents=True)
-    (memo / "protected").write_text(" refs/heads/master \n")
+    (memo / "protected").write_text(" refs/heads/master \n .\n")
     remember(world, memo)
     markers.tip(world.clone / ".git").write_text(f"{empty} {memo.name}\n")
     assert (stage.push(record("refs/heads/feature")).returncode, stage.was_asked()) == (0, False)
@@ -174,12 +174,12 @@ def test_a_target_that_is_not_known_starts_python(stage: Stage, ref: str | None)
 def test_replaced_and_grafted_commits_change_nothing(dash: Stage) -> None:
     world = dash.world
     real = world.git("rev-parse", "origin/master")
-    (dash.memo / "protected").write_text(" refs/heads/master \n")
+    (dash.memo / "protected").write_text(" refs/heads/master \n .\n")
     other = world.commit({"homelab.toml": "# other\n"})
     world.git("replace", real, other)
     lying = markers.memo(world.clone / ".git", world.git("rev-parse", "HEAD:homelab.toml"))
     lying.mkdir(parents=True)
-    (lying / "protected").write_text(" refs/heads/none \n")
+    (lying / "protected").write_text(" refs/heads/none \n .\n")
     dash.push(record("refs/heads/master"))
     assert dash.was_asked()
 
@@ -289,7 +289,7 @@ def test_a_sha256_repository_is_read_alike(tmp_path: Path, world: World) -> None
     world.git("symbolic-ref", markers.TARGET, "refs/remotes/origin/master", cwd=clone)
     memo = markers.memo(clone / ".git", world.git("rev-parse", "HEAD:homelab.toml", cwd=clone))
     (memo / "refs/heads/master").mkdir(parents=True)
-    (memo / "protected").write_text(" refs/heads/master \n")
+    (memo / "protected").write_text(" refs/heads/master \n .\n")
     (memo / "refs/heads/master" / f"{'a' * 64}-{'b' * 64}").touch()
     remember(world, memo, clone)
     (clone / "hook").write_bytes(shim.pre_push((), b"none", python="/nowhere"))

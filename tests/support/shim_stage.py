@@ -116,7 +116,7 @@ def stage_for(world: World, shell: str) -> Stage:
     blob = world.git("rev-parse", "origin/master:homelab.toml")
     memo = markers.memo(world.clone / ".git", blob)
     memo.mkdir(parents=True)
-    (memo / "protected").write_text(" refs/heads/master \n refs/heads/release/\n")
+    (memo / "protected").write_text(" refs/heads/master \n refs/heads/release/\n .\n")
     remember(world, memo)
     world.git("symbolic-ref", markers.TARGET, "refs/remotes/origin/master")
     moment = {"GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000"}
