@@ -249,7 +249,7 @@ def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
     done = process.complete([*_ABSOLUTE, *questions], cwd=cwd, env=env, extra=extra)
     if not done.stdout:
         words = done.words
-        if "not a git repository" in words:
+        if "not a git repository" in words or "gitfile" in words:  # the second is what git says from 2.55 on
             where = cwd or Path.cwd()
             if (left := _left_behind(where)) is not None:
                 worktree, clone = left
