@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.sealed import RULES, SEALED
-from tests.support.world import World
+from tests.support.world import SUITE, World
 
 CONFIG = """\
 repos:
@@ -205,6 +205,27 @@ def test_the_first_git_crypt_of_a_repository_is_seen_when_it_comes_in_a_feature_
         refused(gated, "origin", "HEAD:feature", path=name, commit=commit)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["LITERAL", "GLOB", "NOGLOB", "ICASE"])
+def test_the_first_git_crypt_is_seen_however_paths_are_read(gated: World, kind: str) -> None:
+    assert push(gated, "origin", "HEAD:refs/heads/one").returncode == 0
+    commit = gated.commit({"deep/.gitattributes": RULES, "deep/secrets/db": "password=hunter2"})
+    for specs in (("HEAD:feature",), ("HEAD:feature", "HEAD:refs/tags/v1"), ("HEAD:feature", "origin/master:refs/heads/other")):
+        before = gated.refs()
+        done = gated.run("git", "push", "origin", *specs, env={f"GIT_{kind}_PATHSPECS": "1"}, check=False)
+        assert done.returncode == 1 and gated.refs() == before and commit[:12] in done.stderr, (specs, done.stderr)
+
+
+@pytest.mark.slow
+def test_the_first_git_crypt_is_seen_behind_a_replacement(gated: World) -> None:
+    assert push(gated, "origin", "HEAD:refs/heads/one").returncode == 0
+    bad = gated.commit({".gitattributes": RULES, "secrets/db": "password=hunter2"})
+    harmless = gated.git("commit-tree", "origin/master^{tree}", "-p", "origin/master", "-m", "harmless")
+    gated.git("replace", bad, harmless)
+    for specs in ((f"{bad}:refs/heads/feature",), (f"{bad}:refs/heads/feature", "origin/master:refs/heads/other")):
+        refused(gated, "origin", *specs, commit=bad)
+
+
 def test_a_branch_off_somebodys_branch_with_git_crypt_is_seen(gated: World) -> None:
     assert push(gated, "origin", "HEAD:refs/heads/one").returncode == 0
     other = gated.root / "other"
@@ -238,6 +259,10 @@ def test_a_push_without_python_is_refused_where_git_crypt_is_used(locked: World)
     locked.commit({"x": "1"})
     before = locked.refs()
     assert push(locked, "origin", "HEAD:feature").returncode == 1 and locked.refs() == before
+    locked.publish({"homelab.toml": SUITE + "# of which nothing is remembered\n"})
+    locked.git("fetch", "--quiet")
+    before = locked.refs()
+    assert push(locked, "origin", "HEAD:refs/tags/v1").returncode == 1 and locked.refs() == before
 
 
 def test_a_repository_without_git_crypt_starts_no_python_for_a_feature_branch(gated: World) -> None:
