@@ -179,8 +179,10 @@ def test_a_browser_shows_it_live_on_any_screen(board: Board, scheme: str) -> Non
         assert view.url == f"http://127.0.0.1:{board.port}/"
         expect(view.get_by_role("heading", name="Held")).to_be_visible()
         expect(view.get_by_role("region", name="Held")).to_contain_text("<script>alert(1)</script>")
+        view.get_by_role("link", name="held").focus()
         world.homelab("claim", "host:nas", "--purpose", "new disks")
         expect(view.get_by_text("new disks")).to_be_visible(timeout=20_000)
+        expect(view.get_by_role("link", name="2 held")).to_be_focused()
         for width in (360, 390, 1200):
             view.set_viewport_size({"width": width, "height": 800})
             assert view.evaluate("document.documentElement.scrollWidth") <= width
