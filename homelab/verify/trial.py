@@ -121,7 +121,7 @@ def _attempt(repository: Repository, commit: str, proposal: Proposal, until: flo
     for runs, words in ((sample, subject), ([run for run in demand.runs if run.key not in keys], "the other folders")):
         unable = {result.run.suite.name for result in results if result.result is State.UNABLE}
         part = demand.part(run for run in runs if run.suite.name not in unable)
-        if was_stopped or not part.runs:
+        if was_stopped or not part.runs or (results and time.monotonic() > until):
             continue
         notes = _Notes(words)
         try:

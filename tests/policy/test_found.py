@@ -5,6 +5,7 @@ import time
 import pytest
 
 from homelab.policy.found import folders, gather
+from homelab.policy.found.infrastructure import KUSTOMIZE
 from homelab.policy.found.python import PYTEST
 from homelab.policy.tree import Tree
 from tests.support.world import World
@@ -193,7 +194,7 @@ KINDS: list[tuple[str, Files, list[tuple[str, str, str]]]] = [
         },
         [
             ("helm", "charts/*", "helm lint ."),
-            ("kustomize", "apps/*", "kustomize build . > /dev/null"),
+            ("kustomize", "apps/*", f"{KUSTOMIZE} . > /dev/null"),
             ("compose", "hosts/*", "docker compose config --quiet"),
             ("nix", ".", "nix flake check"),
         ],

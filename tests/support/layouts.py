@@ -134,9 +134,9 @@ LAYOUTS: dict[str, Layout] = {
         ("task-lint",),
         {"apps/a/kustomization.yaml": "resources: []\nnamespace: a\n"},
         ("task-lint",),
-        off={"kustomize": "kustomize is not installed", "mise": "mise is not installed", "lefthook": "another repository"},
+        off={"kustomize": "kubectl is not installed", "mise": "mise is not installed", "lefthook": "another repository"},
         told=(".github/workflows/flate.yaml, step test/2",),
-        unwritten=("task apply", "reconcile", "kubectl"),
+        unwritten=("task apply", "reconcile", "kubectl apply"),
     ),
     "a cluster's tests in a Makefile beside pre-commit": Layout(
         {

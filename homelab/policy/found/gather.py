@@ -44,7 +44,8 @@ def find(tree: Tree) -> Found:
 
 def brief(run: str) -> str:
     """Return a command line without what every line of its kind begins with, for people."""
-    return run.removeprefix(terraform.WITH_CACHE).replace(python.PYTHON, "python")
+    run = run.removeprefix(terraform.WITH_CACHE).replace(python.PYTHON, "python")
+    return run.replace(infrastructure.KUSTOMIZE, "kustomize build")
 
 
 def _detected(source: Source) -> Iterator[Finding]:

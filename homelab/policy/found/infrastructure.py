@@ -9,6 +9,8 @@ from homelab.policy.tree import mapping, sequence
 
 _YAMLLINT = (".yamllint", ".yamllint.yaml", ".yamllint.yml")
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+#: kubectl has the same build in it, and is there where the program alone is not.
+KUSTOMIZE = "$(command -v kustomize > /dev/null && echo kustomize build || echo kubectl kustomize)"
 _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _SERVICES = re.compile(r"^(?:services|include)\s*:", re.MULTILINE)  # PyYAML would take a second for two hundred of them
 _SHELL_TEST = re.compile(r"(?:^|/)(?:test[_-][^/]*|[^/]*[_.-]test)\.sh$")
@@ -84,14 +86,14 @@ def kustomizations(source: Source) -> Iterator[Finding]:
     found = source.folders_with(*_KUSTOMIZATIONS)
     groups = folders.patterns(sorted(found), source.tree.every_folder)
     if len(groups) <= 3:
-        yield from _grouped(source, "kustomize", found, "kustomize build . > /dev/null", _KUSTOMIZATIONS)
+        yield from _grouped(source, "kustomize", found, f"{KUSTOMIZE} . > /dev/null", _KUSTOMIZATIONS)
         return
     # On many levels one suite builds all but components, and ends red when any build does.
     tops = {folder.split("/")[0] for folder in found}
     top = tops.pop() if len(tops) == 1 else "."
     run = (
         "git ls-files '*kustomization.yaml' '*kustomization.yml' | xargs grep -L 'kind: Component' | xargs -n1 dirname"
-        " | xargs -n1 sh -c 'kustomize build \"$0\" > /dev/null'"
+        f" | xargs -n1 sh -c '{KUSTOMIZE} \"$0\" > /dev/null'"
     )
     yield Finding("kustomize", run, f"{len(found)} folders with kustomization.yaml", top, source.inputs(top))
 
