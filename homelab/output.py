@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from homelab import terminal
@@ -242,35 +241,16 @@ def _drop_stdout() -> None:
 def _bug() -> int:
     import traceback
 
+    from homelab.system import bug_reports
+
     text = traceback.format_exc()
-    content = f"{sys.argv!r}\n{text}".encode(errors="backslashreplace")
-    place = _written(content)
+    place = bug_reports.write(f"{sys.argv!r}\n{text}".encode(errors="backslashreplace"))
     if place is None:
         sys.stderr.write(clean(text))
         place = "the lines above"
     error = Bug("this is a fault of homelab itself", hint=f"the traceback is in {place}; please report it")
     show(error)
     return error.exit_code
-
-
-def _written(content: bytes) -> str | None:
-    """Return the new file that holds a bug report, or None where nothing can be written. Never fails."""
-    import tempfile
-
-    from homelab.system import folders
-
-    for folder in (folders.state, tempfile.gettempdir):
-        # A name that nobody can know before, so that no link waits there in a folder that others can write.
-        try:
-            base = Path(folder())
-            base.mkdir(parents=True, exist_ok=True, mode=0o700)
-            fd, name = tempfile.mkstemp(prefix="homelab-bug-", suffix=".log", dir=base)
-            with os.fdopen(fd, "wb") as file:
-                file.write(content)
-            return name
-        except (OSError, HomelabError):
-            continue
-    return None
 
 
 def ago(moment: str) -> str:
