@@ -101,10 +101,10 @@ def _refs(plain: World, rounds: int, many: int) -> Table:
     old = world.git("rev-parse", "origin/master")
     make.empty_commit(world)
     make.verify(world)
-    head = world.git("rev-parse", "HEAD")
+    head, told = world.git("rev-parse", "HEAD"), {"GIT_EXEC_PATH": world.git("--exec-path")}
 
     def case(where: World, lines: str) -> Case:
-        return Case([".git/hooks/pre-push", "origin", "url"], where.clone, where.env, input=lines.encode())
+        return Case([".git/hooks/pre-push", "origin", "url"], where.clone, {**where.env, **told}, input=lines.encode())
 
     verified = f"refs/heads/master {head} refs/heads/master {old}\n"
     cases = {"an empty sh hook": case(none, verified), "a verified update": case(world, verified)}

@@ -17,6 +17,8 @@ NAMEABLE = re.compile(r"(?!\.)[A-Za-z0-9._-]+")
 _SECTION = re.compile(rb"\[.*(remote|filter)", re.IGNORECASE)
 _BEYOND = re.compile(rb"\[.*(include|extension)", re.IGNORECASE)
 _SHOWN = ("remote.", "filter.", "extensions.")
+#: The folders of a git whose file for the system is /etc/gitconfig; one that was built elsewhere alone knows where it has that.
+_USUAL = ("/usr/lib/git-core", "/usr/libexec/git-core")
 
 
 def read(common_dir: Path, seen: Snapshot, own: str) -> bytes:
@@ -56,6 +58,8 @@ def _by_files(common_dir: Path) -> bytes | None:
     """Return the lines of all sections that name remotes or filters, or None where git alone can tell."""
     if any(os.environ.get(name) for name in ("GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS", "GIT_CONFIG_SYSTEM")):
         return None
+    if not _is_usual():
+        return None
     home = os.environ.get("HOME", "")
     paths = [f"{common_dir}/config"]
     if (named := os.environ.get("GIT_CONFIG_GLOBAL")) is not None:
@@ -79,3 +83,12 @@ def _by_files(common_dir: Path) -> bytes | None:
             if on:
                 said.append(line + b"\n")
     return b"".join(said)
+
+
+def _is_usual() -> bool:
+    """Return whether it is known which files git reads. It names its folder to hooks, where the shell looks."""
+    if (folder := os.environ.get("GIT_EXEC_PATH")) is not None:
+        return folder in _USUAL
+    found = (Path(each, "git") for each in os.get_exec_path())
+    program = next((path for path in found if os.access(path, os.X_OK)), None)
+    return program is not None and program.resolve() == Path("/usr/bin/git")

@@ -80,10 +80,12 @@ near() {
   { read -r since blob <"$gate/tip"; } 2>/dev/null && [ "$word $tip" = "ref: $since" ] && memo=$gate/$blob
 }
 
-# What configuration says of remotes and filters, as markers.py reads it: from git's own files, and from git where those
-# include others or the environment adds to them.
+# What configuration says of remotes and filters, as sources.py reads it: from git's own files, and from git where those
+# include others, the environment adds to them, or nobody knows all of them.
 configured() {
   case ${GIT_CONFIG_COUNT-}${GIT_CONFIG_PARAMETERS-}${GIT_CONFIG_SYSTEM-} in ?*) return 1 ;; esac
+  # git tells hooks its own folder; one that was built elsewhere has a file for the system that it alone knows.
+  case ${GIT_EXEC_PATH-} in /usr/lib/git-core | /usr/libexec/git-core) ;; *) return 1 ;; esac
   config=
   set -- "$common/config"
   if [ -n "${GIT_CONFIG_GLOBAL+x}" ]; then
@@ -111,7 +113,7 @@ same() {
   case $1 in '' | .* | *[!A-Za-z0-9._-]*) return 1 ;; esac
   [ -e "$memo/of/$1" ] || return 1
   common=${gate%/homelab/gate/2}
-  for file in "$common"/remotes/* "$common"/branches/*; do
+  for file in "$common"/reftable "$common"/remotes/* "$common"/branches/*; do # with reftables a file says nothing of a ref
     [ ! -e "$file" ] || return 1
   done
   configured || config=$(exec git config --get-regexp '^(remote|filter|extensions)\.' 2>/dev/null)$nl

@@ -139,8 +139,8 @@ def test_a_trial_that_nobody_wants_any_more_takes_its_branch_away(forgejo: Forge
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        ({".forgejo/workflows/test.yml": WORKFLOW.replace("make test", "true")}, "a change of CI's own files"),
-        ({".woodpecker/new.yml": "steps: []\n"}, "a change of CI's own files"),
+        ({".forgejo/workflows/test.yml": WORKFLOW.replace("make test", "true")}, "changes CI's own files"),
+        ({".woodpecker/new.yml": "steps: []\n"}, "changes CI's own files"),
     ],
 )
 def test_a_change_does_not_judge_itself(forgejo: Forge, world: World, files: dict[str, str], words: str) -> None:

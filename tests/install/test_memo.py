@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from homelab.gate import markers
-from tests.support.shim_stage import MORE_SHELLS, A, B, Stage, record, remember, stage_for
+from tests.support.shim_stage import MORE_SHELLS, A, B, Stage, exec_path, record, remember, stage_for
 from tests.support.world import SUITE, World
 
 #: Branches of which the first is never protected, and the others by some change.
@@ -115,19 +115,40 @@ def test_the_shell_passes_nothing_to_where_the_rules_were_not_read_for(world: Wo
     stage = stage_for(world, shell)
     push = [*stage.shell, ".git/hooks/pre-push"]
     for name in ("fork", "", ".", "..", "../of/origin", "a b", "*", str(world.remote), "-n"):
-        done = world.run(*push, name, "url", input=record("refs/heads/feature"))
+        done = world.run(*push, name, "url", input=record("refs/heads/feature"), env=exec_path())
         assert stage.was_asked() and done.stderr == "said-by-python\n", name
     extra = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "remote.forgejo.url", "GIT_CONFIG_VALUE_0": URL}
     for env in (extra, {"GIT_CONFIG_PARAMETERS": f"'remote.forgejo.url'='{URL}'"}):
         stage.push(record("refs/heads/feature"), env)
         assert stage.was_asked()
-    for folder in ("remotes", "branches"):  # where git kept remotes before it had them in its configuration, and still looks
+    # Where git kept remotes before it had them in its configuration, and still looks; and where it keeps refs now.
+    for folder in ("remotes", "branches", "reftable"):
         path = world.clone / ".git" / folder / "old"
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"URL: {URL}\n")
         stage.push(record("refs/heads/feature"))
         assert stage.was_asked(), folder
         path.unlink()
+
+
+@pytest.mark.parametrize("shell", MORE_SHELLS)
+def test_a_git_that_was_built_elsewhere_reads_a_file_that_it_alone_knows(world: World, shell: str) -> None:
+    stage, place = stage_for(world, shell), world.root / "opt"
+    (place / "etc").mkdir(parents=True)
+    system, program = place / "etc/gitconfig", place / "libexec/git-core/git"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nunset GIT_CONFIG_NOSYSTEM\nGIT_CONFIG_SYSTEM={system} exec {shutil.which("git")} "$@"\n')
+    program.chmod(0o755)
+    env = {"GIT_EXEC_PATH": str(program.parent), "PATH": f"{program.parent}:{world.env['PATH']}"}
+    assert (stage.push(record("refs/heads/feature")).returncode, stage.was_asked()) == (0, False)
+    for url in (URL, f"{URL}x"):
+        system.write_text(f'[remote "forgejo"]\n\turl = {url}\n')
+        stage.push(record("refs/heads/feature"), env)
+        assert stage.was_asked()
+        remember(world, stage.memo, env=env)
+        assert (stage.push(record("refs/heads/feature"), env).returncode, stage.was_asked()) == (0, False)
+    stage.push(record("refs/heads/feature"), {"GIT_EXEC_PATH": str(place)})  # a folder that says nothing of the file
+    assert stage.was_asked()
 
 
 @pytest.mark.parametrize("shell", MORE_SHELLS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import subprocess
@@ -39,6 +40,12 @@ exit {code}
 """
 
 
+@functools.cache
+def exec_path() -> dict[str, str]:
+    """Return what git tells its hooks besides: the folder of its programs."""
+    return {"GIT_EXEC_PATH": subprocess.run(["git", "--exec-path"], capture_output=True, text=True, check=True).stdout.strip()}
+
+
 @dataclass
 class Stage:
     """A clone with the shim as its hook, and a stand-in for Python that notes what it gets."""
@@ -74,7 +81,7 @@ class Stage:
             [*self.shell, ".git/hooks/pre-push", "origin", "url of it"],
             input=stdin,
             cwd=self.world.clone,
-            env={**self.world.env, **(env or {})},
+            env={**self.world.env, **exec_path(), **(env or {})},
             capture_output=True,
             timeout=60,
             check=False,
@@ -102,10 +109,10 @@ def record(ref: str, old: str = A, new: str = B, source: str = "HEAD") -> bytes:
     return f"{source} {new} {ref} {old}\n".encode()
 
 
-def remember(world: World, memo: Path, cwd: Path | None = None) -> None:
+def remember(world: World, memo: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
     """What the rules were read from is written down as it is now."""
     (memo / "of").mkdir(exist_ok=True)
-    with mock.patch.dict(os.environ, world.env, clear=True):
+    with mock.patch.dict(os.environ, {**world.env, **exec_path(), **(env or {})}, clear=True):
         repository = discover(cwd or world.clone)
         (memo / "of/origin").write_bytes(sources.read(repository.common_dir, repository.snapshot(), "origin"))
 
