@@ -1,5 +1,6 @@
 """What documents name is there: files, headings, commands, decisions in one form."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -80,3 +81,14 @@ def test_no_module_is_much_longer_than_contributing_says() -> None:
     """The bound is 300; whoever adds the few lines too many may split it with the next change, but not much later."""
     lengths = {str(path): len(path.read_text().splitlines()) for path in (ROOT / "homelab").rglob("*.py")}
     assert not {path: count for path, count in lengths.items() if count > 320}
+
+
+def test_every_module_that_is_imported_exists_in_programs_that_stand_in_a_string_too() -> None:
+    imported = re.compile(r"^\s*(?:from (homelab(?:_hooks)?[\w.]*) import|import (homelab(?:_hooks)?[\w.]*))", re.MULTILINE)
+    named = {
+        (one or other, path.relative_to(ROOT))
+        for folder in ("bench", "docs", "homelab", "hooks", "tests")
+        for path in (ROOT / folder).rglob("*.py")
+        for one, other in imported.findall(path.read_text())
+    }
+    assert {(name, path) for name, path in named if importlib.util.find_spec(name) is None} == set()
