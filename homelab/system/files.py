@@ -20,6 +20,8 @@ _MOST = 1e15
 
 #: The permissions of new files that nobody names a mode for: the owner's alone.
 _default_mode: int | None = None
+#: The umask of the person, where this process has another; -1, as `subprocess` has it, where it does not.
+_persons_umask = -1
 
 
 def share(mode: int) -> None:
@@ -29,9 +31,17 @@ def share(mode: int) -> None:
 
 
 def share_with_group() -> None:
-    """Let the group read and write what this process makes from now on."""
-    os.umask(os.umask(0o077) & ~0o070)
+    """Let the group read and write what this process makes from now on; what it starts keeps the person's umask."""
+    global _persons_umask
+    ours = os.umask(0o077)
+    os.umask(ours & ~0o070)
+    _persons_umask = ours if _persons_umask == -1 else _persons_umask
     share(0o660)
+
+
+def umask_of_children() -> int:
+    """Return the umask for what this process starts; -1 is its own."""
+    return _persons_umask
 
 
 def default_mode() -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, NamedTuple, NoReturn
 
 from homelab.errors import Failed
+from homelab.system import files
 from homelab.system.execution import execute
 
 # What `git rev-parse --local-env-vars` names (git 2.39 to 2.55), but for the GIT_CONFIG_* that carry the user's `git -c`.
@@ -111,6 +112,7 @@ def complete(
             capture_output=True,
             timeout=timeout,
             pass_fds=pass_fds,
+            umask=files.umask_of_children(),
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -149,6 +151,7 @@ def start(
         stderr=stderr,
         pass_fds=pass_fds,
         start_new_session=new_session,
+        umask=files.umask_of_children(),
     )
 
 
@@ -208,6 +211,8 @@ def become(argv: Sequence[str | Path], *, cwd: Path) -> NoReturn:
     # Python ignores these, and what is ignored stays so in the next program.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
+    if (persons := files.umask_of_children()) != -1:
+        os.umask(persons)
     try:
         os.chdir(cwd)
         execute([str(part) for part in argv], environment())

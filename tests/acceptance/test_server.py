@@ -188,12 +188,13 @@ def test_two_users_of_one_shared_clone_start_and_land_both(open_world: World) ->
             umask 022; topic=$(date +%s%N)
             git config --global --replace-all safe.directory '*'
             cd "$({python} -I -m homelab work start $topic)" && echo $topic >$topic && git add $topic && git commit -qm {user}
-            {python} -I -m homelab work land
+            {python} -I -m homelab work land && {python} -I -m homelab claim host:x --purpose x -- sh -c 'umask >"$HOME/umask"'
         """
         as_user = ["setpriv", f"--reuid={user}", "--regid=5000", "--clear-groups", "sh", "-c", script]
         done = world.run(*as_user, env=env | {"USER": f"u{user}"}, check=False)
         assert done.returncode == 0, done.stderr
         assert world.git("log", "-1", "--format=%s", "master", cwd=world.remote) == str(user)
+        assert (home / "umask").read_text() == "0022\n"  # what we share is ours: whatever a person runs makes its files as ever
 
 
 @pytest.mark.slow

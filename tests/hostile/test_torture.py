@@ -51,7 +51,8 @@ def test_a_landing_killed_at_any_instant_leaves_the_target_verified(gated: World
     assert world.homelab("work", "land").returncode == 0
     longest = (time.monotonic() - started) * 1.3
     kills = landed = 0
-    while time.monotonic() - began < SECONDS:
+    # Past the time only as far as a slow machine needs it to have killed and landed enough.
+    while time.monotonic() - began < SECONDS or kills < 50 or landed < 5:
         topic = f"ada/{kills}-{landed}"
         world.git("fetch", "--quiet")
         world.git("switch", "--quiet", "--no-track", "-c", topic, "origin/master")

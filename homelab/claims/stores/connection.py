@@ -69,7 +69,7 @@ def _connected(parameters: str) -> "psycopg.Connection[Any]":
         try:
             # A pooler hands each transaction to another server: nothing may be prepared.
             found.append(psycopg.connect(parameters, autocommit=True, prepare_threshold=None))
-        except Exception as error:  # handed to the caller's thread, which raises it
+        except Exception as error:  # whatever it is, the caller raises it: a thread that ended by it would look like silence
             found.append(error)
 
     thread = threading.Thread(target=connect, daemon=True)
