@@ -18,7 +18,7 @@ from homelab import output
 from homelab.errors import Failed, Refused, Usage
 from homelab.git.configuration import Settings, listed
 from homelab.git.objects import Objects
-from homelab.system import files, process
+from homelab.system import process
 
 #: The names that a default branch has where nobody chose another.
 USUAL = ("main", "master")
@@ -268,7 +268,7 @@ def discover(cwd: Path | None = None, *, from_hook: bool = False) -> Repository:
     with contextlib.suppress(OSError):  # a folder that cannot be looked at is named by whoever needs it
         # As git makes one for ``core.sharedRepository``; in another the second user of a group could not commit either.
         if not ~common_dir.stat().st_mode & (stat.S_ISGID | stat.S_IWGRP):
-            files.share_with_group()
+            process.share_with_group()
     return Repository(git_dir, common_dir, top[0] if top else None, quarantine)
 
 

@@ -20,28 +20,12 @@ _MOST = 1e15
 
 #: The permissions of new files that nobody names a mode for: the owner's alone.
 _default_mode: int | None = None
-#: The umask of the person, where this process has another; -1, as `subprocess` has it, where it does not.
-_persons_umask = -1
 
 
 def share(mode: int) -> None:
     """Give the files that this process makes from now on these permissions, where a repository belongs to several users."""
     global _default_mode
     _default_mode = mode
-
-
-def share_with_group() -> None:
-    """Let the group read and write what this process makes from now on; what it starts keeps the person's umask."""
-    global _persons_umask
-    ours = os.umask(0o077)
-    os.umask(ours & ~0o070)
-    _persons_umask = ours if _persons_umask == -1 else _persons_umask
-    share(0o660)
-
-
-def umask_of_children() -> int:
-    """Return the umask for what this process starts; -1 is its own."""
-    return _persons_umask
 
 
 def default_mode() -> int:

@@ -20,6 +20,9 @@ from homelab.errors import Failed
 from homelab.system import files
 from homelab.system.execution import execute
 
+#: The umask of what is started: the person's, where ours is another; -1, as `subprocess` has it, where it is the same.
+_umask = -1
+
 # What `git rev-parse --local-env-vars` names (git 2.39 to 2.55), but for the GIT_CONFIG_* that carry the user's `git -c`.
 _LOCAL_VARIABLES = frozenset(
     f"GIT_{name}"
@@ -89,6 +92,15 @@ def suite_environment(names: Iterable[str]) -> dict[str, str]:
     return kept
 
 
+def share_with_group() -> None:
+    """Let the group read and write what this process makes from now on; what it starts keeps the person's umask."""
+    global _umask
+    before = os.umask(0o077)
+    os.umask(before & ~0o070)
+    _umask = before if _umask == -1 else _umask
+    files.share(0o660)
+
+
 def complete(
     argv: Sequence[str | Path],
     *,
@@ -112,7 +124,7 @@ def complete(
             capture_output=True,
             timeout=timeout,
             pass_fds=pass_fds,
-            umask=files.umask_of_children(),
+            umask=_umask,
             check=False,
         )
     except subprocess.TimeoutExpired:
@@ -151,7 +163,7 @@ def start(
         stderr=stderr,
         pass_fds=pass_fds,
         start_new_session=new_session,
-        umask=files.umask_of_children(),
+        umask=_umask,
     )
 
 
@@ -211,8 +223,8 @@ def become(argv: Sequence[str | Path], *, cwd: Path) -> NoReturn:
     # Python ignores these, and what is ignored stays so in the next program.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-    if (persons := files.umask_of_children()) != -1:
-        os.umask(persons)
+    if _umask != -1:
+        os.umask(_umask)
     try:
         os.chdir(cwd)
         execute([str(part) for part in argv], environment())
