@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from homelab import __version__, output
 from homelab.board import needs
+from homelab.landing import queue
 from homelab.system import clock
 
 _HERE = Path(__file__).parent
@@ -69,6 +70,7 @@ def _template() -> Template:
     environment.filters |= {
         "ago": output.ago,
         "duration": output.duration,
+        "queued": queue.state,
         "plot": _plot,
         "place": _place,
         "bad_first": _bad_first,

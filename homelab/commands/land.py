@@ -9,7 +9,7 @@ import click
 from homelab import output, terminal
 from homelab.commands.app import json_option
 from homelab.git.repository import discover
-from homelab.landing.queue import Queue, Ticket
+from homelab.landing.queue import Queue, state
 
 if TYPE_CHECKING:
     from homelab.landing.report import Report
@@ -163,21 +163,10 @@ def queue_(as_json: bool, watch: bool) -> None:
         output.say(words)
 
 
-def _waiting(queue: Queue) -> tuple[list[dict[str, object]], str]:
-    found, batch = queue.waiting(), queue.batch()
-    rows: list[dict[str, object]] = [
-        {
-            "position": n, "branch": ticket.branch, "worktree": ticket.worktree, "user": ticket.user, "host": ticket.host,
-            "session": ticket.session, "pid": ticket.pid, "since": ticket.since, "verifying": ticket.number in batch,
-            "holding": queue.holding(ticket) or None,
-        } for n, ticket in enumerate(found)
-    ]  # fmt: skip
-    if not found:
-        return rows, "nobody waits to land"
-    cells = [_queued(n, ticket, ticket.number in batch, queue.holding(ticket)) for n, ticket in enumerate(found)]
-    return rows, "\n".join(output.columns(("BRANCH", "STATE", "SINCE", "USER", "PID"), cells))
-
-
-def _queued(ahead: int, ticket: Ticket, verifying: bool, holding: str) -> tuple[str, ...]:
-    state = holding or "landing" if not ahead else "verified with it" if verifying else f"{ahead} ahead"
-    return ticket.branch or "(starting)", state, output.ago(ticket.since), ticket.user, str(ticket.pid)
+def _waiting(queue: Queue) -> tuple[list[dict[str, Any]], str]:
+    rows = queue.rows()
+    cells = [
+        (row["branch"] or "(starting)", state(row), output.ago(row["since"]), row["user"], str(row["pid"])) for row in rows
+    ]
+    table = "\n".join(output.columns(("BRANCH", "STATE", "SINCE", "USER", "PID"), cells))
+    return rows, table if rows else "nobody waits to land"

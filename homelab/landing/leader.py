@@ -21,7 +21,7 @@ from homelab.gate.admission import Admission
 from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository
 from homelab.git.version import require_version
-from homelab.landing import batch, bisect, conflict, forward, override, preconditions, publish, recovery
+from homelab.landing import batch, bisect, conflict, forward, override, preconditions, publish, recovery, waiting
 from homelab.landing.batch import Member
 from homelab.landing.override import Override
 from homelab.landing.queue import Place
@@ -33,7 +33,6 @@ from homelab.policy.config import Land
 from homelab.policy.states import State
 from homelab.system import clock
 from homelab.verify import results, verification
-from homelab.verify.screen import Screen
 from homelab.verify.verification import Red, Unable, Verified, Waived
 
 _CANDIDATES = "refs/homelab/landing/"
@@ -154,11 +153,11 @@ class Leader:
         try:
             target.hold(self._repository, self.rules, seconds=max(0.0, left), patience=patience, said=self._holding)
         finally:
-            self.place.queue.hold(self.place.ticket, "")
+            self.place.queue.tell(self.place.ticket)
 
     def _holding(self, words: str) -> None:
         output.say(words)
-        self.place.queue.hold(self.place.ticket, words)
+        self.place.queue.tell(self.place.ticket, holding=words)
 
     def _base(self) -> str | None:
         base = fetch_branch(self._repository, self.target.remote, self.target.branch)
@@ -229,7 +228,7 @@ class Leader:
                 member.demand,
                 # The target's tip, not the member before: what another of the batch breaks is no red before.
                 baseline=Admission(self._repository, self.rules, self.target.remote).baseline(base),
-                reporter=Screen(f"{member.ticket.branch}{where}"),
+                reporter=waiting.Told(self.place, f"{member.ticket.branch}{where}"),
                 abandoned=watch,
             )
         except (Red, Unable):

@@ -9,10 +9,11 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from homelab import output
 from homelab.system import clock, files, identity
 
 #: Seconds between two looks of one who waits: for an answer, and at whether those ahead still live.
@@ -112,16 +113,27 @@ class Queue(NamedTuple):
         found = files.parsed(self._folder / "batch")
         return [number for number in found if isinstance(number, int)] if isinstance(found, list) else []
 
-    def hold(self, ticket: Ticket, words: str) -> None:
-        """Show others what the leader waits for before it pushes; no words when it no longer waits."""
-        files.replace(self._folder / "holding", json.dumps([ticket.number, words]).encode(), passing=True)
+    def tell(self, ticket: Ticket, *, holding: str = "", running: Sequence[str] = ()) -> None:
+        """Show others what the leader waits for before it pushes, and which runs it makes."""
+        files.replace(self._folder / "now", json.dumps([ticket.number, holding, *running]).encode(), passing=True)
 
-    def holding(self, ticket: Ticket) -> str:
-        """Return what a ticket's leader waits for before it pushes, or nothing."""
-        match files.parsed(self._folder / "holding"):
-            case [ticket.number, str(words)]:
-                return words
-        return ""
+    def _now(self) -> tuple[int, str, list[str]]:
+        """Return whose word it is, what that leader waits for and what it runs; nothing where no leader has said so."""
+        match files.parsed(self._folder / "now"):
+            case [int(number), str(holding), *running]:
+                return number, holding, [label for label in running if isinstance(label, str)]
+        return 0, "", []
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return who waits to land: the first one lands, those that are `verifying` together with it."""
+        found, batch, (leader, holding, running) = self.waiting(), self.batch(), self._now()
+        return [
+            {"position": n, "branch": ticket.branch, "worktree": ticket.worktree, "user": ticket.user, "host": ticket.host,
+             "session": ticket.session, "pid": ticket.pid, "since": ticket.since, "verifying": ticket.number in batch,
+             "holding": holding or None if ticket.number == leader else None,
+             "running": running if ticket.number == leader else []}
+            for n, ticket in enumerate(found)
+        ]  # fmt: skip
 
     @contextlib.contextmanager
     def drawn(self, worktree: Path, session: str) -> Iterator["Place"]:
@@ -160,6 +172,13 @@ class Queue(NamedTuple):
         for path in self._folder.glob("*"):
             if path.name != "last":
                 path.unlink(missing_ok=True)
+
+
+def state(row: Mapping[str, Any]) -> str:
+    """Return in words what becomes of a row of the queue."""
+    if row["position"]:
+        return "verified with it" if row["verifying"] else f"{row['position']} ahead"
+    return row["holding"] or (f"runs {output.names(row['running'], 3)}" if row["running"] else "landing")
 
 
 def _discard(lock: Path) -> None:

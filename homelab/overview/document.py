@@ -11,6 +11,7 @@ from homelab.errors import HomelabError, Usage
 from homelab.git.repository import Repository, Snapshot, discover
 from homelab.landing import history
 from homelab.landing.journal import Journal
+from homelab.landing.queue import Queue
 from homelab.overview import advice, place, trees
 from homelab.policy.rules import read_rules
 from homelab.policy.states import State, Unknown
@@ -43,7 +44,7 @@ def document() -> dict[str, Any]:
     tip = registry.target(repository, rules)
     entries = entered()
     tips = heads.read(repository, tip, {entry.head for entry in entries})
-    queue, journal = trees.queue(repository), Journal(repository.state).recent(trees.LANDINGS)
+    queue, journal = Queue(repository.state).rows(), Journal(repository.state).recent(trees.LANDINGS)
     memory = Memory(repository, seen.settings, tip, tells=rules.config.gate.red_before == "tell")
     here = place.here(repository, plan, entries, tips, changes())
     here |= _known(problems, lambda: place.judged(here, memory, journal)) or {}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from homelab import output
-from homelab.git.repository import Repository, discover
+from homelab.git.repository import discover
 from homelab.landing.journal import Journal
 from homelab.landing.queue import Queue
 from homelab.worktrees import heads
@@ -46,7 +46,7 @@ def rows() -> list[dict[str, Any]]:
     from homelab.worktrees import status
 
     repository = discover()
-    waiting, journal = queue(repository), Journal(repository.state).recent(LANDINGS)
+    waiting, journal = Queue(repository.state).rows(), Journal(repository.state).recent(LANDINGS)
     places = {row["branch"]: row["position"] for row in waiting if row["branch"]}
     return [
         {
@@ -95,15 +95,3 @@ def red_suites(landing: Mapping[str, Any]) -> list[str]:
     """Return the names of the suites that a landing of the journal was red for."""
     names = [row.get("name", "?") for row in landing.get("suites") or () if row.get("result") in ("failed", "timeout")]
     return list(dict.fromkeys(map(str, names)))
-
-
-def queue(repository: Repository) -> list[dict[str, Any]]:
-    """Return who waits to land: the first one lands, those that are `verifying` together with it."""
-    waiting = Queue(repository.state)
-    found, batch = waiting.waiting(), waiting.batch()
-    return [
-        {"position": n, "branch": ticket.branch, "user": ticket.user, "host": ticket.host, "session": ticket.session,
-         "worktree": ticket.worktree, "since": ticket.since, "verifying": ticket.number in batch,
-         "holding": waiting.holding(ticket) or None}
-        for n, ticket in enumerate(found)
-    ]  # fmt: skip

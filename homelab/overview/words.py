@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from homelab import output, terminal
+from homelab.landing import queue
 from homelab.overview import trees
 from homelab.overview.document import document
 from homelab.terminal import Look
@@ -95,16 +96,15 @@ def _here(here: Mapping[str, Any], look: Look) -> Iterator[str]:
         yield f"  here     {', '.join(parts)}"
 
 
-def _queue(queue: Any, look: Look) -> Iterator[str]:
-    yield from _section("waiting", [_ticket(row) for row in queue[:_MOST]] or [("nobody",)], look)
-    if len(queue) > _MOST:
-        yield f"           and {len(queue) - _MOST} more: `homelab work queue`"
+def _queue(waiting: Any, look: Look) -> Iterator[str]:
+    yield from _section("waiting", [_ticket(row) for row in waiting[:_MOST]] or [("nobody",)], look)
+    if len(waiting) > _MOST:
+        yield f"           and {len(waiting) - _MOST} more: `homelab work queue`"
 
 
 def _ticket(row: Mapping[str, Any]) -> tuple[str, ...]:
-    behind = "verified with it" if row["verifying"] else f"{row['position']} ahead"
-    state = behind if row["position"] else row["holding"] or "landing"
-    return tuple(map(output.line, (row["branch"] or "(starting)", state, output.ago(row["since"]), row["user"])))
+    words = (row["branch"] or "(starting)", queue.state(row), output.ago(row["since"]), row["user"])
+    return tuple(map(output.line, words))
 
 
 def _claims(claims: Any, look: Look) -> Iterator[str]:

@@ -210,7 +210,7 @@ def test_one_that_is_gone_when_its_answer_comes_leaves_nothing_behind(world: Wor
     for _ in range(2):
         assert world.homelab("work", "land", cwd=crowd.places["b"]).returncode == 1
     left = {path.name for path in (world.clone / ".git/homelab/queue").iterdir()}
-    assert left <= {"last", "batch", "holding"}  # numbers of tickets, which nobody has any more
+    assert left <= {"last", "batch", "now"}  # numbers of tickets, which nobody has any more
 
 
 def test_an_answer_to_an_earlier_ticket_of_the_same_number_is_not_ours(world: World) -> None:
@@ -225,8 +225,8 @@ def test_an_answer_to_an_earlier_ticket_of_the_same_number_is_not_ours(world: Wo
 
 
 @pytest.mark.slow
-def test_the_queue_shows_who_waits(world: World) -> None:
-    crowd = Crowd(world, ["a", "b"], "sleep 2", extra="[land]\neach_commit = true")
+def test_the_queue_shows_who_waits_and_what_runs(world: World) -> None:
+    crowd = Crowd(world, ["a", "b"], "sleep 5", extra="[land]\neach_commit = true")
     for name, path in crowd.places.items():
         world.commit({name: "1"}, cwd=path)
     children = [crowd.start(name) for name in crowd.places]
@@ -235,6 +235,11 @@ def test_the_queue_shows_who_waits(world: World) -> None:
     while (len(rows) < 2 or not all(row["branch"] for row in rows)) and time.monotonic() < deadline:
         rows = world.json("work", "queue")
     assert {row["branch"] for row in rows} == {"ada/a", "ada/b"} and [row["position"] for row in rows] == [0, 1]
+    eventually(lambda: [row["running"] for row in world.json("work", "queue")] == [["s"], []])
+    page = world.root / "page.html"
+    for told in (["work", "queue"], ["status"], ["board", "--once", str(page)]):
+        done = world.homelab(*told)
+        assert "runs s" in done.stdout + (page.read_text() if page.exists() else ""), told
     for child in children:
         child.communicate(timeout=60)
 

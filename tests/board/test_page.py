@@ -34,6 +34,7 @@ def document(**parts: Any) -> dict[str, Any]:
         "since": now,
         "verifying": True,
         "holding": EVIL,
+        "running": [],
     }
     suite = {"name": EVIL, "runs": 3, "passed": 2, "flaky": 1, "median": 1.0, "times": [0.0, 1.0, 2.0]}
     target = {"remote": EVIL, "branch": EVIL, "commit": "a" * 40, "verdict": "red", "since": now, "red": [EVIL]}
