@@ -19,9 +19,6 @@ from homelab.git.repository import LOG, Repository, Snapshot
 from homelab.policy.states import Rules, State
 from homelab.system import files
 
-#: A symbolic ref to the remote-tracking ref of the target, whose homelab.toml names the memo's folder.
-TARGET = "refs/homelab/target"
-
 #: The last of the names that need thought: a file that lost its end, or all of it, would protect less.
 WHOLE = " ."
 
@@ -60,7 +57,7 @@ def _gate(common_dir: Path) -> Path:
 def memo(common_dir: Path, policy: str) -> Path:
     """Return the folder that the shim looks into: by the object id of the policy's file, or by the commit that has none.
 
-    In it `protected` holds the needles, one a line, `of/REMOTE` all that the rules of a push to that remote were read from, and
+    In it `protected` holds the needles, one a line, `to/REMOTE` all that the rules of a push to that remote were read from, and
     `REF/OLD-NEW` is an empty file for an update that passed.
     """
     return _gate(common_dir) / policy
@@ -93,7 +90,7 @@ def refresh(repository: Repository, rules: State, seen: Snapshot | None = None, 
         return None
     tracked = f"refs/remotes/{rules.remote}/{rules.default}"
     if _target(repository) != tracked:
-        repository.run("symbolic-ref", "-m", "homelab", TARGET, tracked)
+        repository.run("symbolic-ref", "-m", "homelab", sources.TARGET, tracked)
     # By the file that the rules were read from: should the target move meanwhile, its new rules get none of the old names.
     folder = memo(repository.common_dir, rules.blob or f"none-{rules.tip}")
     plain = _learn(repository, rules.tip) and not rules.config.gate.claims
@@ -103,7 +100,7 @@ def refresh(repository: Repository, rules: State, seen: Snapshot | None = None, 
     pushed_to = remote or rules.remote
     # With a reftable no file tells where a HEAD is, so the shell could not see it move.
     if sources.NAMEABLE.fullmatch(pushed_to) and not (repository.common_dir / "reftable").exists():
-        _keep(folder / "of" / pushed_to, sources.read(repository.common_dir, seen or repository.snapshot(), rules.remote))
+        _keep(folder / "to" / pushed_to, sources.read(repository.common_dir, seen or repository.snapshot(), rules.remote))
     return folder
 
 
@@ -121,10 +118,10 @@ def is_used(repository: Repository) -> bool:
 def _target(repository: Repository) -> str | None:
     """Return the ref that the shell hook takes for the target's, or None."""
     with contextlib.suppress(OSError):  # a file but with reftable, and a process less
-        content = (repository.common_dir / TARGET).read_bytes()
+        content = (repository.common_dir / sources.TARGET).read_bytes()
         if content.startswith(b"ref: refs/"):
             return os.fsdecode(content.removeprefix(b"ref: ").rstrip(b"\n"))
-    return repository.line("symbolic-ref", "--quiet", TARGET)
+    return repository.line("symbolic-ref", "--quiet", sources.TARGET)
 
 
 def mark(folder: Path, update: RefUpdate) -> None:

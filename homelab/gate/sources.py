@@ -1,7 +1,8 @@
 """What the rules of a push are read from, written so that the shell hook can tell by files whether it is still the same.
 
-Remotes, the HEAD of each and the file at its tip decide what is protected; filters are part of every key. Whatever can change
-a judgement has to be named here, or the shell would let pass what Python refuses. `install/pre-push.sh` reads the same.
+Remotes, the HEAD of each and the file at its tip decide what is protected; filters, and what LFS leaves out, are part of every
+key. Whatever can change a judgement has to be named here, or the shell would let pass what Python refuses.
+`install/pre-push.sh` reads the same.
 """
 
 import os
@@ -12,11 +13,14 @@ from pathlib import Path
 from homelab.git.configuration import Settings
 from homelab.git.repository import Snapshot
 
+#: A symbolic ref to the remote-tracking ref of the target, whose homelab.toml names the memo's folder.
+TARGET = "refs/homelab/target"
 #: Remotes that can be the name of a file; a push to any other is always thought about.
 NAMEABLE = re.compile(r"(?!\.)[A-Za-z0-9._-]+")
-_SECTION = re.compile(rb"\[.*(remote|filter)", re.IGNORECASE)
+# Anywhere in a line: git passes over a byte order mark and other blanks in front of a section.
+_SECTION = re.compile(rb"\[.*(remote|filter|lfs)", re.IGNORECASE)
 _BEYOND = re.compile(rb"\[.*(include|extension)", re.IGNORECASE)
-_SHOWN = ("remote.", "filter.", "extensions.")
+_SHOWN = ("remote.", "filter.", "lfs.", "extensions.")
 #: The folders of a git whose file for the system is /etc/gitconfig; one that was built elsewhere alone knows where it has that.
 _USUAL = ("/usr/lib/git-core", "/usr/libexec/git-core")
 
@@ -24,11 +28,13 @@ _USUAL = ("/usr/lib/git-core", "/usr/libexec/git-core")
 def read(common_dir: Path, seen: Snapshot, own: str) -> bytes:
     """Return all that can change the rules of the remote `own`, besides its own file, which names the folder of the memo.
 
+    That is so while `TARGET` leads there: another remote may have the same file now, and not any more when it is pushed to.
     Where a file says other than what was `seen`, the rules may be older than it: the shell asks us again then.
     """
+    asked = os.fsencode(f"= {TARGET} ref: {seen.refs.get(f'refs/remotes/{own}/HEAD', ('', ''))[1]}\n")
     heads = b"".join(line for name in seen.settings.remotes for line in _head(common_dir, seen, name, tip=name != own))
     said = _by_files(common_dir)
-    return heads + b".\n" + (_by_git(seen.settings) if said is None else said)
+    return asked + heads + b".\n" + (_by_git(seen.settings) if said is None else said)
 
 
 def _by_git(settings: Settings) -> bytes:
@@ -66,22 +72,23 @@ def _by_files(common_dir: Path) -> bytes | None:
         paths.append(named)
     else:
         paths += [f"{os.environ.get('XDG_CONFIG_HOME') or f'{home}/.config'}/git/config", f"{home}/.gitconfig"]
-    if not os.environ.get("GIT_CONFIG_NOSYSTEM"):
-        paths.append("/etc/gitconfig")
     said = []
-    for path in paths:
+    for path in (*paths, "/etc/gitconfig"):
         try:
             lines = Path(path).read_bytes().split(b"\n")
         except OSError:
             continue
-        on = False
+        on, last = False, b""
         for line in (line.strip(b" \t") for line in lines[: -1 if not lines[-1] else None]):
-            if line.startswith(b"["):
-                if _BEYOND.match(line):
-                    return None
-                on = bool(_SECTION.match(line))
+            if _BEYOND.search(line):
+                return None
+            if _SECTION.search(line):
+                on = True
+            elif line.startswith(b"[") and b"\\" not in last[-2:]:  # else it may be the rest of a value
+                on = False
             if on:
                 said.append(line + b"\n")
+            last = line
     return b"".join(said)
 
 

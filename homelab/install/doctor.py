@@ -92,7 +92,7 @@ def _rules(repository: Repository, status: Status) -> Iterator[Finding]:
             return
     yield from _renamed(repository, rules)
     if status.ours is not None:
-        yield from _stale(repository, rules, status.ours)
+        yield from _stale(rules, status.ours)
     yield from _suites(repository, rules)
 
 
@@ -110,13 +110,9 @@ def _renamed(repository: Repository, rules: Rules) -> Iterator[Finding]:
         yield Finding("head-moved", FAILURE, words, f"git fetch {rules.remote} && git remote set-head {rules.remote} --auto")
 
 
-def _stale(repository: Repository, rules: Rules, hook: Path) -> Iterator[Finding]:
-    target = f"refs/remotes/{rules.remote}/{rules.default}"  # where the file is; `[gate] target` may name another branch
+def _stale(rules: Rules, hook: Path) -> Iterator[Finding]:
     names = shim.word("\n".join(markers.needles(rules.protect)))
-    if repository.oid(target) and repository.line("symbolic-ref", "--quiet", markers.TARGET) != target:
-        message = f"the hook asks another branch than {rules.remote}/{rules.default} for the rules"
-        yield Finding("target-moved", FAILURE, message, INSTALL)
-    elif names not in hook.read_bytes():
+    if names not in hook.read_bytes():
         message = (
             "other branches are protected now than when the hook was installed; without its program it guards the old ones"
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from homelab import output
 from homelab.errors import HomelabError, Refused
-from homelab.gate import markers
+from homelab.gate import markers, sources
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
 from homelab.install import chain, hooks_path, present, shim
@@ -173,7 +173,7 @@ def uninstall(repository: Repository) -> Status:
         hooks_path.give_back(repository)
         _remove_apart(repository)
         _empty_slots(repository)
-        repository.run("symbolic-ref", "--delete", markers.TARGET)
+        repository.run("symbolic-ref", "--delete", sources.TARGET)
         _trace(repository).unlink(missing_ok=True)
     if not linked.withdraw(repository):
         output.say("git-crypt: the linked worktrees keep the filter that keeps their secrets sealed")

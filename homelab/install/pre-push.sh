@@ -3,7 +3,7 @@
 # It answers from files what it can; Python starts when there is something to think about.
 # A variable that is exported stays so: git could not be started with a big push in its environment.
 unset python needles next nl updates line count answer gate memo word at tip blob since tips found one old ref rest needle code
-unset common known config on file want name later wanted
+unset common known config on last file want name later wanted
 python=@PYTHON@
 needles=@NEEDLES@
 next=@NEXT@
@@ -93,17 +93,17 @@ configured() {
   else
     set -- "$@" "${XDG_CONFIG_HOME:-${HOME-}/.config}/git/config" "${HOME-}/.gitconfig"
   fi
-  [ -n "${GIT_CONFIG_NOSYSTEM-}" ] || set -- "$@" /etc/gitconfig
-  for file in "$@"; do
+  for file in "$@" /etc/gitconfig; do
     [ -r "$file" ] || continue
-    on=
+    on= last=
     while IFS=' 	' read -r line || [ -n "$line" ]; do
       case $line in
-        \[*[Ii][Nn][Cc][Ll][Uu][Dd][Ee]* | \[*[Ee][Xx][Tt][Ee][Nn][Ss][Ii][Oo][Nn]*) return 1 ;;
-        \[*[Rr][Ee][Mm][Oo][Tt][Ee]* | \[*[Ff][Ii][Ll][Tt][Ee][Rr]*) on=1 ;;
-        \[*) on= ;;
+        *\[*[Ii][Nn][Cc][Ll][Uu][Dd][Ee]* | *\[*[Ee][Xx][Tt][Ee][Nn][Ss][Ii][Oo][Nn]*) return 1 ;;
+        *\[*[Rr][Ee][Mm][Oo][Tt][Ee]* | *\[*[Ff][Ii][Ll][Tt][Ee][Rr]* | *\[*[Ll][Ff][Ss]*) on=1 ;;
+        \[*) case $last in *\\ | *\\?) ;; *) on= ;; esac ;; # behind a backslash it may be the rest of a value
       esac
       [ -z "$on" ] || config=$config$line$nl
+      last=$line
     done <"$file"
   done
 }
@@ -111,12 +111,12 @@ configured() {
 # Whether all that can change the rules of a push to this remote is as it was when Python last read them.
 same() {
   case $1 in '' | .* | *[!A-Za-z0-9._-]*) return 1 ;; esac
-  [ -e "$memo/of/$1" ] || return 1
+  [ -e "$memo/to/$1" ] || return 1
   common=${gate%/homelab/gate/2}
   for file in "$common"/reftable "$common"/remotes/* "$common"/branches/*; do # with reftables a file says nothing of a ref
     [ ! -e "$file" ] || return 1
   done
-  configured || config=$(exec git config --get-regexp '^(remote|filter|extensions)\.' 2>/dev/null)$nl
+  configured || config=$(exec git config --get-regexp '^(remote|filter|lfs|extensions)\.' 2>/dev/null)$nl
   want= later= wanted=
   while IFS= read -r line; do
     name=${line#* }
@@ -130,7 +130,7 @@ same() {
       '? '*) later="$later $name" wanted=$wanted$word$nl ;;
       *) want=$want$line$nl ;;
     esac
-  done <"$memo/of/$1" 2>/dev/null
+  done <"$memo/to/$1" 2>/dev/null
   # shellcheck disable=SC2086  # no name of a ref has a blank
   [ -z "$later" ] || [ "$(ask $later)$nl" = "$wanted" ] || return 1
   [ "$want" = ".$nl$config" ]

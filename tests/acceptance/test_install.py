@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from homelab.gate import markers
+from homelab.gate import sources
 from homelab.install import shim
 from tests.support.hooks import (
     CONFIG,
@@ -46,7 +46,7 @@ def test_the_hook_starts_the_python_that_installed_it(world: World) -> None:
     install(world)
     program = shim.program(world.clone / ".git/hooks/pre-push")
     assert program is not None and Path(program).resolve() == Path(sys.executable).resolve()
-    assert world.git("symbolic-ref", markers.TARGET) == "refs/remotes/origin/master"
+    assert world.git("symbolic-ref", sources.TARGET) == "refs/remotes/origin/master"
 
 
 def test_a_clone_whose_template_had_no_hooks_folder_gets_one(world: World) -> None:

@@ -166,6 +166,23 @@ def test_what_one_remote_protects_is_protected_on_every_other(trunk: World, rule
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("last", "remote"), [("backup", "origin"), ("origin", "backup")])
+def test_rules_that_a_remote_has_new_count_there_whichever_was_pushed_to_last(gated: World, last: str, remote: str) -> None:
+    world, backup = gated, gated.root / "backup.git"
+    world.git("clone", "--quiet", "--bare", world.remote, backup, cwd=world.root)
+    world.git("remote", "add", "backup", backup)
+    world.git("fetch", "--quiet", "backup")
+    world.git("remote", "set-head", "backup", "--auto")
+    bad = world.commit({"bad": "1"})
+    for name in (remote, last):  # both have the same file, and what was read for one of them says nothing of the other
+        world.git("push", "--quiet", name, f"{bad}:refs/heads/feature")
+    new = world.publish({"homelab.toml": RULES})
+    world.git("push", "--quiet", backup, f"{new}:refs/heads/master", cwd=world.root / "other")
+    world.git("fetch", "--quiet", remote)
+    assert world.run("git", "push", remote, f"{bad}:refs/heads/release/1", check=False).returncode == 1
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["refs/heads/nowhere", None])
 def test_a_remote_that_does_not_say_is_unknown_until_the_command_that_is_named_was_run(trunk: World, head: str | None) -> None:
     world = trunk

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from homelab.gate import markers
+from homelab.gate import markers, sources
 from tests.support.shim_stage import MORE_SHELLS, A, B, Stage, exec_path, record, remember, stage_for
 from tests.support.world import SUITE, World
 
@@ -107,14 +107,15 @@ def test_the_shell_passes_nothing_once_python_might_read_other_rules(world: Worl
         stage.push(record("refs/heads/feature"))
         assert stage.was_asked(), what
         remember(world, stage.memo)
-    assert (stage.push(record("refs/heads/feature")).returncode, stage.was_asked()) == (0, False)
+    stage.push(record("refs/heads/feature"))
+    assert stage.was_asked(), "what is not known is remembered by nobody"
 
 
 @pytest.mark.parametrize("shell", MORE_SHELLS)
 def test_the_shell_passes_nothing_to_where_the_rules_were_not_read_for(world: World, shell: str) -> None:
     stage = stage_for(world, shell)
     push = [*stage.shell, ".git/hooks/pre-push"]
-    for name in ("fork", "", ".", "..", "../of/origin", "a b", "*", str(world.remote), "-n"):
+    for name in ("fork", "", ".", "..", "../to/origin", "a b", "*", str(world.remote), "-n"):
         done = world.run(*push, name, "url", input=record("refs/heads/feature"), env=exec_path())
         assert stage.was_asked() and done.stderr == "said-by-python\n", name
     extra = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "remote.forgejo.url", "GIT_CONFIG_VALUE_0": URL}
@@ -129,6 +130,41 @@ def test_the_shell_passes_nothing_to_where_the_rules_were_not_read_for(world: Wo
         stage.push(record("refs/heads/feature"))
         assert stage.was_asked(), folder
         path.unlink()
+
+
+@pytest.mark.parametrize("shell", MORE_SHELLS)
+def test_the_shell_passes_nothing_by_the_file_of_a_remote_that_was_pushed_to_since(world: World, shell: str) -> None:
+    stage = stage_for(world, shell)
+    world.git("update-ref", "refs/remotes/backup/master", "origin/master")  # with the same file, and so the same memo
+    for target, asked in (("backup", True), ("origin", False)):
+        world.git("symbolic-ref", sources.TARGET, f"refs/remotes/{target}/master")
+        stage.push(record("refs/heads/feature"))
+        assert stage.was_asked() is asked, target
+
+
+#: The user's configuration as git alone reads it at first sight: a variable, and a file in which `@` is its value's end.
+SPELLINGS = {
+    "a byte order mark": ("remote.forgejo.url", '\ufeff[remote "forgejo"]\n\turl = x@\n'),
+    "an odd blank": ("remote.forgejo.url", '\r[remote "forgejo"]\n\turl = x@\n'),
+    "two sections in a line": ("remote.forgejo.url", '[core] [remote "forgejo"]\n\turl = x@\n'),
+    "a value of two lines": ("remote.forgejo.pushurl", '[remote "forgejo"]\n\turl = x\\\n[core]\n\tpushurl = x@\n'),
+    "the same by CRLF": ("remote.forgejo.pushurl", '[remote "forgejo"]\r\n\turl = x\\\r\n[core]\r\n\tpushurl = x@\r\n'),
+    "what LFS leaves out": ("lfs.fetchexclude", "[LFS]\n\tfetchexclude = x@\n"),
+}
+
+
+@pytest.mark.parametrize("shell", MORE_SHELLS)
+def test_the_shell_sees_what_git_reads_in_a_configuration_that_is_oddly_written(world: World, shell: str) -> None:
+    stage, file = stage_for(world, shell), world.root / "home/.gitconfig"
+    usual = file.read_text()
+    for what, (name, text) in SPELLINGS.items():
+        for end in "ab":
+            file.write_bytes((text.replace("@", end) + usual).encode())
+            stage.push(record("refs/heads/feature"))
+            assert stage.was_asked(), what
+            remember(world, stage.memo)
+            assert (stage.push(record("refs/heads/feature")).returncode, stage.was_asked()) == (0, False), what
+        assert world.git("config", name).endswith("b"), what
 
 
 @pytest.mark.parametrize("shell", MORE_SHELLS)

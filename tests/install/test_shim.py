@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from homelab.gate import markers
+from homelab.gate import markers, sources
 from homelab.install import shim
 from tests.support.shim_stage import ZERO, A, B, Stage, record, remember
 from tests.support.world import World
@@ -166,7 +166,7 @@ def test_a_target_without_a_file_has_a_memo_of_its_own(stage: Stage) -> None:
 
 @pytest.mark.parametrize("ref", ["refs/remotes/origin/gone", None])
 def test_a_target_that_is_not_known_starts_python(stage: Stage, ref: str | None) -> None:
-    stage.world.git("symbolic-ref", *([markers.TARGET, ref] if ref else ["--delete", markers.TARGET]))
+    stage.world.git("symbolic-ref", *([sources.TARGET, ref] if ref else ["--delete", sources.TARGET]))
     done = stage.push(record("refs/heads/feature"))
     assert (done.returncode, done.stderr, stage.was_asked()) == (0, b"said-by-python\n", True)
 
@@ -285,8 +285,9 @@ def test_a_sha256_repository_is_read_alike(tmp_path: Path, world: World) -> None
     clone = tmp_path / "wide"
     world.git("init", "--quiet", "--object-format=sha256", clone, cwd=tmp_path)
     world.commit({"homelab.toml": "x"}, cwd=clone)
+    world.git("remote", "add", "origin", world.remote, cwd=clone)
     world.git("update-ref", "refs/remotes/origin/master", "HEAD", cwd=clone)
-    world.git("symbolic-ref", markers.TARGET, "refs/remotes/origin/master", cwd=clone)
+    world.git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/master", cwd=clone)
     memo = markers.memo(clone / ".git", world.git("rev-parse", "HEAD:homelab.toml", cwd=clone))
     (memo / "refs/heads/master").mkdir(parents=True)
     (memo / "protected").write_text(" refs/heads/master \n .\n")

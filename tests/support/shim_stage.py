@@ -110,11 +110,14 @@ def record(ref: str, old: str = A, new: str = B, source: str = "HEAD") -> bytes:
 
 
 def remember(world: World, memo: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
-    """What the rules were read from is written down as it is now."""
-    (memo / "of").mkdir(exist_ok=True)
+    """What the rules were read from is written down as it is now, where the remote's default branch is known."""
+    head = world.git("symbolic-ref", "--quiet", "refs/remotes/origin/HEAD", cwd=cwd, check=False)
+    if head:
+        world.git("symbolic-ref", sources.TARGET, head, cwd=cwd)
+    (memo / "to").mkdir(exist_ok=True)
     with mock.patch.dict(os.environ, {**world.env, **exec_path(), **(env or {})}, clear=True):
         repository = discover(cwd or world.clone)
-        (memo / "of/origin").write_bytes(sources.read(repository.common_dir, repository.snapshot(), "origin"))
+        (memo / "to/origin").write_bytes(sources.read(repository.common_dir, repository.snapshot(), "origin"))
 
 
 def stage_for(world: World, shell: str) -> Stage:
@@ -125,7 +128,7 @@ def stage_for(world: World, shell: str) -> Stage:
     memo.mkdir(parents=True)
     (memo / "protected").write_text(" refs/heads/master \n refs/heads/release/\n .\n")
     remember(world, memo)
-    world.git("symbolic-ref", markers.TARGET, "refs/remotes/origin/master")
+    world.git("symbolic-ref", sources.TARGET, "refs/remotes/origin/master")
     moment = {"GIT_AUTHOR_DATE": "1700000000 +0000", "GIT_COMMITTER_DATE": "1700000000 +0000"}
     empty = world.git("mktree", input="")
     assert world.git("commit-tree", "-m", "a", empty, env=moment) == A
