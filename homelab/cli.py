@@ -15,8 +15,13 @@ def main() -> None:
         sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     if sys.argv[1:] in (["--version"], ["version"]):
         # Before anything is imported: scripts ask for it, and it shows at once whether the program starts.
-        sys.stdout.write(f"homelab {__version__}\n")
-        return
+        try:
+            sys.stdout.write(f"homelab {__version__}\n")
+            sys.stdout.flush()
+        except OSError:
+            pass  # the whole program has words for it
+        else:
+            return
     from homelab.commands.program import serve
 
     sys.exit(serve(sys.argv[1:]))

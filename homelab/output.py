@@ -4,6 +4,7 @@ Text that came from outside (names, purposes, a remote's or a suite's output) pa
 character reaches a terminal raw.
 """
 
+import errno
 import json
 import os
 import re
@@ -187,9 +188,9 @@ def _write(stream: Any, text: str) -> None:
             stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
             stream.flush()
     except OSError:
-        if stream is sys.stdout:  # else Python would write the rest once more at the end, and show its own error
-            _drop_stdout()
-        raise
+        if stream is sys.stdout:  # narration that nobody can read ends nothing: a landing or an apply is under way
+            _drop(stream)
+            raise
 
 
 def show(error: HomelabError) -> None:
@@ -209,12 +210,18 @@ def show(error: HomelabError) -> None:
 
 def report(entry: Callable[[], None]) -> int:
     """Run `entry` and return its exit code. Print a failure as a sentence and a hint, never as a traceback."""
+    code = 0
     try:
         entry()
         sys.stdout.flush()
     except (Exception, KeyboardInterrupt) as error:
-        return failed(error)
-    return 0
+        code = failed(error)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            _drop(stream)
+    return code
 
 
 def failed(error: Exception | KeyboardInterrupt) -> int:
@@ -228,14 +235,17 @@ def failed(error: Exception | KeyboardInterrupt) -> int:
             return 141
         case OSError(errno=int()):
             known = of_system_call(error)
+        case RuntimeError(args=(str(words),)) if words.startswith("Symlink loop"):  # `Path.resolve`, before Python 3.13
+            known = of_system_call(OSError(errno.ELOOP, words))
         case _:  # the one place where our own faults become words
             return _bug()
     show(known)
     return known.exit_code
 
 
-def _drop_stdout() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+def _drop(stream: Any) -> None:
+    """Let what is still written to a stream go nowhere: Python would write it once more at its end, and show its own error."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _bug() -> int:

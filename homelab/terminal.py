@@ -145,8 +145,9 @@ def draw(lines: Sequence[str]) -> None:
     global _drawn
     with _lock:
         climb = f"\x1b[{_drawn - 1}A" if _drawn > 1 else ""
-        sys.stderr.write(f"\r{climb}\x1b[J" + "\n".join(lines))
-        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # the terminal is gone, and what was drawn for it goes on
+            sys.stderr.write(f"\r{climb}\x1b[J" + "\n".join(lines))
+            sys.stderr.flush()
         _drawn = len(lines)
 
 

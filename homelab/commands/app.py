@@ -5,7 +5,6 @@ Commands return None and raise: a status that a click command returns is ignored
 
 import os
 import shutil
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -123,7 +122,7 @@ def invoke(argv: list[str]) -> None:
     except click.exceptions.Exit:
         return
     except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(error.format_message() + "\n")
+        output.row(error.format_message())
         path = error.ctx.command_path
         words = following(path.removeprefix("homelab").strip())
         raise Usage(f"{path} wants one of these commands: {', '.join(words)}", hint=f"`{path} COMMAND --help`") from None

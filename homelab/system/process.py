@@ -218,8 +218,9 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
 
 def become(argv: Sequence[str | Path], *, cwd: Path) -> NoReturn:
     """Replace this process by `argv`, with our terminal and the usual signals. Raises `Failed`."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # what nobody can read ends nothing
+            stream.flush()
     # Python ignores these, and what is ignored stays so in the next program.
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)

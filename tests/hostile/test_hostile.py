@@ -361,6 +361,23 @@ def test_an_answer_that_cannot_be_written_fails_in_one_sentence(world: World, op
     assert [row.partition(":")[0] for row in done.stderr.splitlines()] == ["homelab", "homelab"]
 
 
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        ("homelab --help >/dev/full", 1),
+        ("homelab version >/dev/full", 1),
+        ("homelab version 2>/dev/full", 0),
+        ("homelab release host:x 2>/dev/full", 0),
+        ("homelab claim host:x --purpose x -- sh -c 'exit 7' 2>/dev/full", 7),
+        ("(homelab release host:x 2>&1; echo $? >code) | true; read code <code; exit $code", 0),
+    ],
+)
+def test_only_an_answer_has_to_be_written_and_nothing_but_our_words_is_said(world: World, command: str, code: int) -> None:
+    done = world.run("sh", "-c", command, check=False)
+    assert done.returncode == code
+    assert {row.partition(":")[0] for row in done.stderr.splitlines()} <= {"homelab"}
+
+
 @pytest.mark.parametrize("revision", ["^HEAD", "HEAD..HEAD", "HEAD^{tree}", "-"])
 def test_what_names_no_commit_is_wrong_usage(world: World, revision: str) -> None:
     done = world.homelab("verify", "--", revision)

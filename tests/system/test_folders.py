@@ -11,7 +11,7 @@ import pytest
 
 from homelab import output
 from homelab.errors import Unreachable
-from homelab.system import file_systems, folders, identity
+from homelab.system import file_systems, files, folders, identity, private
 
 
 @pytest.mark.skipif(os.uname().sysname != "Linux", reason="the folders of Linux")
@@ -79,3 +79,36 @@ def test_a_host_is_called_as_the_environment_says(monkeypatch: pytest.MonkeyPatc
 def test_file_systems_are_known_by_their_mount() -> None:
     assert file_systems.kind(Path("/proc/self")) == "proc"
     assert file_systems.untrusted(Path("/proc/self")) == ""
+
+
+def test_a_folder_that_is_a_loop_of_links_is_said_in_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+
+    def entry() -> None:
+        (tmp_path / "loop").resolve()
+        raise RuntimeError(f"Symlink loop from '{tmp_path}/loop'")  # from Python 3.13 on it is resolved as far as it goes
+
+    assert output.report(entry) == 1
+    assert "symlink loop from" in capsys.readouterr().err
+
+
+def test_a_private_folder_is_made_whoever_sweeps_and_swept_whatever_lies_beside_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    lock, base = files.lock, tmp_path / "homelab/private"
+
+    def late(fd: int, *, blocking: bool) -> bool:
+        monkeypatch.setattr(files, "lock", lock)
+        private.sweep()
+        return lock(fd, blocking=blocking)
+
+    monkeypatch.setattr(files, "lock", late)
+    with private.folder() as (made, _):
+        private.sweep()
+        assert made.is_dir() and made.with_suffix(".lock").exists()
+    for name in ("a", "b", "c"):  # what kills have left, and a folder that nobody can lock
+        (base / name).mkdir()
+        (base / f"{name}.lock").mkdir() if name == "b" else (base / f"{name}.lock").touch()
+    private.sweep()
+    assert {path.name for path in base.iterdir()} == {"b", "b.lock"}
