@@ -1,11 +1,14 @@
 """``homelab log``."""
 
+from pathlib import Path
+
 import click
 
 from homelab import output
 from homelab.commands.app import json_option
 from homelab.errors import Usage
 from homelab.git.repository import discover
+from homelab.system import files
 from homelab.verify import last
 from homelab.verify.last import Last
 
@@ -68,11 +71,9 @@ def _text(record: Last, most: int | None) -> str:
     if record.log is None:
         return record.reason
     try:
-        with open(record.log, "rb") as file:  # noqa: PTH123  the record has a plain path
-            if most is not None:
-                file.seek(max(0, file.seek(0, 2) - most))
-            return file.read().decode(errors="replace")
+        return files.content(Path(record.log), last=most).decode(errors="replace")
     except OSError as error:
         raise Usage(
-            f"the log of {output.line(record.label)} is gone: {error.strerror}", hint="`homelab verify --fresh` runs it again"
+            f"the log of {output.line(record.label)} cannot be read: {error.strerror}",
+            hint="`homelab verify --fresh` runs it again",
         ) from None

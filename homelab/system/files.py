@@ -10,6 +10,7 @@ import json
 import os
 import re
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from typing import Any
 #: Half of a character, which no name of a file can hold; a byte that is no UTF-8 stands as one from U+DC80 on.
 _LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _MOST = 1e15
+#: How long a lock is waited for before we look whether whoever holds it is stopped, in seconds.
+_PATIENCE = 1.0
 
 #: The permissions of new files that nobody names a mode for: the owner's alone.
 _default_mode: int | None = None
@@ -150,41 +153,42 @@ def append(path: Path, record: dict[str, Any]) -> None:
         os.close(fd)
 
 
-def records(path: Path) -> list[dict[str, Any]]:
-    """Return the records of an appended file, oldest first; a damaged line is passed over."""
-    found = []
-    try:
-        lines = path.read_bytes().split(b"\n")
-    except FileNotFoundError:
-        return []
-    for text in lines:
-        with contextlib.suppress(ValueError):
-            if text and isinstance(record := json.loads(text), dict):
-                found.append(record)
-    return found
-
-
 def hold(path: Path, *, blocking: bool = False) -> int | None:
     """Return a descriptor that holds the file's lock, or None when another process does.
 
-    A child that inherits the descriptor holds the lock too, until its copy is closed.
+    A child that inherits the descriptor holds the lock too, until its copy is closed. Raises `OSError`, also for a link: two
+    locks that lead to one file would wait for each other.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     return fd if lock(fd, blocking=blocking) else None
 
 
 def lock(fd: int, *, blocking: bool) -> bool:
-    """Lock an open file, and tell whether that went well; where not, the descriptor is closed."""
+    """Lock an open file, and tell whether that went well; where not, the descriptor is closed.
+
+    Who waits for it waits as long as it takes, but not for a process that is stopped: that is an `OSError` which names it.
+    """
     import filelock
 
-    held = False
+    held, look = False, time.monotonic() + _PATIENCE
     try:
-        held = filelock.lock_descriptor(fd, blocking=blocking, poll_interval=0.005)
+        while not (held := filelock.lock_descriptor(fd, blocking=False)) and blocking:
+            time.sleep(0.005)
+            if time.monotonic() > look:
+                look += 1
+                _require_progress(fd)
     finally:
         if not held:
             os.close(fd)
     return held
+
+
+def _require_progress(fd: int) -> None:
+    from homelab.system import proc
+
+    if (stopped := proc.stopped_locker(fd)) is not None:
+        raise OSError(errno.EDEADLK, f"process {stopped} is stopped and holds a lock: `kill -CONT {stopped}` lets it go on")
 
 
 def free(fd: int) -> None:
@@ -195,14 +199,6 @@ def free(fd: int) -> None:
         filelock.unlock_descriptor(fd)
     finally:
         os.close(fd)
-
-
-def is_held(path: Path) -> bool:
-    """Return whether a process holds the file's lock. Asking disturbs neither the holder nor others who ask."""
-    try:
-        return is_locked(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-    except FileNotFoundError:
-        return False
 
 
 def is_locked(fd: int) -> bool:

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from homelab.errors import Failed, HomelabError
+from homelab.errors import HomelabError
 from homelab.system import files, folders
 
 
@@ -20,10 +20,13 @@ def folder() -> Iterator[tuple[Path, int]]:
 
     base = _base()
     base.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd, name = tempfile.mkstemp(suffix=".lock", dir=base)
-    if not files.lock(fd, blocking=False):
-        os.close(fd)
-        raise Failed(f"{name} is locked by another process", hint="run it again")
+    while True:
+        fd, name = tempfile.mkstemp(suffix=".lock", dir=base)
+        if files.lock(fd, blocking=False):
+            if os.fstat(fd).st_nlink:
+                break
+            os.close(fd)
+        # Another command has swept it away before it was locked.
     made = Path(name).with_suffix("")
     try:
         made.mkdir(mode=0o700)
@@ -37,10 +40,12 @@ def sweep() -> None:
     """Remove the folders whose lock nobody holds. Never fails."""
     with contextlib.suppress(OSError, HomelabError):
         for entry in list(os.scandir(_base())):
-            if entry.name.endswith(".lock") and (fd := files.hold(Path(entry.path))) is not None:
-                with contextlib.suppress(OSError):
-                    _remove(Path(entry.path))
-                os.close(fd)
+            with contextlib.suppress(OSError):  # one that cannot be looked at keeps no other
+                if entry.name.endswith(".lock") and (fd := files.hold(Path(entry.path))) is not None:
+                    try:
+                        _remove(Path(entry.path))
+                    finally:
+                        os.close(fd)
 
 
 def _remove(lock: Path) -> None:

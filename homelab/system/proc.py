@@ -111,6 +111,19 @@ def _has_open(pid: int, wanted: os.stat_result) -> bool:
     return False
 
 
+def stopped_locker(fd: int) -> int | None:
+    """Return the process that holds the lock of an open file and is stopped, as by Ctrl-Z; None where none is seen."""
+    inode = os.fstat(fd).st_ino
+    with contextlib.suppress(OSError):
+        for line in (_PROC / "locks").read_text("ascii", errors="replace").splitlines():
+            # ``1: FLOCK  ADVISORY  WRITE PID MAJOR:MINOR:INODE 0 EOF``; who waits has ``->`` behind the number.
+            match line.split():
+                case [_, "FLOCK", _, _, pid, place, *_] if place.endswith(f":{inode}"):
+                    if (fields := _stat(int(pid))) and fields[0] in "Tt":
+                        return int(pid)
+    return None
+
+
 def command(pid: int) -> str:
     """Return a process's command line, empty when it is gone."""
     try:

@@ -1,5 +1,8 @@
 """`homelab log` prints the whole log of a suite, and `verify -v` what it says while it says it."""
 
+import os
+from pathlib import Path
+
 import pytest
 
 from tests.support.world import World
@@ -33,6 +36,10 @@ def test_a_red_shows_what_counts_and_names_the_command_for_the_rest(world: World
     found = world.json("log", "noisy")
     assert (found["name"], found["result"], found["commit"]) == ("noisy", "failed", world.git("rev-parse", "HEAD"))
     assert found["text"].startswith("Error: first\n1\n")
+    Path(found["log"]).unlink()
+    os.mkfifo(found["log"])  # whatever stands there, nobody waits for it
+    done = world.homelab("log", timeout=10)
+    assert done.returncode == 2 and "the log of noisy cannot be read" in done.stderr
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 import json
 import os
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -40,3 +42,28 @@ def test_a_record_is_read_only_from_a_plain_file(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("x")
     assert files.document(tmp_path / "link", {"a": str}) == {"a": "1"}
     assert files.content(tmp_path / "x", last=3) == b'1"}' and files.content(tmp_path / "x", last=99) == b'{"a": "1"}'
+
+
+def test_a_lock_is_a_file_of_its_own(tmp_path: Path) -> None:
+    # Two locks that lead to one file would wait for each other for ever.
+    for name, place in (("a", "/dev/null"), ("b", "a"), ("c", "c")):
+        (tmp_path / name).symlink_to(place)
+        with pytest.raises(OSError, match="symbolic links"):
+            files.hold(tmp_path / name)
+
+
+def test_who_waits_for_a_lock_waits_for_no_stopped_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(files, "_PATIENCE", 0.0)
+    path = tmp_path / "lock"
+    other = subprocess.Popen(["flock", "--no-fork", path, "sh", "-c", "echo; exec sleep 60"], stdout=subprocess.PIPE)
+    try:
+        assert other.stdout is not None and other.stdout.readline()
+        other.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, other.pid, os.WSTOPPED)
+        with pytest.raises(OSError, match=f"process {other.pid} is stopped"), files.locked(path):
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+    with files.locked(path):
+        pass
