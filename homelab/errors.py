@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 
-class HomelabError(Exception):
-    """What went wrong, in one sentence; what to do about it; and the command to run now, where there is one."""
+class Ending(BaseException):
+    """Why a command ends, in one sentence; what to do about it; and the command to run now, where there is one."""
 
     kind: ClassVar[str] = "failed"
     exit_code: int = 1
@@ -31,6 +31,10 @@ class HomelabError(Exception):
         self.fields: dict[str, Any] = dict(fields or {})
         #: What shows it: each a sentence of ours and the words of somebody else.
         self.evidence = tuple(evidence)
+
+
+class HomelabError(Ending, Exception):
+    """What went wrong."""
 
 
 class Failed(HomelabError):
@@ -108,8 +112,8 @@ class Bug(HomelabError):
     exit_code = 70
 
 
-class Interrupted(HomelabError):
-    """Ended by a signal: the exit code is 128 plus its number."""
+class Interrupted(Ending, KeyboardInterrupt):
+    """Ended by a signal: the exit code is 128 plus its number. It is no error, so whoever goes on after one does not go on."""
 
     kind = "interrupted"
 

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from homelab import terminal
-from homelab.errors import Bug, ChildExit, HomelabError, Interrupted, Left, of_system_call
+from homelab.errors import Bug, ChildExit, Ending, Interrupted, Left, of_system_call
 
 _BAD = re.compile(r"\bred: |NOT VERIFIED|\bnot landed\b|\bCI (red|asks|unknown)\b|\borphaned\b")
 _GOOD = re.compile(r"\bverified\b|\bCI green\b")
@@ -132,8 +132,6 @@ def watch(look: Callable[[], tuple[object, str]], *, as_json: bool, seconds: flo
                 answer(json.dumps(document) if as_json else words)
             shown = document
             time.sleep(seconds)
-    except KeyboardInterrupt:
-        raise Left(2) from None
     except Interrupted as error:
         raise Left(error.exit_code - 128) from None
 
@@ -193,7 +191,7 @@ def _write(stream: Any, text: str) -> None:
             raise
 
 
-def show(error: HomelabError) -> None:
+def show(error: Ending) -> None:
     """Print the error's sentence and hint on stderr, and its document on stdout when JSON was asked for."""
     if isinstance(error, (ChildExit, Left)):
         return
@@ -226,8 +224,9 @@ def report(entry: Callable[[], None]) -> int:
 
 def failed(error: Exception | KeyboardInterrupt) -> int:
     """Return the exit code of the error that is being handled, and print it as a sentence and a hint."""
+    known: Ending
     match error:
-        case HomelabError():
+        case Ending():
             known = error
         case KeyboardInterrupt():
             known = Interrupted(2)

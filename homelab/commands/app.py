@@ -12,7 +12,7 @@ import click
 
 from homelab import output
 from homelab.commands.verbs import COMPLETE, GROUPS, VERBS, following
-from homelab.errors import Usage
+from homelab.errors import Interrupted, Usage
 
 
 def load(verb: str) -> click.Command:
@@ -129,5 +129,5 @@ def invoke(argv: list[str]) -> None:
     except click.UsageError as error:
         where = error.ctx.command_path if error.ctx else "homelab"
         raise Usage(error.format_message().rstrip(".").replace("\n", " "), hint=f"`{where} --help` shows how") from None
-    except click.Abort:
-        raise KeyboardInterrupt from None
+    except click.Abort as error:  # at a prompt: any signal, or the end of stdin
+        raise error.__context__ if isinstance(error.__context__, Interrupted) else Interrupted(2) from None

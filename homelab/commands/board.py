@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from homelab import output
-from homelab.errors import ChildExit, Refused, Usage
+from homelab.errors import Interrupted, Left, Refused, Usage
 
 
 @click.command()
@@ -67,5 +67,5 @@ def _serve(port: int, opens: bool) -> None:
             webbrowser.open(server.address_once)
         try:
             server.serve_forever(poll_interval=0.2)
-        except KeyboardInterrupt:
-            raise ChildExit(130) from None
+        except Interrupted as error:
+            raise Left(error.exit_code - 128) from None

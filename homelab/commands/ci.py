@@ -11,7 +11,7 @@ from homelab.ci import site as cis
 from homelab.ci.site import Site
 from homelab.ci.watch import Outcome
 from homelab.commands.app import json_option
-from homelab.errors import HomelabError, Unreachable, Usage
+from homelab.errors import Ending, HomelabError, Unreachable, Usage
 from homelab.git.remotes import fetch_branch
 from homelab.git.repository import Repository, discover
 from homelab.landing.journal import Journal
@@ -70,7 +70,7 @@ def _told(commit: str | None, verdict: str) -> Iterator[None]:
     """Give an error the fields that every answer about CI has."""
     try:
         yield
-    except HomelabError as error:
+    except Ending as error:
         error.fields = {"commit": commit, "verdict": verdict, "checks": [], "url": None, "waited": 0, **error.fields}
         raise
 

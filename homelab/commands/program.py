@@ -23,8 +23,8 @@ def serve(argv: list[str]) -> int:
     own, rest = (argv[:1], argv[1:]) if argv[:1] == ["tf"] else (argv[:end], argv[end:])
     output.configure(quiet=not _QUIET.isdisjoint(own), as_json="--json" in own)
     argv = _spelt_out([word for word in own if word not in _QUIET]) + rest
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(signum) is signal.SIG_DFL:
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(signum, _end)
     return output.report(lambda: _entry(argv))
 

@@ -6,7 +6,7 @@ import click
 
 from homelab import output
 from homelab.commands.app import json_option
-from homelab.errors import HomelabError, Usage
+from homelab.errors import Ending, Usage
 from homelab.gate.admission import Admission
 from homelab.git.repository import discover
 from homelab.policy import policy
@@ -35,7 +35,7 @@ def verify(rev: str, fresh: bool, verbose: bool, as_json: bool) -> None:
         screen = Screen(tell=output.say if as_json else output.answer, streams=verbose)
         baseline = gate.baseline(gate.fetched_tip) if gate else None
         verified = verification.ensure(repository, commit, demand, baseline=baseline, fresh=fresh, reporter=screen)
-    except HomelabError as error:
+    except Ending as error:
         error.fields = {**answer, "suites": [], **error.fields}
         raise
     if gate:

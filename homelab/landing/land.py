@@ -12,7 +12,7 @@ from typing import Any
 
 from homelab import output
 from homelab.claims import identity
-from homelab.errors import Bug, Failed, HomelabError, of_system_call
+from homelab.errors import Bug, Ending, Failed, of_system_call
 from homelab.git.repository import Repository
 from homelab.landing import preconditions, waiting
 from homelab.landing.journal import Journal
@@ -43,7 +43,7 @@ def land(repository: Repository, asked: Override, told: Callable[[Report], None]
                 _take(report, found)
         told(report)
         _watch(repository, rules, report, asked)
-    except HomelabError as error:
+    except Ending as error:
         if not report.ok:
             report.status = Status.of_error(error.kind)
             if report.status is Status.FAILED:

@@ -4,12 +4,13 @@ They run as a verification would, in scratch checkouts, so what is green is reme
 """
 
 import shutil
+import signal
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from homelab import output
-from homelab.errors import HomelabError
+from homelab.errors import HomelabError, Interrupted
 from homelab.git.repository import Repository
 from homelab.policy import effects
 from homelab.policy.config import Config, Suite
@@ -126,7 +127,9 @@ def _attempt(repository: Repository, commit: str, proposal: Proposal, until: flo
         notes = _Notes(words)
         try:
             verification.ensure(repository, commit, part, reporter=notes, abandoned=lambda: time.monotonic() > until)
-        except KeyboardInterrupt:
+        except Interrupted as error:
+            if error.exit_code != 128 + signal.SIGINT:
+                raise
             was_stopped = True
             output.say("stopped trying; what is known is kept")
         except HomelabError as error:
