@@ -37,8 +37,13 @@ def duration(text: str, where: str = "duration") -> int:
     return seconds
 
 
-def parse(content: bytes, source: str = NAME) -> Config:
-    """Return the configuration that `content` says. Raises `Usage` naming `source`, the key, and the nearest known one."""
+def parse(content: bytes | None, source: str = NAME) -> Config:
+    """Return the configuration that `content` says. Raises `Usage` naming `source`, the key, and the nearest known one.
+
+    None is what is there and no plain file, which says nothing of the rules: they are not the defaults.
+    """
+    if content is None:
+        raise Usage(f"{source} is not a plain file", hint="replace it by a file")
     if len(content) > MAX_BYTES:
         raise Usage(f"{source} is larger than {MAX_BYTES >> 20} MiB", hint="it holds configuration, nothing else")
     try:

@@ -27,12 +27,7 @@ class Policy(NamedTuple):
 def read(objects: Objects, tree: str, label: str = "the tree") -> Policy:
     """Return the policy that a tree itself states. Raises `Usage` when its file cannot be read."""
     entry = objects.entry(tree, config.NAME)
-    found, name = Config(), f"{config.NAME} of {label}"
-    if entry is not None:
-        content = objects.content(tree, config.NAME)
-        if content is None:
-            raise Usage(f"{name} is not a plain file", hint="replace it by a file")
-        found = config_file.parse(content, name)
+    found = config_file.parse(objects.content(tree, config.NAME), f"{config.NAME} of {label}") if entry else Config()
     if not found.suites:
         from homelab.policy import detect  # only where there is no file: every push reads a policy
 

@@ -218,13 +218,11 @@ def _nothing_yet(settings: Settings, name: str) -> State:
 def _stated(objects: Objects, remote: str | None, default: str, tip: str) -> State:
     """Return what the file at the tip of the default branch states."""
     blob, content = objects.file(tip, config.NAME)
-    read = Config()
-    if content is not None:
-        try:
-            read = config_file.parse(content, f"{config.NAME} of {remote or 'the server'}/{default}")
-        except Usage as error:
-            repair = "homelab work land --no-verify" if remote else f"git update-ref refs/heads/{default} {states.REPAIR}"
-            return Unknown(remote, f"the gate's own rules cannot be read: {error.message}", repair, default)
+    try:
+        read = config_file.parse(content, f"{config.NAME} of {remote or 'the server'}/{default}") if blob else Config()
+    except Usage as error:
+        repair = "homelab work land --no-verify" if remote else f"git update-ref refs/heads/{default} {states.REPAIR}"
+        return Unknown(remote, f"the gate's own rules cannot be read: {error.message}", repair, default)
     target = read.gate.target or default
     protect = tuple(dict.fromkeys((*USUAL, default, target, *read.gate.protect)))
     return Rules(remote, target, protect, read, default, tip, blob)

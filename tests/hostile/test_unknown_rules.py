@@ -237,6 +237,27 @@ def test_a_protection_that_a_landed_file_drops_is_dropped(trunk: World) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("door", ["clone", "server"])
+@pytest.mark.parametrize("kind", ["120000 blob", "040000 tree", "160000 commit"])
+def test_a_file_of_rules_that_is_no_plain_file_drops_no_protection(trunk: World, kind: str, door: str) -> None:
+    world, folder = trunk, clone(trunk)
+    where = ("--server", world.remote) if door == "server" else ()
+    assert world.homelab("hooks", "install", *where, cwd=folder).returncode == 0
+    blob = world.git("hash-object", "-w", "--stdin", input="rules.toml", cwd=folder)
+    bad = world.git("mktree", input=f"100644 blob {blob}\tbad", cwd=folder)
+    oid = {"blob": blob, "tree": bad, "commit": world.git("rev-parse", "HEAD", cwd=folder)}[kind[7:]]
+    odd = world.git("mktree", input=f"{kind} {oid}\thomelab.toml", cwd=folder)
+    for name, tree in (("odd", odd), ("bad", bad)):
+        world.git("branch", name, world.git("commit-tree", "-m", name, "-p", "HEAD", tree, cwd=folder), cwd=folder)
+    world.git("fetch", "--quiet", folder, "odd:trunk", cwd=world.remote)  # past every hook, as by a forge's web editor
+    world.git("fetch", "--quiet", cwd=folder)
+    before = world.refs()
+    for branch in ("release/1", "trunk"):
+        done = world.run("git", "push", "origin", f"bad:refs/heads/{branch}", cwd=folder, check=False)
+        assert done.returncode == 1 and world.refs() == before, (branch, done.stderr)
+
+
+@pytest.mark.slow
 def test_doctor_asks_the_remote_whether_its_default_branch_is_still_the_same(world: World) -> None:
     assert world.homelab("hooks", "install").returncode == 0
     world.git("update-ref", "refs/heads/devel", world.tip(), cwd=world.remote)
