@@ -8,7 +8,8 @@ import click
 
 from homelab import output, terminal
 from homelab.commands.app import json_option
-from homelab.git.repository import discover
+from homelab.errors import HomelabError
+from homelab.git.repository import Repository, discover
 from homelab.landing.queue import Queue, state
 
 if TYPE_CHECKING:
@@ -46,15 +47,27 @@ def work_land(
     from homelab.landing import land
     from homelab.landing.override import Override
 
-    repository = discover()
-    if topic is not None:
-        from homelab.worktrees import registry
-
-        repository = discover(registry.found(repository, topic)[2])
+    repository = _place(topic)
     asked = Override(verify_cmd, no_verify, allow_deletions, watch, hold=not no_hold)
     report = land.land(repository, asked, (lambda report: None) if as_json else _tell)
     if as_json:
         output.answer_json({"ok": report.ok, **report.fields()})
+
+
+def _place(topic: str | None) -> Repository:
+    """Return the worktree of a topic, or the one here. An error has the fields of a landing, as every answer has."""
+    try:
+        repository = discover()
+        if topic is None:
+            return repository
+        from homelab.worktrees import registry
+
+        return discover(registry.found(repository, topic)[2])
+    except HomelabError as error:
+        from homelab.landing.report import Report, Status
+
+        error.fields = {**Report(status=Status.of_error(error.kind)).fields(), **error.fields}
+        raise
 
 
 def _tell(report: "Report") -> None:

@@ -38,7 +38,7 @@ def verify(rev: str, fresh: bool, verbose: bool, as_json: bool) -> None:
     except Ending as error:
         error.fields = {**answer, "suites": [], **error.fields}
         raise
-    if gate:
+    if gate and verified.lasting:  # else no marker would stand for it, and all would be told once more
         gate.foresee(commit)
     if as_json:
         output.answer_json({"ok": True, **answer, "suites": results.documents(verified.results)})

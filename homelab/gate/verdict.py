@@ -8,7 +8,7 @@ from enum import StrEnum, auto
 from typing import NamedTuple
 
 from homelab.gate.deletions import Loss
-from homelab.gate.updates import Delete, RefUpdate
+from homelab.gate.updates import Delete, RefUpdate, Update
 
 
 class Verdict(StrEnum):
@@ -98,11 +98,12 @@ def _refused(case: Case) -> tuple[str, str] | None:
         return f"{case.branch} on the remote has commits that are not in this clone", f"git fetch {case.remote}, then {then}"
     if case.history is History.DROPS:
         return f"{short} drops commits that {case.branch} has", f"git revert what has to go, or merge {theirs} and push that"
-    if case.loss is not None:
+    if case.loss is not None and isinstance(case.update, Update):
+        shown = f"git diff --stat --diff-filter=D {case.update.old[:12]} {short}"
         way = "`homelab work land --allow-deletions`" if case.lands else "push them with `--no-verify`"
         return (
             f"{short} deletes {case.loss} of {case.branch}, and [gate] max_deleted allows {case.limit} percent",
-            f"`git diff --stat --diff-filter=D` shows them; if they are meant to go, {way}",
+            f"`{shown}` shows them; if they are meant to go, {way}",
         )
     return _unproved(case, short)
 

@@ -104,7 +104,7 @@ def _range(repository: Repository) -> Iterator[_Range]:
     target = rules.target or "master"
     base = repository.oid(f"refs/remotes/{rules.remote}/{target}^{{commit}}") or repository.oid("HEAD^{commit}")
     if base is None:
-        raise Refused("there is no commit here to attack with", hint="commit something first")
+        raise Refused("there is no commit here to attack with", hint="`git commit` something first")
     folder = Path(tempfile.mkdtemp(prefix="homelab-attack-"))
     try:
         remote = _bare(repository, folder / "remote.git")

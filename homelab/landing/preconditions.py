@@ -34,12 +34,10 @@ def branch(repository: Repository) -> tuple[str, str]:
             raise Refused(f"{what} is under way in this worktree", hint=f"finish it with `{command}`", next=command)
     ref = repository.line("symbolic-ref", "--quiet", "HEAD")
     if not ref or not ref.startswith("refs/heads/"):
-        raise Refused(
-            "HEAD is detached, so there is no branch to land", hint="git switch -c BRANCH", next="git switch -c BRANCH"
-        )
+        raise Refused("HEAD is detached, so there is no branch to land", hint="`git switch -c BRANCH` makes one")
     head = repository.oid("HEAD^{commit}")
     if head is None:
-        raise Refused("the branch has no commit yet", hint="commit something first")
+        raise Refused("the branch has no commit yet", hint="`git commit` something first")
     return ref.removeprefix("refs/heads/"), head
 
 
@@ -57,7 +55,6 @@ def check(repository: Repository, name: str, remote: str, target: str) -> None:
         raise Refused(
             f"this is {target} itself; work lands from a branch of its own",
             hint="`homelab work start TOPIC` makes one; to push what is here, use git push",
-            next="homelab work start TOPIC",
         )
     done = repository.run("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none", "--no-renames")
     if done.returncode:

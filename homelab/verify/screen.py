@@ -153,7 +153,8 @@ class Screen(Reporter):
                 many.seconds += result.seconds
                 many.others[word] += not result.is_green
             if many is None or (not result.is_green and many.others[word] <= _MANY):
-                self._line(word, result.run.label, result.seconds, result.reason + (", flaky" if result.flaky else ""))
+                words = ", ".join(filter(None, (result.reason, "flaky" if result.flaky else "")))
+                self._line(word, result.run.label, result.seconds, words)
             if many is not None and many.ended == many.total:
                 self._fold(name)
 

@@ -340,7 +340,7 @@ def test_a_repository_without_a_commit_cannot_be_attacked(world: World) -> None:
     world.git("init", "--quiet", world.root / "empty", cwd=world.root)
     done = world.homelab("doctor", "--attack", cwd=world.root / "empty")
     assert done.returncode == 3
-    assert "commit something first" in done.stderr
+    assert "`git commit` something first" in done.stderr
 
 
 def finding(world: World, name: str) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,7 +203,9 @@ def test_the_word_for_deletions_is_gone_with_a_landing_that_did_not_land(gated: 
     gated.server_hook("pre-receive", "echo no >&2; exit 1")
     assert gated.homelab("work", "land", "--allow-deletions").returncode in (3, 6)
     (gated.remote / "hooks/pre-receive").unlink()
-    assert gated.run("git", "push", "origin", "HEAD:master", check=False).returncode == 1
+    refused = gated.run("git", "push", "origin", "HEAD:master", check=False)
+    command = refused.stderr.partition("hint: `")[2].partition("`")[0]
+    assert refused.returncode == 1 and len(re.findall(r"^ f\d+ ", gated.run("sh", "-c", command).stdout, re.M)) == 25
     assert gated.homelab("work", "land").returncode == 3
 
 
@@ -213,7 +216,9 @@ def test_a_topic_lands_from_anywhere(world: World) -> None:
     (world.clone / "sub").mkdir()
     answer = world.json("work", "land", "dns", cwd=world.clone / "sub")
     assert answer["status"] == "landed" and world.tip() == head == answer["commit"]
-    assert world.homelab("work", "land", "dsn").returncode == 2
+    answer, _ = land(world, 2, args=("dsn",))
+    assert answer["status"] == "refused"
+    assert land(world, 2, cwd=world.root)[0]["status"] == "refused", "outside a repository too"
 
 
 @pytest.mark.slow

@@ -50,6 +50,8 @@ def test_what_is_red_on_the_target_with_the_same_content_is_told_and_lands(stack
     count = runs(stacks)
     assert results(stacks, "verify", "--json") == {"stacks/old": "red-before", "stacks/new": "cached"}
     assert runs(stacks) == count, "known for a day"
+    assert stacks.homelab("hooks", "install").returncode == 0
+    assert stacks.homelab("verify").stderr.count(told) == 1
     landed = stacks.homelab("work", "land", "--json")
     answer = json.loads(landed.stdout)
     assert landed.returncode == 0 and answer["status"] == "landed" and told in landed.stderr

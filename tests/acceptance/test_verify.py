@@ -1,5 +1,6 @@
 """`homelab verify`: what a suite sees, when it counts, and what is remembered."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -146,8 +147,9 @@ def test_a_prepare_that_fails_is_told_apart_from_a_red_suite(fresh: World) -> No
 
 def test_a_green_after_a_red_is_flaky(fresh: World, tmp_path: Path) -> None:
     rules(fresh, f'retries = 1\nrun = "test -e {tmp_path}/once || {{ touch {tmp_path}/once; exit 1; }}"')
-    [suite] = fresh.json("verify")["suites"]
-    assert suite["result"] == "passed" and suite["flaky"] is True
+    done = fresh.homelab("verify", "--json")
+    [suite] = json.loads(done.stdout)["suites"]
+    assert suite["result"] == "passed" and suite["flaky"] is True and " s   flaky\n" in done.stderr
 
 
 @pytest.mark.slow

@@ -53,9 +53,9 @@ def branch(world: World, topic: str = "x", files: dict[str, str | bytes] | None 
 FIELDS = {"ok", "status", "branch", "target", "remote", "commit", "tree", "attempts", "suites"}
 
 
-def land(world: World, code: int, **options: Any) -> tuple[dict[str, Any], str]:
+def land(world: World, code: int, *, args: tuple[str, ...] = (), **options: Any) -> tuple[dict[str, Any], str]:
     """Land, expect this exit code, and return the one document on stdout and what stderr says."""
-    done = world.homelab("work", "land", "--json", **options)
+    done = world.homelab("work", "land", "--json", *args, **options)
     assert done.returncode == code, done.stderr + done.stdout
     answer = json.loads(done.stdout)
     assert answer.keys() >= FIELDS
