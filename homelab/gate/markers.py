@@ -98,8 +98,7 @@ def refresh(repository: Repository, rules: State, seen: Snapshot | None = None, 
     _keep(folder / "protected", "".join(f"{name}\n" for name in (*names, WHOLE)).encode("utf-8", "surrogateescape"))
     _keep(tip(repository.common_dir), f"{rules.tip} {folder.name}\n".encode())
     pushed_to = remote or rules.remote
-    # With a reftable no file tells where a HEAD is, so the shell could not see it move.
-    if sources.NAMEABLE.fullmatch(pushed_to) and not (repository.common_dir / "reftable").exists():
+    if sources.NAMEABLE.fullmatch(pushed_to) and repository.refs_are_files:  # else the shell could not see a HEAD move
         _keep(folder / "to" / pushed_to, sources.read(repository.common_dir, seen or repository.snapshot(), rules.remote))
     return folder
 

@@ -29,7 +29,7 @@ def tell(rules: State, pushed: Sequence[RefUpdate]) -> None:
 
 def _unborn(repository: Repository, ref: str) -> str:
     """Return what a ref names that has no commit yet: a symbolic ref to a branch that is not there is listed nowhere."""
-    if (repository.common_dir / ref).exists() or (repository.common_dir / "reftable").exists():
+    if (repository.common_dir / ref).exists() or not repository.refs_are_files:
         return repository.line("symbolic-ref", "--quiet", ref) or ref
     return ref
 

@@ -96,6 +96,16 @@ class Repository:
         """Return whether this is a linked worktree."""
         return self.git_dir != self.common_dir
 
+    @property
+    def refs_are_files(self) -> bool:
+        """Return whether a ref of the clone is a file of its name in `common_dir`, or packed there; else git alone can tell."""
+        # git has this from the clone's own file, and from 2.54 on as URI of another place, and from the environment, too.
+        try:
+            said = (self.common_dir / "config").read_bytes().lower()
+        except OSError:
+            return False
+        return b"refstorage" not in said and not os.environ.get("GIT_REFERENCE_BACKEND")
+
     def run(
         self,
         *args: str | Path,

@@ -110,10 +110,11 @@ configured() {
 
 # Whether all that can change the rules of a push to this remote is as it was when Python last read them.
 same() {
+  case ${GIT_REFERENCE_BACKEND-} in ?*) return 1 ;; esac # the files say nothing of a ref
   case $1 in '' | .* | *[!A-Za-z0-9._-]*) return 1 ;; esac
   [ -e "$memo/to/$1" ] || return 1
   common=${gate%/homelab/gate/2}
-  for file in "$common"/reftable "$common"/remotes/* "$common"/branches/*; do # with reftables a file says nothing of a ref
+  for file in "$common"/remotes/* "$common"/branches/*; do
     [ ! -e "$file" ] || return 1
   done
   configured || config=$(exec git config --get-regexp '^(remote|filter|lfs|extensions)\.' 2>/dev/null)$nl

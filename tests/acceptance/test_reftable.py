@@ -1,13 +1,14 @@
-"""Refs kept as a reftable: no file tells where one is, so the shell asks git or Python, and all else is as ever."""
+"""Refs kept as a reftable, or elsewhere: no file tells where one is, so the shell asks git or Python, and all else is as ever."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from homelab.git.version import git_version
-from tests.support.world import World, build
+from tests.support.world import SUITE, World, build
 
 #: `git init --ref-format` came with 2.45, and `git refs migrate` with 2.46.
 SINCE = (2, 46)
@@ -93,3 +94,23 @@ def test_a_clone_whose_refs_move_from_files_to_a_table_and_back_stays_guarded(ga
         assert pushed(gated, "origin", "HEAD:master") == 1 and gated.tip() == before, form
         assert pushed(gated, "origin", f"HEAD:{form}") == 0
         gated.git("reset", "--quiet", "--hard", "HEAD~1")
+
+
+@pytest.mark.skipif(git_version() < (2, 54), reason="git keeps refs in another folder from 2.54 on")
+@pytest.mark.parametrize("how", ["extensions.refStorage", "GIT_REFERENCE_BACKEND"])
+def test_files_that_refs_have_left_say_nothing_of_the_rules(gated: World, how: str) -> None:
+    assert pushed(gated, "origin", "HEAD:topic") == 0
+    place = "files://" + str(shutil.copytree(gated.clone / ".git", gated.root / "elsewhere"))
+    env = {}
+    if how.isupper():
+        env[how] = place
+    else:
+        gated.git("config", "core.repositoryFormatVersion", "1")
+        gated.git("config", how, place)
+    # What is remembered of the old files is written anew with the refs of the new ones, which move on.
+    assert gated.run("git", "push", "origin", "HEAD:again", env=env).returncode == 0
+    gated.publish({"homelab.toml": '[gate]\nprotect = ["release/*"]\n' + SUITE})
+    gated.git("fetch", "--quiet", env=env)
+    red = gated.commit({"bad": "1"})
+    assert gated.run("git", "push", "origin", f"{red}:refs/heads/release/1", env=env, check=False).returncode == 1
+    assert red not in gated.refs()
