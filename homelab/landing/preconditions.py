@@ -15,23 +15,16 @@ from homelab.git.repository import Repository, require_worktree
 from homelab.gitcrypt import plaintext
 from homelab.landing import conflict
 from homelab.system.process import Completed
-
-_UNDERWAY = {
-    "rebase-merge": ("a rebase", "git rebase --continue"),
-    "rebase-apply": ("a rebase", "git rebase --continue"),
-    "CHERRY_PICK_HEAD": ("a cherry-pick", "git cherry-pick --continue"),
-    "REVERT_HEAD": ("a revert", "git revert --continue"),
-    # Of several picks the first was committed by hand: the two heads are gone, and the rest is still to come.
-    "sequencer/todo": ("a cherry-pick or revert of several commits", "git cherry-pick --continue"),
-}
+from homelab.worktrees import registry
 
 
 def branch(repository: Repository) -> tuple[str, str]:
     """Return the branch that is checked out, and its commit. Raises `Refused` when there is none, or it has no commit."""
     require_worktree(repository)
-    for name, (what, command) in _UNDERWAY.items():
-        if _is_there(repository, name):
-            raise Refused(f"{what} is under way in this worktree", hint=f"finish it with `{command}`", next=command)
+    for name in registry.under_way(repository):
+        if name not in ("merge", "bisect"):  # a merge may be ours, and in a bisect HEAD is detached
+            command = f"git {name} --continue"
+            raise Refused(f"a git {name} is under way in this worktree", hint=f"finish it with `{command}`", next=command)
     ref = repository.line("symbolic-ref", "--quiet", "HEAD")
     if not ref or not ref.startswith("refs/heads/"):
         raise Refused("HEAD is detached, so there is no branch to land", hint="`git switch -c BRANCH` makes one")
@@ -39,13 +32,6 @@ def branch(repository: Repository) -> tuple[str, str]:
     if head is None:
         raise Refused("the branch has no commit yet", hint="`git commit` something first")
     return ref.removeprefix("refs/heads/"), head
-
-
-def _is_there(repository: Repository, name: str) -> bool:
-    """Return whether git keeps a state under this name: as a file, or, where refs are a reftable, as a ref."""
-    if (repository.git_dir / name).exists():
-        return True
-    return name.endswith("_HEAD") and (repository.common_dir / "reftable").exists() and repository.oid(name) is not None
 
 
 def check(repository: Repository, name: str, remote: str, target: str) -> None:

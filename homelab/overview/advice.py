@@ -18,7 +18,7 @@ def following(found: Mapping[str, Any], plan: Layout, rules: State) -> tuple[str
     if target is None:
         return _to_a_target(rules)
     if here["operation"] or changes.get("conflicts"):
-        return "git status", f"a {here['operation'] or 'merge'} is under way"
+        return "git status", f"git {here['operation'] or 'merge'} is under way"
     has_file = (Path(here["path"] or plan.root) / NAME).exists()
     if target["verdict"] == "unverifiable":
         if not has_file:  # with commits of its own a branch could not land either

@@ -6,21 +6,12 @@ from typing import Any
 from homelab.git.repository import Repository
 from homelab.overview import trees
 from homelab.verify.remembered import Memory, Verdict
-from homelab.worktrees import heads, landed
+from homelab.worktrees import heads, landed, registry
 from homelab.worktrees.heads import Head
 from homelab.worktrees.registry import Layout, Worktree
 
 #: How many files are changed, untracked and in conflict; None where git cannot say.
 Changes = dict[str, int] | None
-
-#: What is under way while one of these is in the git directory.
-_OPERATIONS = {
-    "MERGE_HEAD": "merge",
-    "rebase-merge": "rebase",
-    "rebase-apply": "rebase",
-    "CHERRY_PICK_HEAD": "cherry-pick",
-    "REVERT_HEAD": "revert",
-}
 
 
 def changes(repository: Repository) -> Callable[[], Changes]:
@@ -57,7 +48,7 @@ def here(
         **heads.words(head),
         "ahead": head.ahead if head else None,
         "changes": changes,
-        "operation": next((words for name, words in _OPERATIONS.items() if (repository.git_dir / name).exists()), None),
+        "operation": next(iter(registry.under_way(repository)), None),
         "verified": None,
         "red": [],
         "red_before": [],

@@ -80,7 +80,7 @@ def _target(found: Mapping[str, Any], look: Look) -> Iterator[str]:
 def _here(here: Mapping[str, Any], look: Look) -> Iterator[str]:
     parts = []
     if here["operation"]:
-        parts.append(f"a {here['operation']} is under way")
+        parts.append(f"git {here['operation']} is under way")
     if here["ahead"] is not None:
         parts.append(_count(here["ahead"], "commit") + " ahead" if here["ahead"] else "nothing ahead")
     if here["verified"] is not None and here["ahead"]:

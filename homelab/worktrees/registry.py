@@ -1,4 +1,4 @@
-"""The worktrees of a clone: which there are, where a topic's stands, and what may stand beside it.
+"""The worktrees of a clone: which there are, what is under way in one, where a topic's stands, and what beside it.
 
 Git's own list is the truth; folders are never matched by a part of their path, and one worktree never stands inside
 another. Making and removing them is `homelab.worktrees.start` and `homelab.worktrees.clean`, both under `exclusive`.
@@ -24,6 +24,16 @@ from homelab.worktrees import names as topic
 _HEADS = "refs/heads/"
 #: Names the main worktree of a clone whose git directory stands apart.
 _ROOT = "main-worktree"
+#: Which of git's commands is under way while one of these is in the git directory.
+_OPERATIONS = {
+    "MERGE_HEAD": "merge",
+    "rebase-merge": "rebase",
+    "rebase-apply/rebasing": "rebase",
+    "rebase-apply/applying": "am",
+    "CHERRY_PICK_HEAD": "cherry-pick",
+    "REVERT_HEAD": "revert",
+    "BISECT_LOG": "bisect",
+}
 
 
 class Worktree(NamedTuple):
@@ -73,6 +83,17 @@ def _worktree(fields: dict[str, str], *, is_main: bool) -> Worktree:
         is_main=is_main,
         lock=fields.get("locked"),
     )
+
+
+def under_way(made: Repository) -> list[str]:
+    """Return which of git's commands have begun in a worktree and wait to be continued."""
+    found = [command for name, command in _OPERATIONS.items() if (made.git_dir / name).exists()]
+    if not made.refs_are_files:  # two of the heads are refs then; the git that knows such a place knows the option
+        heads = made.line("for-each-ref", "--include-root-refs", "--format=%(refname)", "CHERRY_PICK_HEAD", "REVERT_HEAD")
+        found += [_OPERATIONS[name] for name in (heads or "").split()]
+    with contextlib.suppress(OSError):  # of several commits one was committed by hand: the head is gone, the rest is to come
+        found.append("revert" if (made.git_dir / "sequencer/todo").read_bytes().startswith(b"revert") else "cherry-pick")
+    return list(dict.fromkeys(found))
 
 
 def target(repository: Repository, rules: State) -> str | None:

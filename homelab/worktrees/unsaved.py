@@ -15,7 +15,7 @@ from homelab import output
 from homelab.errors import HomelabError
 from homelab.git.objects import GITLINK
 from homelab.git.repository import LOG, Repository, discover
-from homelab.worktrees import include
+from homelab.worktrees import include, registry
 
 #: Folders that a tool makes again from what is tracked.
 REBUILDABLE = frozenset(
@@ -32,15 +32,6 @@ _STATEFUL = (".terragrunt-cache",)
 
 #: What a reflog says where nobody has committed: of a clone, a fetch, a checkout of what was fetched.
 _FETCHED = re.compile(r"clone:|fetch|checkout:|storing |branch: Created|reset: moving|update by push|remote set-head|$")
-
-_OPERATIONS = {
-    "MERGE_HEAD": "a merge",
-    "rebase-merge": "a rebase",
-    "rebase-apply": "a rebase or am",
-    "CHERRY_PICK_HEAD": "a cherry-pick",
-    "REVERT_HEAD": "a revert",
-    "BISECT_LOG": "a bisect",
-}
 
 
 def leftovers(path: Path, common_dir: Path, main: Path | None = None) -> list[str]:
@@ -59,8 +50,8 @@ def leftovers(path: Path, common_dir: Path, main: Path | None = None) -> list[st
         or made.worktree.resolve() != path.resolve()
     ):
         return ["unreadable: git takes it for another repository; `git worktree repair` may mend it"]
-    operations = [words for name, words in _OPERATIONS.items() if (made.git_dir / name).exists()]
-    return [*(f"unfinished: {words} is under way" for words in operations), *_files(made, main=main), *_submodule_commits(made)]
+    operations = (f"unfinished: {'an' if name == 'am' else 'a'} {name} is under way" for name in registry.under_way(made))
+    return [*operations, *_files(made, main=main), *_submodule_commits(made)]
 
 
 def _files(made: Repository, prefix: str = "", main: Path | None = None) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from homelab.git.version import git_version
 from tests.support.worktrees import gone, kept, land, started
 from tests.support.world import World
 
@@ -197,12 +198,42 @@ def test_detached_commits_keep_a_worktree(world: World) -> None:
     kept(world, path, world.homelab("work", "clean", "x"), "unlanded: 1 commit")
 
 
-def test_a_rebase_under_way_keeps_a_worktree(world: World) -> None:
+#: What leaves each of git's commands begun, in a worktree whose work has landed; how many end as failed is git's matter.
+BEGUN = {
+    "rebase": [["git", "-c", "sequence.editor=sed -i 1ibreak", "rebase", "-i", "HEAD~1"]],
+    "am": [["sh", "-c", "git format-patch -1 --stdout | git am"]],
+    "cherry-pick": [["git", "cherry-pick", "HEAD"]],
+    "cherry-pick of several": [["git", "cherry-pick", "HEAD~1", "HEAD"], ["git", "commit", "--allow-empty", "-m", "by hand"]],
+    "revert": [["git", "revert", "--no-commit", "HEAD"]],
+    "merge": [["git", "merge", "--no-commit", "--no-ff", "origin/side"]],
+    "bisect": [["git", "bisect", "start", "HEAD", "HEAD~1"]],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["files", "reftable"])
+def test_what_git_has_begun_keeps_a_worktree(world: World, form: str) -> None:
+    if form != "files":
+        if git_version() < (2, 46):
+            pytest.skip("`git refs migrate` came with 2.46")
+        world.git("refs", "migrate", f"--ref-format={form}")
+    world.git("push", "--quiet", "origin", f"{world.commit({'side': 'x'})}:refs/heads/side")
     path = started(world)
     world.commit({"mine": "x"}, cwd=path)
     land(world, path)
-    world.git("-c", "sequence.editor=sed -i 1ibreak", "rebase", "-i", "HEAD~1", cwd=path)
-    kept(world, path, world.homelab("work", "clean", "x"), "unfinished: a rebase")
+    for words, commands in BEGUN.items():
+        name = words.split(" ")[0]
+        for command in commands:
+            world.run(*command, cwd=path, check=False)
+        kept(world, path, world.homelab("work", "clean", "x"), f" {name} is under way")
+        assert world.json("status", cwd=path)["here"]["operation"] == name, words
+        landed = world.json("work", "land", cwd=path)
+        if name not in ("merge", "bisect"):
+            assert landed["error"]["next"] == f"git {name} --continue", words
+        assert not landed["ok"] or name == "bisect", words
+        world.run("git", name, "reset" if name == "bisect" else "--abort", cwd=path)
+        world.git("reset", "--quiet", "--hard", "origin/master", cwd=path)
+    assert world.homelab("work", "clean", "x").returncode == 0
 
 
 def submodule(world: World) -> Path:

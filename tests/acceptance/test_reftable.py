@@ -1,4 +1,4 @@
-"""Refs kept as a reftable, or elsewhere: no file tells where one is, so the shell asks git or Python, and all else is as ever."""
+"""Refs kept as a reftable, or elsewhere: no file tells where one is, so the shell asks git or Python; all else is as ever."""
 
 from __future__ import annotations
 
