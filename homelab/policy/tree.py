@@ -20,6 +20,12 @@ _LARGEST = 1 << 20
 _LARGEST_YAML = 1 << 17  # a second for PyYAML
 
 
+class Reference(tuple[str, ...]):
+    """What GitLab's `!reference [job, key]` names."""
+
+    __slots__ = ()
+
+
 class Tree:
     """One tree as detection reads it."""
 
@@ -106,15 +112,20 @@ class Tree:
         return read_yaml(self.text(path) or "")
 
 
+def _reference(loader: Any, node: Any) -> Reference | None:
+    return Reference(strings(loader.construct_sequence(node))) if isinstance(node.value, list) else None
+
+
 def read_yaml(text: str) -> Any:
-    """Return a YAML text's document, None where it cannot be read; a tag that is not YAML's own is None."""
+    """Return a YAML text's document, None where it cannot be read; so is a value of a tag that is not known here."""
     import yaml
 
     # libyaml's loader would be fast, and dies of a segmentation fault on deep nesting (PyYAML 6.0.3).
     class Loader(yaml.SafeLoader):
-        """GitLab's `!reference` and CloudFormation's `!Ref` are no reason to read nothing."""
+        """CloudFormation's `!Ref` is no reason to read nothing."""
 
     Loader.add_multi_constructor("!", lambda *_: None)
+    Loader.add_constructor("!reference", _reference)
     try:
         return yaml.load(text, Loader) if len(text) <= _LARGEST_YAML else None  # noqa: S506 -- a SafeLoader
     # A date like 2024-99-99 is a ValueError, and a mapping as a key a TypeError in some versions.

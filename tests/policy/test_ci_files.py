@@ -74,7 +74,7 @@ def read(world: World, files: dict[str, str | bytes]) -> tuple[list[tuple[str, s
     """Return the commands that check with folder and whether they are off, the steps left out, and those of a try branch."""
     objects = Objects(world.clone / ".git")
     tree = Tree(objects, objects.commit(world.commit(files)).tree)
-    assert ci_files.ci_files(tree) == tuple(files)
+    assert sorted(ci_files.ci_files(tree)) == sorted(files)
     bodies = Targets(tree)
     found, left = ci_checks.checks(tree, bodies)
     tried = ci_files.deploying(tree, "homelab/try/abc", bodies)
@@ -105,3 +105,59 @@ def test_a_ci_file_shows_what_checks_and_what_deploys(
     world: World, path: str, text: str, checks: list[object], left: list[str], tried: list[str]
 ) -> None:
     assert read(world, {path: text}) == (checks, left, tried)
+
+
+CALLS = "on: push\njobs: {b: {if: %s, uses: ./.github/workflows/ship.yml}, a: {steps: [{uses: ./ci/act}, {run: tox -e py}]}}\n"
+SHIP = "on: workflow_call\njobs: {out: {steps: [{name: out, run: kubectl apply -f .}]}}\n"
+ACTION = "runs: {using: composite, steps: [{run: yamllint ., shell: bash}, {name: up, run: npm publish, shell: bash}]}\n"
+INCLUDES = """\
+include: [/ci/*.yml, {local: more.yml}, {project: a/b, file: x.yml}, https://example.org/x.yml]
+default: {services: [postgres]}
+lint: {extends: .lint, script: [!reference [.lint, script], tox -e py]}
+ship: {extends: [.ship]}
+also: {script: [[!reference [.ship, script]]], services: [], rules: [!reference [.ship, rules]]}
+child: {trigger: {include: [{local: child.yml}]}}
+knot: {extends: knot, script: !reference [knot, script]}
+"""
+INCLUDED = {
+    "ci/a.yml": ".lint: {script: [yamllint .], services: []}\n",
+    "more.yml": ".ship: {script: kubectl apply -f ., rules: [{if: $CI_COMMIT_BRANCH != $CI_DEFAULT_BRANCH}]}\n",
+    "child.yml": "up: {script: [npm publish], rules: [{if: $CI_COMMIT_TAG}]}\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "checks", "left", "tried"),
+    [
+        (
+            {".github/workflows/ci.yml": CALLS % "true", ".github/workflows/ship.yml": SHIP, "ci/act/action.yml": ACTION},
+            [(".", "yamllint .", False)], ["out", "up"], ["out", "up"],
+        ),
+        (
+            {".github/workflows/ci.yml": CALLS % "github.ref_name == 'main'", ".github/workflows/ship.yml": SHIP},
+            [(".", "tox -e py", False)], ["out"], [],
+        ),
+        (
+            {**INCLUDED, ".gitlab-ci.yml": INCLUDES},
+            [(".", "yamllint .", False), (".", "tox -e py", False)], ["ship", "also", "up"], ["ship", "also", "up"],
+        ),
+        ({".github/workflows/ci.yml": "on: push\njobs: {a: {uses: a/b/.github/workflows/deploy.yml@v1}}\n"}, [], ["a"], ["a"]),
+        ({".github/workflows/ci.yml": "on: push\njobs: {a: {uses: ./.github/workflows/ci.yml}}\n"}, [], [], []),
+        (
+            {".github/workflows/ci.yml": "on: push\nenv: {A: '${{ secrets.A }}'}\njobs: {a: {steps: [{run: tox -e py}]}}\n"},
+            [], [], [],
+        ),
+        ({".gitlab-ci.yml": "a: {script: tox -e py, secrets: {A: {vault: x}}}\npages: {script: mkdocs build}\n"}, [],
+         ["pages"], ["pages"]),
+    ],
+)  # fmt: skip
+def test_what_a_ci_file_brings_in_from_the_tree_is_part_of_it(
+    world: World, files: dict[str, str | bytes], checks: list[object], left: list[str], tried: list[str]
+) -> None:
+    assert read(world, files) == (checks, left, tried)
+
+
+def test_a_knotted_file_takes_no_time(world: World) -> None:
+    bomb = "\n".join([".a0: &a0 [x]", *(f".a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12))])
+    jobs = "\n".join(f"j{n}: {{extends: [{', '.join(f'j{m}' for m in range(15) if m != n)}]}}" for n in range(15))
+    assert read(world, {".gitlab-ci.yml": f"{bomb}\n{jobs}\nb: {{script: *a11}}\n"}) == ([], [], [])
