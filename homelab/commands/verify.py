@@ -23,7 +23,7 @@ def verify(rev: str, fresh: bool, verbose: bool, as_json: bool) -> None:
     """Run what the gate would demand of REV (default HEAD), and remember what is green."""
     repository = discover()
     commit = repository.oid(f"{rev}^{{commit}}")
-    if commit is None or commit.startswith("^"):  # git reads ^REV as all but REV
+    if commit is None:
         raise Usage(f"{output.line(rev)} names no commit", hint="`git log --oneline` lists some")
     named = os.environ.get("HOMELAB_CONFIG")
     gate = None if named else Admission.of_clone(repository, "")

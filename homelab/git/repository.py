@@ -168,8 +168,9 @@ class Repository:
         return os.fsdecode(done.stdout).removesuffix("\n") if done.returncode == 0 else None
 
     def oid(self, revision: str) -> str | None:
-        """Return the object id a revision names, or None."""
-        return self.line("rev-parse", "--verify", "--quiet", "--end-of-options", revision) or None
+        """Return the object id a revision names, or None; for git `^REV` names one too, without which."""
+        found = self.line("rev-parse", "--verify", "--quiet", "--end-of-options", revision)
+        return None if not found or found.startswith("^") else found
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         """Return whether `older` is reachable from `newer`; an unknown object is not."""

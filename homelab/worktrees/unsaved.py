@@ -51,7 +51,16 @@ def leftovers(path: Path, common_dir: Path, main: Path | None = None) -> list[st
     ):
         return ["unreadable: git takes it for another repository; `git worktree repair` may mend it"]
     operations = (f"unfinished: {'an' if name == 'am' else 'a'} {name} is under way" for name in registry.under_way(made))
-    return [*operations, *_files(made, main=main), *_submodule_commits(made)]
+    return [*operations, *_files(made, main=main), *_own_refs(made), *_submodule_commits(made)]
+
+
+def _own_refs(made: Repository) -> list[str]:
+    """Return a reason for refs that belong to the worktree alone, and go with it, where no branch or tag has their commits."""
+    others = ("--branches", "--tags", "--remotes")
+    if made.line("rev-list", "--max-count=1", "--glob=refs/worktree", "--not", *others) in ("", None):
+        return []
+    names = made.out("for-each-ref", "--format=%(refname)", "refs/worktree").split()
+    return [f"refs of this worktree alone: {output.names(names, 5)}"]
 
 
 def _files(made: Repository, prefix: str = "", main: Path | None = None) -> list[str]:
@@ -116,11 +125,16 @@ def _clones(root: Path, name: str, prefix: str) -> Iterator[str]:
             if (folder / ".git/objects").is_dir():
                 yield f"unreadable: the clone {output.line(shown)}: git does not take it for a repository"
             continue  # git found the repository around it: some packages ship an empty `.git`
-        if count := _own_commits(clone):
-            yield f"clone {output.line(shown)}: {count} commits that its remote does not have"
+        yield from _commits(clone, shown)
         if not is_bare:
             yield from _files(clone, f"{shown}/")
-            yield from _submodule_commits(clone)
+
+
+def _commits(clone: Repository, shown: str) -> Iterator[str]:
+    """Yield a reason for a clone, and for each submodule of it, whose commits no remote of it has."""
+    if count := _own_commits(clone):
+        yield f"clone {output.line(shown)}: {count} commits that its remote does not have"
+    yield from _submodule_commits(clone)
 
 
 def _own_commits(clone: Repository) -> str | None:
@@ -156,7 +170,10 @@ def _index(made: Repository, prefix: str) -> tuple[list[str], list[str]]:
         if tab:
             staged[name] = meta.split()[1]
             if int(meta.split()[0], 8) == GITLINK and os.path.lexists(made.worktree / name / ".git"):
-                inner += _files(discover(made.worktree / name), f"{prefix}{name}/")
+                module = discover(made.worktree / name)
+                inner += _files(module, f"{prefix}{name}/")
+                if module.git_dir.is_relative_to(made.worktree):  # a clone that was added, which `absorbgitdirs` would move
+                    inner += _commits(module, prefix + name)
     for row in made.out("ls-files", "-v", "-z").split("\0"):
         tag, name = row[:1], row[2:]
         if (tag.islower() or tag == "S") and name in staged and _differs(made, made.worktree / name, staged[name]):

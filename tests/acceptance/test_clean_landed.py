@@ -263,3 +263,33 @@ def test_what_only_a_submodule_has_keeps_a_worktree(world: World) -> None:
     kept(world, path, world.homelab("work", "clean", "x"), "sub/new")
     world.git("-C", "sub", "stash", "-u", cwd=path)
     kept(world, path, world.homelab("work", "clean", "x"), "submodule sub: ")
+
+
+@pytest.mark.slow
+def test_what_only_a_clone_that_was_added_has_keeps_a_worktree(world: World) -> None:
+    """It is a gitlink like a submodule's, whose objects lie in the worktree and not in the clone's git directory."""
+    path = started(world)
+    world.git("clone", "--quiet", world.remote, path / "vendored", cwd=path)
+    world.commit({"own": "x"}, cwd=path / "vendored")
+    world.git("add", "vendored", cwd=path)
+    world.git("commit", "--quiet", "-m", "vendored", cwd=path)
+    land(world, path)
+    kept(world, path, world.homelab("work", "clean", "x"), "clone vendored: 1 commits")
+    world.git("push", "--quiet", "origin", "HEAD:refs/heads/vendored", cwd=path / "vendored")
+    world.write({"own": "mine"}, cwd=path / "vendored")
+    world.git("stash", "--quiet", cwd=path / "vendored")
+    kept(world, path, world.homelab("work", "clean", "x"), "clone vendored: 2 commits")
+    world.git("stash", "drop", "--quiet", cwd=path / "vendored")
+    assert world.homelab("work", "clean", "x").returncode == 0
+    gone(world, path)
+
+
+@pytest.mark.slow
+def test_a_ref_of_the_worktree_alone_keeps_it_unless_a_branch_has_its_commit(world: World) -> None:
+    path = started(world)
+    commit = world.git("commit-tree", "HEAD^{tree}", "-m", "beside", cwd=path)
+    world.git("update-ref", "refs/worktree/kept", commit, cwd=path)
+    kept(world, path, world.homelab("work", "clean", "x"), "refs of this worktree alone: refs/worktree/kept")
+    world.git("branch", "beside", commit)
+    assert world.homelab("work", "clean", "x").returncode == 0
+    gone(world, path)

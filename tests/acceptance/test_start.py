@@ -179,7 +179,7 @@ def test_from_names_another_start(world: World) -> None:
     answer = world.json("work", "start", "x", "--from", "HEAD~1")
     assert answer["base"] == first
     assert world.homelab("work", "start", "y", "--from", "nothing").returncode == 2
-    assert world.homelab("work", "start", "y", "--from", "--all").returncode == 2
+    assert world.homelab("work", "start", "y", "--from", "^HEAD").returncode == 2
     assert "ada/y" not in branches(world)
 
 
