@@ -155,14 +155,16 @@ def _firm(repository: Repository, entry: Worktree, going: set[Path | None]) -> l
 
 
 def _standing(plan: Layout, entry: Worktree) -> list[str]:
-    reasons, moved = [], plan.path(plan.topic(entry) or "")
+    reasons = []
     if entry.lock is not None:
         reasons.append(f"locked: {output.line(entry.lock) or 'no reason was given'}")
     if entry.missing:
         if os.path.lexists(entry.path):
             reasons.append("unreadable: its .git is gone; `git worktree repair` may bring it back")
-        elif moved != entry.path and os.path.lexists(moved / ".git"):
-            reasons.append(f"moved: it seems to stand at {moved} now; `git worktree repair {moved}` tells git")
+        elif moved := registry.moved(plan, entry):
+            reasons.append(
+                f"moved: it stands at {output.line(str(moved))} now; `git worktree repair {shlex.quote(str(moved))}` tells git"
+            )
         return reasons
     reasons += [f"in use: process {one.pid} ({output.line(one.name)}) works in it" for one in occupants(entry.path)]
     return [*reasons, *leftovers(entry.path, plan.repository.common_dir, plan.repository.worktree)]

@@ -228,6 +228,20 @@ def remember(plan: Layout) -> None:
         files.replace(file, os.fsencode(plan.root))
 
 
+def moved(plan: Layout, entry: Worktree) -> Path | None:
+    """Return where a worktree that is gone from its place stands now, among the started ones; None where it is not seen.
+
+    Git knows it there again after `git worktree repair`. Whoever takes its registration away takes its index too.
+    """
+    common = plan.repository.common_dir
+    for file in sorted([*plan.directory.glob("*/.git"), *plan.directory.glob("*/*/.git")]):
+        with contextlib.suppress(OSError):
+            kept = common / "worktrees" / Path(os.fsdecode(files.content(file)).strip()).name
+            if Path(os.fsdecode(files.content(kept / "gitdir")).strip()) == entry.path / ".git":
+                return file.parent
+    return None
+
+
 def _points_at(file: Path, git_dir: Path) -> bool:
     """Return whether this is a ``.git`` file that names the git directory, as in a ``.bare`` layout."""
     try:

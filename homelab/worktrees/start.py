@@ -5,6 +5,7 @@ worktree is made, whole or not at all, is `homelab.worktrees.create`'s.
 """
 
 import os
+import shlex
 from pathlib import Path
 
 from homelab import output
@@ -89,16 +90,18 @@ def _started(plan: Layout, name: str, branch: str) -> Started | None:
             if entry.branch != branch:
                 output.say(f"{path} is there, on {entry.branch or 'a detached HEAD'} instead of {branch}")
             return Started(name, entry.path, entry.branch, None, created=False)
-        _forget(plan, entry, path)
+        _forget(plan, entry)
     return None
 
 
-def _forget(plan: Layout, entry: Worktree, path: Path) -> None:
+def _forget(plan: Layout, entry: Worktree) -> None:
     """Unregister a worktree whose folder is gone. Raises `Refused` when it is locked, or was only moved."""
-    if entry.path != path and os.path.lexists(path / ".git"):
+    if not os.path.lexists(entry.path) and (moved := registry.moved(plan, entry)):
+        repair = f"git worktree repair {shlex.quote(str(moved))}"
         raise Refused(
-            f"{path} is no worktree that git knows: it seems to have stood at {entry.path}",
-            hint=f"`git worktree repair {path}` makes it known again",
+            f"{moved} is no worktree that git knows: it has stood at {entry.path}",
+            hint=f"`{repair}` makes it known again",
+            next=repair,
         )
     if entry.lock is not None:
         raise Refused(
@@ -198,5 +201,7 @@ def _require_folder(plan: Layout, path: Path) -> None:
     if path.is_dir() and any(path.iterdir()):
         raise Refused(
             f"{path} is in the way: it is no worktree and is not empty",
-            hint=f"look at it with `ls -A {path}`, then move it away",
+            hint=f"`git worktree repair {path}`, if it was moved there"
+            if (path / ".git").is_file()
+            else f"look at it with `ls -A {path}`, then move it away",
         )

@@ -102,6 +102,22 @@ def test_a_moved_clone_is_told_how_to_be_repaired_and_loses_nothing(world: World
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["y", "y/z"])
+def test_a_worktree_that_was_moved_among_the_started_ones_keeps_its_registration(world: World, name: str) -> None:
+    path, moved = Path(world.json("work", "start", "x")["path"]), world.clone / ".worktrees" / name
+    world.write({"new": "x"}, cwd=path)
+    world.git("add", "new", cwd=path)
+    moved.parent.mkdir(exist_ok=True)
+    path.rename(moved)
+    for words in (["start", "x"], ["start", name], ["clean", "x"]):
+        done = world.homelab("work", *words)
+        assert done.returncode == 3 and f"`git worktree repair {moved}`" in done.stderr, done.stderr
+    world.git("worktree", "repair", moved)
+    assert world.git("status", "--short", cwd=moved) == "A  new"
+    assert world.homelab("work", "start", name).stdout == f"{moved}\n"
+
+
+@pytest.mark.slow
 def test_a_linked_folder_of_worktrees_is_followed_and_ignored(world: World) -> None:
     (world.root / "ext").mkdir()
     (world.clone / ".worktrees").symlink_to(world.root / "ext")
