@@ -187,18 +187,11 @@ $tips
 EOF
 }
 
-# Where git-crypt is used nobody would look for plaintext.
-crypt() {
-  { read -r since <"$gate/plain"; } 2>/dev/null && [ "$since" = - ]
-}
-
-# Our program cannot be started: what is protected stays as it is, everything else goes.
+# Our program cannot be started: what may be protected stays as it is, and what may hold secrets stays here. Everything else goes.
 gone() {
-  if [ -n "$memo" ] && [ -z "$known" ]; then
-    needles=' refs/heads/' # the rules may be others now, so nobody can say which branch is not protected
-  fi
-  if crypt || holds "$needles" || { [ -n "$known" ] && touched <"$memo/protected"; }; then
-    echo 'homelab: the push is refused: it updates a protected branch or may hold secrets, and the program that verifies it is gone' >&2
+  [ -n "$known" ] || needles=' refs/heads/' # nobody can say which branch is not protected
+  if holds "$needles" || { [ -n "$known" ] && touched <"$memo/protected"; } || ! plain; then
+    echo 'homelab: the push is refused: it may update a protected branch or hold secrets, and the program that verifies it is gone' >&2
     echo 'homelab: hint: install homelab-hooks again, then run `homelab hooks install` in this clone' >&2
     exit 1
   fi

@@ -169,6 +169,9 @@ def test_a_target_that_is_not_known_starts_python(stage: Stage, ref: str | None)
     stage.world.git("symbolic-ref", *([sources.TARGET, ref] if ref else ["--delete", sources.TARGET]))
     done = stage.push(record("refs/heads/feature"))
     assert (done.returncode, done.stderr, stage.was_asked()) == (0, b"said-by-python\n", True)
+    stage.lose_python()
+    for branch in ("feature", "master"):  # and then nobody can say what is protected
+        assert stage.push(record(f"refs/heads/{branch}")).returncode == 1
 
 
 def test_replaced_and_grafted_commits_change_nothing(dash: Stage) -> None:

@@ -40,3 +40,21 @@ def test_a_source_that_splits_its_record_is_looked_at(stage: Stage) -> None:
 def test_a_new_commit_that_is_not_here_is_looked_at(stage: Stage) -> None:
     stage.push(record("refs/heads/feature", new="b" * 40))
     assert stage.was_asked()
+
+
+def test_without_its_program_what_may_hold_secrets_stays_here(stage: Stage) -> None:
+    world, plain = stage.world, markers.plain(stage.world.clone / ".git")
+    stage.lose_python()
+    assert stage.push(record("refs/tags/v1")).returncode == 0
+    brings = world.commit({".gitattributes": "x text\n"})
+    for what, new in {
+        "an attribute file": brings,
+        "no commit of this clone": "b" * 40,
+        "a tree": world.git("mktree", input=""),
+    }.items():
+        done = stage.push(record("refs/tags/v1", new=new))
+        assert (done.returncode, b"is gone" in done.stderr) == (1, True), what
+    for content in ("-\n", "", "HEAD\n"):  # git-crypt is used, and: nobody knows
+        plain.write_text(content)
+        assert stage.push(record("refs/tags/v1")).returncode == 1, content
+    assert stage.push(record("refs/tags/v1", new=ZERO)).returncode == 0  # a deletion brings nothing
