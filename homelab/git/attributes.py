@@ -8,6 +8,8 @@ from homelab.errors import Failed
 from homelab.git.repository import Repository
 
 NAME = ".gitattributes"
+#: Where git-lfs reads, at the root, which files it leaves out of a checkout.
+LFS = ".lfsconfig"
 #: Every attribute file of a tree, wherever git is run and whatever the caller's GIT_*_PATHSPECS say.
 PATHSPEC = f":(top,glob)**/{NAME}"
 

@@ -34,6 +34,7 @@ _PINNED_ENVIRONMENT = {
 _PINNED = {
     "core.bare": "false",
     "core.filemode": "true",
+    "core.symlinks": "true",
     "core.autocrlf": "false",
     "core.eol": "lf",
     "core.safecrlf": "false",

@@ -1,6 +1,5 @@
 """Where the symbolic links of a tree lead, within the tree: an input that is a link counts as what it points at."""
 
-import posixpath
 from collections.abc import Iterable
 
 from homelab.git.objects import LINK, Objects
@@ -15,7 +14,7 @@ class Links:
     def __init__(self, objects: Objects, tree: str) -> None:
         self._objects = objects
         self._tree = tree
-        self._inside: dict[str, list[tuple[str, str]]] = {}
+        self._inside: dict[str, list[str]] = {}
 
     def beyond(self, paths: Iterable[str]) -> set[str]:
         """Return every path that links at or below `paths` lead to, directly or by other links; some may not exist."""
@@ -30,41 +29,49 @@ class Links:
 
     def _targets(self, path: str) -> Iterable[str]:
         entry = self._objects.entry(self._tree, path)
-        if entry is None:
-            return self._through(path)
-        if entry.mode == LINK:
-            return self._followed(path, entry.oid)
-        if not entry.is_folder:
-            return ()
+        if entry is None or not entry.is_folder:
+            return self._resolved(path)
         base = "" if path == "." else f"{path}/"
-        return [target for below, oid in self._links(entry.oid) for target in self._followed(base + below, oid)]
+        return [target for below in self._links(entry.oid) for target in self._resolved(base + below)]
 
-    def _through(self, path: str) -> Iterable[str]:
-        """Return where a path leads that goes through a link, or nothing."""
-        parts = path.split("/")
-        for n in range(1, len(parts)):
-            entry = self._objects.entry(self._tree, "/".join(parts[:n]))
-            if entry is not None and entry.mode == LINK:
-                rest = "/".join(parts[n:])
-                followed = self._followed("/".join(parts[:n]), entry.oid)
-                return [posixpath.normpath(f"{target}/{rest}") for target in followed if target.count("/") < _MOST]
-        return ()
+    def _resolved(self, path: str) -> list[str]:
+        """Return the links that a path leads through and where it ends, as the kernel walks it; no end outside of the tree.
 
-    def _followed(self, path: str, oid: str) -> list[str]:
-        """Return where a link leads, as a path from the root; nothing where it leaves the tree."""
-        text = self._objects.blob(oid).decode("utf-8", "surrogateescape")
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(path), text))
-        return [] if text.startswith("/") or target.startswith("../") or target == ".." else [target]
+        By its text alone `link/../x` would be `x`, and is what lies beside the folder that the link points at.
+        """
+        found: list[str] = []
+        at: list[str] = []
+        rest, left = path.split("/")[::-1], _MOST
+        while rest:
+            part = rest.pop()
+            if part == ".." and not at:
+                return found
+            if part == "..":
+                at.pop()
+            elif part not in ("", "."):
+                at.append(part)
+                name = "/".join(at)
+                entry = self._objects.entry(self._tree, name)
+                if entry is None:
+                    break
+                if entry.mode == LINK:
+                    found += [name] if name != path else []
+                    text, left = self._objects.blob(entry.oid).decode("utf-8", "surrogateescape"), left - 1
+                    if text.startswith("/") or not left:
+                        return found
+                    at.pop()
+                    rest += text.split("/")[::-1]
+        return [*found, "/".join(at) or "."]
 
-    def _links(self, tree: str) -> list[tuple[str, str]]:
-        """Return the links below a folder's tree, each with its path from there and its object id."""
+    def _links(self, tree: str) -> list[str]:
+        """Return the links below a folder's tree, as paths from there."""
         found = self._inside.get(tree)
         if found is None:
             found = []
             for name, entry in self._objects.entries(tree).items():
                 if entry.mode == LINK:
-                    found.append((name, entry.oid))
+                    found.append(name)
                 elif entry.is_folder:
-                    found += [(f"{name}/{below}", oid) for below, oid in self._links(entry.oid)]
+                    found += [f"{name}/{below}" for below in self._links(entry.oid)]
             self._inside[tree] = found
         return found

@@ -97,38 +97,51 @@ class Keys:
         entry = self._objects.entry(self._tree, path)
         return [path, "missing"] if entry is None else [path, f"{entry.mode:o}", entry.oid]
 
-    def _attributes(self, paths: Iterable[str]) -> list[list[Any]]:
-        """Return the attribute files that lie above the inputs; those inside are part of the inputs."""
+    def _with_links(self, paths: Sequence[str]) -> list[str]:
+        return sorted({*paths, *self._links.beyond(paths)})
+
+    def _looks(self, paths: Sequence[str]) -> list[list[Any]]:
+        """Return what decides how paths look on disk and is no part of them: the attribute files above, and LFS's own."""
+        if "." in paths:
+            return []
         folders = {""}
         for path in paths:
             parts = path.split("/")[:-1]
             folders.update("/".join(parts[:n]) for n in range(1, len(parts) + 1))
-        names = (f"{folder}/{attributes.NAME}".lstrip("/") for folder in sorted(folders))
-        return [row for row in map(self._content, names) if row[1] != "missing"]
+        names = [f"{folder}/{attributes.NAME}".lstrip("/") for folder in sorted(folders)]
+        return [row for row in map(self._content, (*names, attributes.LFS)) if row[1] != "missing"]
+
+    def _contents(self, paths: Sequence[str]) -> list[list[Any]]:
+        every = self._with_links(paths)
+        return [*map(self._content, every), *self._looks(every)]
+
+    def missing(self, paths: Iterable[str]) -> tuple[str, ...]:
+        """Return the paths that the tree does not have; misspelt, they make a key blind to what they were to name (ADR 4)."""
+        return tuple(path for path in paths if self._objects.entry(self._tree, path) is None)
 
     def prepare(self, verify: Verify) -> str | None:
         """Return the digest of what prepares a checkout, or None; without ``prepare_inputs`` it depends on the whole tree."""
         if verify.prepare is None:
             return None
-        inputs = [self._content(path) for path in self._with_links(verify.prepare_inputs or (".",))]
-        return digest([VERSION, verify.prepare, inputs, values(verify.env), tools(verify.tools)])
+        inputs = verify.prepare_inputs
+        contents = self._contents(inputs if inputs and not self.missing(inputs) else (".",))
+        return digest([VERSION, verify.prepare, contents, values(verify.env), tools(verify.tools)])
 
     def run(self, suite: Suite, folder: str, verify: Verify) -> Run:
         """Return the run of a suite in a folder."""
         if suite.ci is not None:
             return self._at_ci(suite, verify)
         inputs = self._inputs(suite, folder)
-        missing = tuple(path for path in suite.inputs or () if self._objects.entry(self._tree, path) is None)
-        # A misspelt input would make the key blind to what it was meant to name (ADR 4).
-        whole = not inputs or bool(missing)
+        missing = self.missing(suite.inputs or ())
+        paths = self._with_links(inputs) if inputs and not missing else ["."]
         prepare = self.prepare(verify)
         key = digest(
             {
                 "v": VERSION,
                 "run": suite.run,
                 "dir": folder,
-                "inputs": [self._content(".")] if whole else [self._content(path) for path in self._with_links(inputs)],
-                "attributes": [] if whole else self._attributes(inputs),
+                "inputs": [self._content(path) for path in paths],
+                "attributes": self._looks(paths),
                 "filters": self._filters,
                 "prepare": prepare,
                 "caches": sorted(verify.caches),
@@ -145,10 +158,9 @@ class Keys:
         from homelab.policy import ci_files
         from homelab.policy.tree import Tree
 
-        missing = tuple(path for path in suite.inputs or () if self._objects.entry(self._tree, path) is None)
+        missing = self.missing(suite.inputs or ())
         inputs = suite.inputs if suite.inputs and not missing else (".",)
-        own = ci_files.ci_files(Tree(self._objects, self._tree))
-        contents = [self._content(path) for path in self._with_links([*inputs, *own])]
+        contents = self._contents([*inputs, *ci_files.ci_files(Tree(self._objects, self._tree))])
         return Run(suite, suite.dir, verify, digest({"v": VERSION, "ci": suite.ci, "inputs": contents}), None, missing)
 
     def _inputs(self, suite: Suite, folder: str) -> list[str]:
@@ -156,9 +168,6 @@ class Keys:
         if suite.inputs is None and suite.each is None:
             return []
         return [*(suite.inputs or ()), *([folder] if folder != "." else [])]
-
-    def _with_links(self, paths: Sequence[str]) -> list[str]:
-        return sorted({*paths, *self._links.beyond(paths)})
 
     def runs(self, suite: Suite, verify: Verify) -> list[Run]:
         """Return a suite's runs: one, or one for each matching folder."""
@@ -258,6 +267,8 @@ def demand(objects: Objects, tree: str, policies: Sequence[Policy], filters: str
     runs: dict[str, Run] = {}
     notes: dict[str, None] = {}
     for n, policy in enumerate(policies):
+        for path in keys.missing(policy.config.verify.prepare_inputs):
+            notes[f"prepare_inputs names {path}, which is not there: all of the tree is its input"] = None
         for suite in policy.suites:
             if n == 0 and _question(suite, policy.config.verify) in said:
                 continue

@@ -103,8 +103,8 @@ class TrackedFiles(NamedTuple):
             files.remove(compare)
 
     def same_attributes(self, old: str, new: str) -> bool:
-        """Return whether two commits have the same attributes: git's switch leaves files alone of which only those changed."""
-        done = self.run("diff-tree", "-r", "--name-only", "-z", old, new, "--", attributes.PATHSPEC)
+        """Return whether two commits look the same to filters: git's switch leaves files alone of which only that changed."""
+        done = self.run("diff-tree", "-r", "--name-only", "-z", old, new, "--", attributes.PATHSPEC, f":(top){attributes.LFS}")
         return done.returncode == 0 and not done.stdout
 
 

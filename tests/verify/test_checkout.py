@@ -10,6 +10,7 @@ import pytest
 
 from homelab.errors import Failed
 from tests.support.checkouts import files, fresh, slot
+from tests.support.needs import needs
 from tests.support.world import World
 
 
@@ -176,6 +177,20 @@ def test_attributes_that_change_alone_change_the_bytes(world: World) -> None:
         assert (made.path / "t.txt").read_bytes() == b"one\r\ntwo\r\n"
 
 
+@pytest.mark.slow
+@needs("git-lfs")
+def test_what_one_commit_leaves_out_of_a_checkout_is_there_for_another(world: World) -> None:
+    world.git("lfs", "install", "--skip-repo")
+    world.git("lfs", "track", "*.bin")
+    whole = world.commit({".gitattributes": (world.clone / ".gitattributes").read_text(), "a.bin": "large"})
+    world.git("push", "--quiet", "origin", "master")
+    pointers = world.commit({".lfsconfig": "[lfs]\n\tfetchexclude = *\n"})
+    with slot(world) as made:
+        for commit, content in ((whole, "large"), (pointers, "version https"), (whole, "large")):
+            made.checkout(commit)
+            assert (made.path / "a.bin").read_text().startswith(content)
+
+
 def test_a_file_that_git_would_normalise_is_no_change_of_the_suite(world: World) -> None:
     crlf = world.commit({"t.txt": b"one\r\n"})
     commit = world.commit({".gitattributes": "* text=auto\n"})
@@ -193,10 +208,13 @@ def test_the_users_settings_do_not_change_the_bytes(world: World) -> None:
     world.git("config", "core.fileMode", "false")
     (world.root / "attributes").write_text("* eol=crlf\n")
     world.git("config", "--global", "core.attributesFile", world.root / "attributes")
+    world.git("config", "--global", "core.symlinks", "false")
+    link = world.git("hash-object", "-w", "--stdin", input="t")
+    world.git("update-index", "--add", "--cacheinfo", f"120000,{link},l")
     commit = world.commit({"t": b"one\n"})
     with slot(world) as made:
         made.checkout(commit)
-        assert (made.path / "t").read_bytes() == b"one\n"
+        assert (made.path / "t").read_bytes() == b"one\n" and (made.path / "l").is_symlink()
         assert made.changed() == ()
 
 

@@ -92,10 +92,14 @@ def test_a_mode_is_content(stacks: World) -> None:
         ({"l": "docs"}, ("l",)),
         ({"modules/l": "../one", "one": "./two", "two": "docs/d"}, ("modules",)),
         ({"modules/l": "../modules", "modules/m2": "../docs/d"}, ("modules/l",)),
+        ({"modules/up": "../docs/deep", "modules/l": "up/../d"}, ("modules",)),  # beside deep, not beside up
+        ({"up": "docs/deep", "modules/l": "../up/../d"}, ("modules",)),
+        ({"modules/l": "../docs/d", "modules/loop": "loop", "modules/out": "../../x", "modules/root": "/"}, ("modules",)),
         ({}, ("docs",)),
     ],
 )
 def test_a_link_counts_with_what_it_points_at(stacks: World, links: dict[str, str], inputs: tuple[str, ...]) -> None:
+    stacks.commit({"docs/deep/x": "x"})
     for name, target in links.items():
         (stacks.clone / name).symlink_to(target)
         stacks.git("add", name)
@@ -106,6 +110,37 @@ def test_a_link_counts_with_what_it_points_at(stacks: World, links: dict[str, st
     assert keys(stacks, suite) == before
     stacks.commit({"docs/d": "changed"})
     assert keys(stacks, suite) != before
+
+
+@pytest.mark.parametrize("file", ["docs/.gitattributes", ".gitattributes", ".lfsconfig"])
+@pytest.mark.parametrize(
+    ("suite", "verify"),
+    [
+        (Suite("s", "true", inputs=("stacks/l",)), Verify()),
+        (Suite("s", "true", inputs=("modules",)), Verify(prepare="true", prepare_inputs=("docs/d",))),
+        (Suite("s", "", inputs=("docs/d",), ci="ci/*"), Verify()),
+    ],
+    ids=["a link's end", "what prepares", "for CI"],
+)
+def test_what_decides_how_an_input_looks_is_part_of_the_key(stacks: World, suite: Suite, verify: Verify, file: str) -> None:
+    (stacks.clone / "stacks/l").symlink_to("../docs/d")
+    stacks.git("add", "stacks/l")
+    stacks.commit({"docs/e/x": ""})
+    before = keys(stacks, suite, verify)
+    stacks.commit({"docs/e/.gitattributes": "* text\n"})
+    assert keys(stacks, suite, verify) == before
+    stacks.commit({file: "# d eol=crlf\n"})
+    assert keys(stacks, suite, verify) != before
+
+
+def test_an_input_of_what_prepares_that_is_missing_is_named_and_all_of_the_tree_decides(stacks: World) -> None:
+    misspelt = Verify(prepare="true", prepare_inputs=("docs/d", "docs/b"))
+    before = keys(stacks, SCOPED, misspelt)
+    found = Policy(Config(verify=misspelt, suites=(SCOPED,)), "test", None)
+    [note] = suites.demand(discover(stacks.clone).objects, stacks.git("rev-parse", "HEAD^{tree}"), [found], "").notes
+    assert "docs/b, which is not there" in note
+    stacks.commit({"elsewhere": "1"})
+    assert keys(stacks, SCOPED, misspelt) != before
 
 
 def test_a_folder_to_run_in_and_what_prepares_without_inputs_are_inputs(stacks: World) -> None:
