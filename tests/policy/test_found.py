@@ -18,6 +18,7 @@ STACK = f"terraform fmt -check -recursive . && {TRUSTING} && terraform validate"
 CACHE = (
     'export TF_PLUGIN_CACHE_DIR="$(git rev-parse --show-toplevel)/../.terraform-plugins" && mkdir -p "$TF_PLUGIN_CACHE_DIR" && '
 )
+SHELLCHECK = "git ls-files -z '*.sh' '*.bash' | xargs -0 shellcheck"
 OUTPUT = 'output "a" {\n  value = 1\n}\n'
 PRE_COMMIT = "repos:\n- repo: https://example.org/x\n  rev: v1\n  hooks:\n  - id: ruff\n"
 
@@ -134,6 +135,18 @@ KINDS: list[tuple[str, Files, list[tuple[str, str, str]]]] = [
         [("pytest", ".", "hatch run test")],
     ),
     (
+        "hatch's environments",
+        {"pyproject.toml": "[tool.hatch.envs.unit]\ndependencies = ['pytest-cov']\n", "tests/test_a.py": ""},
+        [("pytest", ".", "hatch run unit:pytest")],
+    ),
+    ("tox by setup.cfg, below the root", {"lib/setup.cfg": "[tox:tox]\nenvlist = py\n"}, [("lib", "lib", "tox")]),
+    (
+        "a package manager by its name",
+        {"web/package.json": '{"scripts": {"test": "x"}, "dependencies": {"a": "1"}, "packageManager": "pnpm@9.1.0+sha512.x"}'},
+        [("web", "web", "pnpm install && pnpm test")],
+    ),
+    ("rspec by its specs", {"Gemfile": "", "spec/models/a_spec.rb": ""}, [("ruby", ".", "bundle exec rspec")]),
+    (
         "Ruby",
         {"Gemfile": "", ".rspec": "", ".rubocop.yml": ""},
         [("ruby", ".", "bundle exec rspec"), ("rubocop", ".", "bundle exec rubocop")],
@@ -174,13 +187,37 @@ KINDS: list[tuple[str, Files, list[tuple[str, str, str]]]] = [
         [("lefthook", ".", "lefthook run pre-commit --all-files"), ("insta", ".", "cargo test")],
     ),
     (
+        "lefthook before a push",
+        {"lefthook.yml": "pre-commit: {jobs: [{run: yamllint .}]}\npre-push: {commands: {a: {run: go test ./...}}}\n"},
+        [("lefthook", ".", "lefthook run pre-commit --all-files"),
+         ("lefthook-pre-push", ".", "lefthook run pre-push --all-files")],
+    ),
+    (
+        "lefthook with the gate in it",
+        {"lefthook.yml": "pre-push: {commands: {a: {run: go test ./...}, b: {run: homelab-verified-push}}}\n"},
+        [],
+    ),
+    (
+        "the first of many stacks",
+        {"stacks/a/main.tf": OUTPUT, "other/a/main.tf": OUTPUT},
+        [("stack", "stacks/*", STACK.replace(TRUSTING, INIT)), ("a", "other/a", STACK.replace(TRUSTING, INIT))],
+    ),
+    (
+        "CI's validate without its init",
+        {".woodpecker.yml": "steps: [{commands: [cd a, terraform init -backend=false, terraform validate -no-color]}]\n",
+         "a/main.tf": OUTPUT},
+        [("a", "a", STACK.replace(TRUSTING, INIT))],
+    ),
+    ("shellcheck below the root", {"ops/.shellcheckrc": "", "ops/x/a.sh": "", "b.sh": ""}, [("ops", "ops", SHELLCHECK)]),
+    ("shellcheck twice", {"ops/.shellcheckrc": "", ".shellcheckrc": "", "ops/a.sh": ""}, [("shellcheck", ".", SHELLCHECK)]),
+    (
         "linters",
         {".yamllint.yaml": "", "ansible/.ansible-lint": "", ".tflint.hcl": "", "a.sh": "#!/bin/sh\n", ".shellcheckrc": ""},
         [
             ("yamllint", ".", "yamllint ."),
             ("ansible", "ansible", "ansible-lint"),
             ("tflint", ".", "tflint --recursive"),
-            ("shellcheck", ".", "git ls-files -z '*.sh' '*.bash' | xargs -0 shellcheck"),
+            ("shellcheck", ".", SHELLCHECK),
         ],
     ),
     (
@@ -232,6 +269,18 @@ def test_a_kind_of_repository_shows_what_its_people_run(
     world: World, files: Files, expected: list[tuple[str, str, str]]
 ) -> None:
     assert sorted(rows(found(world, files))) == sorted(expected)
+
+
+def test_a_script_that_tests_is_found_in_every_folder(world: World) -> None:
+    found(
+        world,
+        dict.fromkeys(("svc/bin/test", "svc/script/test", "web/script/test", "bin/test", "x/bin/test"), "#!/bin/sh\n"),
+    )
+    world.git("update-index", "--chmod=+x", "svc/bin/test", "svc/script/test", "web/script/test", "bin/test")
+    world.git("commit", "-qm", "executable")
+    objects = world_objects(world)
+    seen = gather.find(Tree(objects, objects.commit(world.git("rev-parse", "HEAD")).tree))
+    assert rows(seen) == [("test", ".", "bin/test"), ("svc", "svc", "bin/test"), ("web", "web", "script/test")]
 
 
 def test_a_stack_depends_on_what_it_names(world: World) -> None:

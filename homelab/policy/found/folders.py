@@ -20,12 +20,17 @@ def patterns(folders: Sequence[str], every: Iterable[str]) -> list[tuple[str | N
     known = list(every)
     found: list[tuple[str | None, list[str]]] = []
     for pattern, members in groups:
-        matched = [folder for folder in known if _matches(folder, pattern)] if pattern else []
-        if pattern is None or len(members) < 2 or len(members) * 2 < len(matched):
+        fitting = matched(known, pattern) if pattern else []
+        if pattern is None or len(members) < 2 or len(members) * 2 < len(fitting):
             found += [(None, [member]) for member in members]
         else:
             found.append((pattern, members))
     return found
+
+
+def matched(every: Iterable[str], pattern: str) -> list[str]:
+    """Return the folders that a pattern stands for."""
+    return [folder for folder in every if _matches(folder, pattern)]
 
 
 def _joined(depths: dict[str, list[str]]) -> list[tuple[str | None, list[str]]]:

@@ -11,6 +11,7 @@ _YAMLLINT = (".yamllint", ".yamllint.yaml", ".yamllint.yml")
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 #: kubectl has the same build in it, and is there where the program alone is not.
 KUSTOMIZE = "$(command -v kustomize > /dev/null && echo kustomize build || echo kubectl kustomize)"
+_SHELLCHECK = (".shellcheckrc", "shellcheckrc")
 _COMPOSE = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _SERVICES = re.compile(r"^(?:services|include)\s*:", re.MULTILINE)  # PyYAML would take a second for two hundred of them
 _SHELL_TEST = re.compile(r"(?:^|/)(?:test[_-][^/]*|[^/]*[_.-]test)\.sh$")
@@ -112,12 +113,17 @@ def _composes(source: Source, folder: str) -> bool:
 def shell(source: Source) -> Iterator[Finding]:
     """Yield shellcheck where scripts are written with it in mind, and the tests that are shell scripts or bats files."""
     scripts = [path for path in source.tree.files if path.endswith((".sh", ".bash"))]
-    rc = next((name for name in (".shellcheckrc", "shellcheckrc") if source.tree.has(name)), None)
-    directive = None
-    if rc is None:
-        directive = next((path for path in scripts[:_MOST_SCRIPTS] if "# shellcheck " in (source.tree.text(path) or "")), None)
-    if scripts and (shown := rc or directive):
-        yield Finding("shellcheck", "git ls-files -z '*.sh' '*.bash' | xargs -0 shellcheck", shown)
+    configured = ["."] if "." in (found := source.folders_with(*_SHELLCHECK)) else found
+    shown = {
+        folder: next(join(folder, name) for name in _SHELLCHECK if name in source.tree.folders[folder]) for folder in configured
+    }
+    directives = (path for path in scripts[:_MOST_SCRIPTS] if "# shellcheck " in (source.tree.text(path) or ""))
+    if not shown and (directive := next(directives, None)):
+        shown = {".": directive}
+    for folder, path in shown.items():
+        if any(folder == "." or script.startswith(f"{folder}/") for script in scripts):
+            run = "git ls-files -z '*.sh' '*.bash' | xargs -0 shellcheck"
+            yield Finding("shellcheck", run, path, folder, source.inputs(folder, [path]))
     yield from _shell_tests(source, scripts)
     suites: dict[str, list[str]] = {}
     for path in source.tree.files:

@@ -130,6 +130,9 @@ def _manager(source: Source, folder: str) -> tuple[str, str, str]:
             if manager == "yarn" and source.tree.has(join(folder, ".yarnrc.yml")):
                 install = "yarn install --immutable"  # yarn 2 and later
             return manager, install, lock
+    named = str(source.tree.json(join(folder, "package.json")).get("packageManager")).partition("@")[0]
+    if named in ("pnpm", "yarn", "bun"):
+        return named, f"{named} install", ""
     # Without the option it writes a lock file, which the commit does not have.
     return "npm", "npm install --no-package-lock", ""
 
@@ -158,7 +161,8 @@ def _gemspecs(files: frozenset[str]) -> list[str]:
 
 
 def _ruby_tests(source: Source, folder: str, files: frozenset[str]) -> str:
-    if ".rspec" in files or source.tree.exists(join(folder, "spec/spec_helper.rb")):
+    specs = join(folder, "spec")
+    if ".rspec" in files or any(path.startswith(f"{specs}/") and path.endswith("_spec.rb") for path in source.tree.files):
         return "bundle exec rspec"
     rakefile = source.tree.text(join(folder, "Rakefile")) or ""
     return "bundle exec rake test" if re.search(r"TestTask|task[ (:]+test\b", rakefile) else ""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from homelab.policy.found.finding import Finding, Source, join
-from homelab.policy.tree import mapping
+from homelab.policy.tree import mapping, strings
 
 # Debian has no `python`, some virtual environments no `python3`.
 PYTHON = '"$(command -v python || command -v python3)"'
@@ -28,7 +28,7 @@ def find(source: Source) -> Iterator[Finding]:
     for path in source.tree.files:
         if path.endswith(".py") and is_test(path):
             projects.setdefault(_project(source, path), []).append(path)
-    set_up = source.folders_with("tox.ini", "tox.toml", "noxfile.py", "pyproject.toml")
+    set_up = source.folders_with("tox.ini", "tox.toml", "noxfile.py", "pyproject.toml", "setup.cfg")
     for folder in sorted({*projects, *(each for each in set_up if _NOT_TESTS.isdisjoint(each.split("/")))}):
         if folder in projects or not set(_TESTS).intersection(folder.split("/")):  # a project made up for tests
             yield from project(source, folder, projects.get(folder, []))
@@ -95,8 +95,11 @@ def runner(source: Source, folder: str) -> str:
     if "hatch-test" in environments:
         return "hatch test"
     for name, environment in environments.items():
+        prefix = "hatch run " if name == "default" else f"hatch run {name}:"
         if "test" in mapping(mapping(environment).get("scripts")):
-            return "hatch run test" if name == "default" else f"hatch run {name}:test"
+            return f"{prefix}test"
+        if any(word.startswith("pytest") for word in strings(mapping(environment).get("dependencies"))):
+            return f"{prefix}pytest"
     return PYTEST
 
 

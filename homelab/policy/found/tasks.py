@@ -1,6 +1,6 @@
 """What runners of tasks and of hooks are told: make, just, Task, mise, pre-commit, prek, lefthook, worktrunk, `bin/test`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from homelab.policy import effects
@@ -14,6 +14,7 @@ OWN_HOOKS = frozenset(("verified-push", "claimed-stacks", "git-crypt-sealed"))
 
 #: Goals whose name says that they check, the most telling first; a goal that runs others stands for them.
 GOALS = ("check", "test", "lint", "verify", "validate", "typecheck", "type-check", "vet", "fmt-check", "format-check", "ci")
+SCRIPTS = ("bin/test", "script/test", "scripts/test", "scripts/test.sh", "script/cibuild", "test.sh", "run-tests.sh")
 _LEFTHOOK = tuple(
     f"{prefix}{name}.{ext}"
     for prefix in ("", ".config/")
@@ -30,7 +31,7 @@ def find(source: Source) -> Iterator[Finding]:
     yield from pre_commit(source)
     yield from lefthook(source)
     yield from worktrunk(source)
-    yield from scripts(source)
+    yield from scripts(source, [".", *_projects(source)])
 
 
 def _mise_folders(source: Source) -> list[str]:
@@ -86,7 +87,7 @@ def is_foreign(hook: Mapping[str, object]) -> bool:
 
 
 def lefthook(source: Source) -> Iterator[Finding]:
-    """Yield the root's hook of lefthook that runs before a commit, else before a push."""
+    """Yield the root's hooks of lefthook that run before a commit and, where the gate is none of them, before a push."""
     path = next((name for name in _LEFTHOOK if source.tree.has(name)), None)
     if path is None:
         return
@@ -100,11 +101,13 @@ def lefthook(source: Source) -> Iterator[Finding]:
             *mapping(stanza.get("scripts")).values(),
         ]
         rows = [str(mapping(command).get("run", "")) for command in commands if "homelab" not in str(command)]
+        if hook == "pre-push" and len(rows) < len(commands):
+            continue
         does = effects.worst([effects.effect(row, source.targets) for row in rows])
         if rows and does is not Effect.DEPLOYS:
             off = "it asks a system that is up" if does is Effect.LIVE else ""
-            yield Finding("lefthook", f"lefthook run {hook} --all-files", f"{path}, {hook}", off=off)
-            return
+            tool = "lefthook" if hook == "pre-commit" else f"lefthook-{hook}"
+            yield Finding(tool, f"lefthook run {hook} --all-files", f"{path}, {hook}", off=off, is_explicit=True)
     if "remotes" in document or "remote" in document:
         yield Finding("lefthook", "lefthook run pre-commit --all-files", path, off="what it runs is in another repository")
 
@@ -120,12 +123,21 @@ def worktrunk(source: Source) -> Iterator[Finding]:
                 yield Finding(str(name), found.run, ".config/wt.toml, pre-merge", found.dir, source.inputs(found.dir))
 
 
-def scripts(source: Source) -> Iterator[Finding]:
-    """Yield the root's scripts that run the tests by convention."""
-    for name in ("bin/test", "script/test", "scripts/test", "scripts/test.sh", "script/cibuild", "test.sh", "run-tests.sh"):
-        entry = source.tree.objects.entry(source.tree.oid, name)
-        if entry is not None and entry.mode == 0o100755:
-            off = source.off(f"./{name}" if "/" not in name else name)
-            if off is not None:
-                yield Finding("test", f"./{name}" if "/" not in name else name, name, off=off)
-            return
+def _projects(source: Source) -> list[str]:
+    """Return the folders below the root that have a script like `bin/test`."""
+    named = [name.split("/") for name in SCRIPTS if "/" in name]
+    ends = [(folder, f"/{head}") for head, name in named for folder in source.folders_with(name)]
+    return sorted({folder.removesuffix(end) for folder, end in ends if folder.endswith(end)})
+
+
+def scripts(source: Source, folders: Iterable[str] = (".",)) -> Iterator[Finding]:
+    """Yield the script of each folder that runs its tests by convention."""
+    for folder in folders:
+        for name in SCRIPTS:
+            path = join(folder, name)
+            entry = source.tree.objects.entry(source.tree.oid, path)
+            if entry is not None and entry.mode == 0o100755:
+                run = name if "/" in name else f"./{name}"
+                if (off := source.off(run, folder)) is not None:
+                    yield Finding("test", run, path, folder, source.inputs(folder, [path]), off=off)
+                break

@@ -47,6 +47,13 @@ def _is_example_only(folder: str) -> bool:
 
 def _suite(source: Source, pattern: str | None, members: list[str]) -> Finding:
     dir = members[0]
+    parent = posixpath.dirname(dir)
+    if (
+        pattern is None
+        and posixpath.basename(parent) == "stacks"
+        and folders.matched(source.tree.every_folder, f"{parent}/*") == [dir]
+    ):
+        pattern = f"{parent}/*"  # the first of many
     format = _format(source, dir, members)
     run = " && ".join((format, _initialize(source, members), "terraform validate"))
     what = f"{len(members)} folders with *.tf under {pattern.split('*')[0].rstrip('/')}" if pattern else f"{join(dir, '*.tf')}"
