@@ -7,7 +7,7 @@ import functools
 import os
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from homelab.git.repository import Repository
@@ -27,24 +27,29 @@ def make(
     reporter: Reporter,
     abandoned: Abandoned | None,
 ) -> list[Result]:
-    """Return how the runs ended, made by as many workers as jobs are allowed.
+    """Return how the runs ended, made by as many workers as jobs are allowed. What has one key is made once.
 
     Give each to `remember` at once, so that nothing is lost when a later one is interrupted.
     """
     if not runs:
         return []
-    work = _WorkQueue(repository, commit, remember, reporter, abandoned)
-    here = [run for run in runs if run.suite.ci is None]
+    asked: dict[str, list[Run]] = {}
+    for run in runs:
+        asked.setdefault(run.key, []).append(run)
+    work = _WorkQueue(repository, commit, asked, remember, reporter, abandoned)
+    first = [several[0] for several in asked.values()]
+    here = [run for run in first if run.suite.ci is None]
     for run in here:
         work.waiting.put(run)
     jobs = min(len(here), max(run.verify.jobs or os.cpu_count() or 1 for run in runs))
     # What CI decides takes none of this machine's time, so it is begun at once.
-    elsewhere = [functools.partial(work.at_ci, run) for run in runs if run.suite.ci is not None]
+    elsewhere = [functools.partial(work.at_ci, run) for run in first if run.suite.ci is not None]
     _work_off(work, [*[work.work] * jobs, *elsewhere])
     if work.errors:
         raise work.errors[0]
-    skipped = (Result(run, State.SKIPPED, 0.0, reason="it was not reached") for run in runs if run.key not in work.results)
-    return [*work.results.values(), *skipped]
+    made = {result.run.key for result in work.results}
+    skipped = (Result(run, State.SKIPPED, 0.0, reason="it was not reached") for run in runs if run.key not in made)
+    return [*work.results, *skipped]
 
 
 @dataclass(slots=True)
@@ -53,11 +58,13 @@ class _WorkQueue:
 
     repository: Repository
     commit: str
+    #: Every run, by its key: suites that ask the same of the same content.
+    asked: Mapping[str, Sequence[Run]]
     remember: Callable[[Result], None]
     reporter: Reporter
     abandoned: Abandoned | None
     waiting: "queue.SimpleQueue[Run]" = field(default_factory=queue.SimpleQueue)
-    results: dict[str, Result] = field(default_factory=dict)
+    results: list[Result] = field(default_factory=list)
     errors: list[BaseException] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -102,9 +109,11 @@ class _WorkQueue:
             self.stop.set()
 
     def _made(self, result: Result) -> None:
-        self.remember(result)
-        self.results[result.run.key] = result
-        self.reporter.ended(result)
+        for run in self.asked[result.run.key]:
+            own = result._replace(run=run)
+            self.remember(own)
+            self.results.append(own)
+            self.reporter.ended(own)
 
     def _ended(self) -> bool:
         return self.stop.is_set() or bool(self.abandoned and self.abandoned())

@@ -258,13 +258,13 @@ def _question(suite: Suite, verify: Verify) -> tuple[object, ...]:
 
 
 def demand(objects: Objects, tree: str, policies: Sequence[Policy], filters: str) -> Demand:
-    """Return what a tree needs by its policies; a run that two policies ask for stands once."""
+    """Return what a tree needs by its policies; a suite that two policies ask for stands once."""
     keys = Keys(objects, tree, filters)
     # Where the change brings the first file, what was detected before is only a guess of ours.
     guessed = len(policies) > 1 and policies[0].blob is None
     # What the first file says itself is no guess, and would run twice.
     said = {_question(suite, policies[-1].config.verify) for suite in policies[-1].suites} if guessed else set()
-    runs: dict[str, Run] = {}
+    runs: dict[tuple[str, str], Run] = {}
     notes: dict[str, None] = {}
     for n, policy in enumerate(policies):
         for path in keys.missing(policy.config.verify.prepare_inputs):
@@ -276,7 +276,7 @@ def demand(objects: Objects, tree: str, policies: Sequence[Policy], filters: str
             if not found:
                 notes[f"each = {suite.each!r} of {suite.name} matches no folder"] = None
             for run in found:
-                runs.setdefault(run.key, run._replace(is_guess=True) if guessed and n == 0 else run)
+                runs.setdefault((run.key, suite.name), run._replace(is_guess=True) if guessed and n == 0 else run)
                 for path in run.missing:
                     notes[f"{suite.name} names the input {path}, which is not there: all of the tree is its input"] = None
     whole = whole_key(tree, policies, filters)

@@ -140,8 +140,8 @@ def ensure(
         Reds(repository.state).forget([result.run.key for result in made if not result.is_green])
     if comparison is not None:
         made = comparison.settle(made, abandoned)
-    by_key = {result.run.key: result for result in (*known_now, *made)}
-    results = tuple(by_key[run.key] for run in demand.runs if run.key in by_key)
+    found = {(result.run.key, result.run.label): result for result in (*known_now, *made)}
+    results = tuple(found[run.key, run.label] for run in demand.runs if (run.key, run.label) in found)
     _require_green(repository, commit, results, baseline, demand)
     tell(results)
     kept = _Memory(repository, commit).keep_whole(demand, results)

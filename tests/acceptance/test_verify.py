@@ -40,6 +40,16 @@ def test_green_is_remembered_and_red_is_not(fresh: World) -> None:
     assert results(fresh, "--fresh") == [("s0", "passed"), ("s1", "passed")]
 
 
+def test_suites_that_ask_the_same_are_run_once_and_each_is_told(fresh: World, tmp_path: Path) -> None:
+    rules(fresh, *[f'run = "echo run >> {tmp_path}/runs; test ! -e bad"'] * 3)
+    assert results(fresh) == [("s0", "passed"), ("s1", "passed"), ("s2", "passed")]
+    assert (tmp_path / "runs").read_text() == "run\n"
+    assert results(fresh) == [("s0", "cached"), ("s1", "cached"), ("s2", "cached")]
+    fresh.commit({"bad": ""})
+    assert results(fresh) == [("s0", "failed"), ("s1", "failed"), ("s2", "failed")]
+    assert (tmp_path / "runs").read_text() == "run\n" * 2
+
+
 @pytest.mark.slow
 def test_another_worktree_of_the_clone_knows_the_results(fresh: World) -> None:
     rules(fresh, 'run = "true"')
