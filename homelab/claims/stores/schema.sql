@@ -39,11 +39,14 @@ CREATE OR REPLACE FUNCTION homelab.hold(the_label text) RETURNS void
 LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock(hashtextextended('homelab.claim:' || the_label, 0)) $$;
 
 -- The timeline in front: a standby that missed the last numbers counts on from a higher one. 2^40 numbers each, and all
--- of them whole in a double, as JSON wants it.
+-- of them whole in a double, as JSON wants it. None is below the milliseconds since 2026: a database that was made anew, or
+-- restored from a dump, knows nothing of the numbers that its predecessor has given.
 CREATE OR REPLACE FUNCTION homelab.next_number() RETURNS bigint
 LANGUAGE sql AS $$
     SELECT (('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint - 1) * 1099511627776
-        + nextval('homelab.number')
+        + CASE WHEN n < moment THEN setval('homelab.number', moment) ELSE n END
+    FROM (SELECT nextval('homelab.number') AS n,
+        (extract(epoch FROM clock_timestamp()) * 1000)::bigint - 1767225600000 AS moment) AS numbers
 $$;
 
 CREATE OR REPLACE FUNCTION homelab.tell(the_event jsonb) RETURNS void

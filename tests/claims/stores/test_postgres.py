@@ -284,6 +284,20 @@ def test_fences_grow_across_a_failover_that_loses_claims(own_server: tuple[Serve
 
 
 @pytest.mark.slow
+def test_fences_grow_in_a_database_that_was_made_anew(on_server: Claimants, server: Server) -> None:
+    name = on_server.url.rpartition("/")[2]
+    fences = []
+    for _ in range(3):
+        fences += [
+            json.loads(on_server.ok("claim", label, "--purpose", "x", "--json"))["fence"] for label in ("stack:a", "stack:b")
+        ]
+        server.execute("postgres", f"DROP DATABASE {name}")
+        server.execute("postgres", f"CREATE DATABASE {name}")
+        on_server.ok("claims", "init-store")
+    assert fences == sorted(set(fences)) and fences[-1] < 2**53
+
+
+@pytest.mark.slow
 def test_when_homelab_is_killed_the_keeper_goes_on_renewing(
     on_server: Claimants, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
