@@ -107,7 +107,7 @@ def _range(repository: Repository) -> Iterator[_Range]:
         raise Refused("there is no commit here to attack with", hint="`git commit` something first")
     folder = Path(tempfile.mkdtemp(prefix="homelab-attack-"))
     try:
-        remote = _bare(repository, folder / "remote.git")
+        remote = _bare(repository, folder / "remote.git", target)
         bad = _commit(repository, _tree(repository, base), base, _MESSAGE)
         good = _commit(repository, repository.out("rev-parse", f"{base}^{{tree}}"), base, "the same tree")
         yield _Range(repository, remote, target, base, bad, good, rules)
@@ -115,9 +115,11 @@ def _range(repository: Repository) -> Iterator[_Range]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _bare(repository: Repository, path: Path) -> Path:
+def _bare(repository: Repository, path: Path, target: str) -> Path:
     form = repository.line("rev-parse", "--show-object-format") or "sha1"
-    repository.out("init", "--quiet", "--bare", "--template=", f"--object-format={form}", path)
+    # Its default branch is the target, not the user's `init.defaultBranch`: of a remote that has none every push is refused.
+    made = ("--bare", "--template=", f"--object-format={form}", f"--initial-branch={target}")
+    repository.out("init", "--quiet", *made, path)
     # A global core.hooksPath or a receive.* rule of the user would refuse in the gate's place.
     with (path / "config").open("a") as file:
         file.write(f"[core]\n\thooksPath = {path}/none\n[receive]\n\tdenyDeletes = false\n\tdenyNonFastForwards = false\n")

@@ -336,6 +336,17 @@ def test_every_kind_of_clone_can_be_attacked(world: World, how: str) -> None:
     assert set(ended.values()) == {"held"}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("target", "usual"), [("master", "main"), ("main", "master"), ("trunk", "main")])
+def test_the_name_of_a_new_repositorys_branch_is_nothing_to_an_attack(world: World, target: str, usual: str) -> None:
+    world.git("branch", "-m", "master", target, cwd=world.remote)
+    world.git("fetch", "--quiet", "--prune")
+    world.git("remote", "set-head", "origin", target)
+    world.git("config", "--global", "init.defaultBranch", usual)
+    assert world.homelab("hooks", "install").returncode == 0
+    assert set(results(world).values()) == {"held"}
+
+
 def test_a_repository_without_a_commit_cannot_be_attacked(world: World) -> None:
     world.git("init", "--quiet", world.root / "empty", cwd=world.root)
     done = world.homelab("doctor", "--attack", cwd=world.root / "empty")
