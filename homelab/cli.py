@@ -22,6 +22,11 @@ def main() -> None:
             pass  # the whole program has words for it
         else:
             return
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Until the program has its own: Python would answer a Ctrl-C among the imports with a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     from homelab.commands.program import serve
 
     sys.exit(serve(sys.argv[1:]))

@@ -23,10 +23,14 @@ def serve(argv: list[str]) -> int:
     own, rest = (argv[:1], argv[1:]) if argv[:1] == ["tf"] else (argv[:end], argv[end:])
     output.configure(quiet=not _QUIET.isdisjoint(own), as_json="--json" in own)
     argv = _spelt_out([word for word in own if word not in _QUIET]) + rest
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(signum) in (signal.SIG_DFL, signal.default_int_handler):
-            signal.signal(signum, _end)
-    return output.report(lambda: _entry(argv))
+    taken = [signum for signum in _ENDING if signal.getsignal(signum) is signal.SIG_DFL]
+    for signum in taken:
+        signal.signal(signum, _end)
+    try:
+        return output.report(lambda: _entry(argv))
+    finally:
+        for signum in taken:  # nobody is there any more to catch what they raise
+            signal.signal(signum, signal.SIG_DFL)
 
 
 def _entry(argv: list[str]) -> None:
@@ -64,6 +68,7 @@ def _end(signum: int, _: FrameType | None) -> NoReturn:
     raise Interrupted(signum)
 
 
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _QUIET = frozenset(("-q", "--quiet"))
 
 #: What needs no folder to be in.

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 
 from tests.support.landings import FIELDS, Crowd, branch, nothing_left
 from tests.support.waiting import eventually
-from tests.support.world import BIN, World
+from tests.support.world import BIN, World, sealed
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -80,3 +81,17 @@ def test_init_writes_nothing_after_a_signal(world: World, number: signal.Signals
     code, answer = ended(world, number, "init", "--yes", once=(world.root / "started").exists)
     assert code == 128 + number and answer["error"]["kind"] == "interrupted"
     assert not (world.clone / "homelab.toml").exists()
+
+
+def test_ctrl_c_among_the_imports_ends_without_a_word(tmp_path: Path) -> None:
+    code = """if True:
+        import os, signal, sys
+        class Person:
+            def find_spec(self, name, *rest):
+                name == "homelab.commands.program" and os.kill(os.getpid(), signal.SIGINT)
+        sys.meta_path.insert(0, Person())
+        from homelab import cli
+        cli.main()
+    """
+    done = subprocess.run([sys.executable, "-c", code, "claims"], env=sealed(tmp_path), capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, b"", b"")
