@@ -112,9 +112,8 @@ def commit(repository: Repository, merged: Merged, message: str) -> str:
         return merged.head
     assert merged.base is not None
     sign = ["-S"] if _signs(repository) else []  # commit-tree, unlike commit, does not read commit.gpgsign
-    done = repository.run(
-        "commit-tree", *sign, merged.tree, "-p", merged.base, "-p", merged.head, "-F", "-", input=os.fsencode(message)
-    )
+    words = ("-c", "i18n.commitEncoding=UTF-8", "commit-tree", *sign)
+    done = repository.run(*words, merged.tree, "-p", merged.base, "-p", merged.head, "-F", "-", input=os.fsencode(message))
     if done.returncode:
         raise Failed(f"git cannot make the merge commit: {done.words}", hint=commit_hint(done.stderr))
     return os.fsdecode(done.stdout).strip()

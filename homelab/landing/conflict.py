@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from homelab import output
 from homelab.errors import Busy, Conflict, Failed, Refused
-from homelab.git.repository import Repository
+from homelab.git.repository import Repository, require_worktree
 from homelab.landing import candidate
 from homelab.system.process import Completed
 
@@ -59,6 +59,8 @@ def _begin(repository: Repository, base: str, target: str) -> bool:
         time.sleep(pause)
     else:
         raise _locked(lock)
+    if names := _in_the_way(repository, base):
+        raise _overwrites(names)
     shutil.copyfile(repository.git_dir / "index", own)
     try:
         done = _merge(repository, base, target)
@@ -71,6 +73,22 @@ def _begin(repository: Repository, base: str, target: str) -> bool:
     finally:
         own.unlink(missing_ok=True)
     return bool(left)
+
+
+def _in_the_way(repository: Repository, base: str) -> list[str]:
+    """Return what is not tracked where the merge would write: what is ignored git overwrites in silence, whole folders too."""
+    tree, _ = candidate.merged_tree(repository, "HEAD", base)
+    rows = repository.out("diff-tree", "-r", "-z", "--name-only", "--diff-filter=A", "--no-renames", "HEAD", tree)
+    top = require_worktree(repository)
+    found = set()
+    for path in (top / name for name in rows.split("\0") if name):
+        if os.path.lexists(path):
+            found.add(path)
+        found.update(each for each in path.parents if top in each.parents and (each.is_symlink() or each.is_file()))
+    if not found:
+        return []
+    names = sorted(os.fspath(path.relative_to(top)) for path in found)
+    return repository.out("ls-files", "--others", "-z", "--", *names, env={"GIT_LITERAL_PATHSPECS": "1"}).split("\0")[:-1]
 
 
 def _own_index(repository: Repository) -> Path:
@@ -149,6 +167,10 @@ def _not_begun(target: str, done: Completed) -> Refused:
     names = [row[1:] for row in os.fsdecode(done.stderr).split("\n") if row.startswith("\t")]
     if not names:
         return Refused(f"git cannot merge the target here: {done.words}", hint=f"git merge {target} shows what is in the way")
+    return _overwrites(names)
+
+
+def _overwrites(names: list[str]) -> Refused:
     return Refused(
         f"the merge conflicts, and to resolve it here it would overwrite {output.names(names)}",
         hint="move these files away or commit them, then `homelab work land` again",

@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import resource
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,11 +41,17 @@ def test_a_merge_says_what_it_brings(world: World) -> None:
     branch(world)
     for n in range(22):
         world.git("commit", "--quiet", "--allow-empty", "-m", f"step {n}\n\nwith a body")
+    world.git("commit", "--quiet", "--allow-empty", "-m", "schön")
     world.publish({"theirs": "1"})
     world.git("config", "merge.log", "false")
+    world.git("config", "i18n.commitEncoding", "latin1")  # which says nothing of the words that are ours
     land(world, 0)
     rows = message(world).splitlines()
-    assert rows[:4] == ["Merge branch 'ada/x'", "", "* ada/x:", "  step 21"] and "  ..." in rows and "with a body" not in rows
+    assert (
+        rows[:5] == ["Merge branch 'ada/x'", "", "* ada/x:", "  schön", "  step 21"]
+        and "  ..." in rows
+        and "with a body" not in rows
+    )
     assert rows[-1].startswith("Homelab-Verified: check ")
     assert world.git("interpret-trailers", "--parse", input=message(world)).startswith("Homelab-Verified: check ")
 
@@ -247,6 +254,23 @@ def test_the_clean_main_worktree_is_brought_forward_and_no_other(world: World) -
     assert land_one("f") == before
     world.git("switch", "--quiet", "master")
     assert land_one("g") == world.tip()
+
+
+@pytest.mark.slow
+def test_what_is_ignored_in_the_main_worktree_is_in_the_way_of_what_landed(world: World) -> None:
+    world.git("config", "branch.master.mergeOptions", "--squash")
+    place, before = Path(world.homelab("work", "start", "a").stdout.strip()), world.git("rev-parse", "HEAD")
+    world.commit({"made": "1", "secret.env": "1"}, cwd=place)
+    with (world.clone / ".git/info/exclude").open("a") as file:
+        file.write("made\n*.env\n")
+    ignored = {"made/precious": "mine", "secret.env": "mine"}  # git merges over it in silence, a whole folder too
+    world.write(ignored)
+    assert world.homelab("work", "land", cwd=place).returncode == 0 and world.git("rev-parse", "HEAD") == before
+    assert {name: (world.clone / name).read_text() for name in ignored} == ignored and world.git("status", "--porcelain") == ""
+    shutil.rmtree(world.clone / "made")
+    (world.clone / "secret.env").unlink()
+    world.commit({"b": "1"}, cwd=place)
+    assert world.homelab("work", "land", cwd=place).returncode == 0 and world.git("rev-parse", "HEAD") == world.tip()
 
 
 def record(number: int, **more: object) -> dict[str, object]:

@@ -54,6 +54,24 @@ def test_a_lock_that_is_freed_meanwhile_only_delays_the_merge(conflicting: World
     assert left(conflicting)[:2] == (True, True)
 
 
+def test_a_merge_is_not_begun_over_what_is_ignored_here_and_tracked_there(conflicting: World) -> None:
+    """git overwrites what is ignored without a word, a folder by a file and a file by a folder too."""
+    world = conflicting
+    world.git("rm", "--quiet", "--cached", "homelab.toml")  # what the merge takes away as well is in nobody's way
+    world.git("commit", "--quiet", "-m", "kept apart")
+    (world.clone / ".git/info/exclude").write_text("ignored*\nhomelab.toml\n")
+    world.write({"ignored.env": "mine", "ignored/a/b": "mine", "ignored-file": "mine"})
+    world.publish({"ignored.env": "1", "ignored": "1", "ignored-file/x/y": "1"})
+    answer = world.json("work", "land")
+    assert answer["status"] == "refused" and left(world) == (False, False, "")
+    assert answer["uncommitted"] == ["ignored-file", "ignored.env", "ignored/a/b"]
+    shutil.rmtree(world.clone / "ignored")
+    for name in ("ignored.env", "ignored-file"):
+        assert (world.clone / name).read_text() == "mine"
+        (world.clone / name).unlink()
+    assert world.json("work", "land")["status"] == "conflict" and (world.clone / "ignored-file/x/y").exists()
+
+
 @pytest.mark.slow
 def test_what_somebody_stages_while_the_merge_is_made_stays_staged(conflicting: World) -> None:
     """A driver of merges runs in the middle of one: it stands in for whoever works in the worktree at that moment."""
