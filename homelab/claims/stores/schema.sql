@@ -39,15 +39,23 @@ CREATE OR REPLACE FUNCTION homelab.hold(the_label text) RETURNS void
 LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock(hashtextextended('homelab.claim:' || the_label, 0)) $$;
 
 -- The timeline in front: a standby that missed the last numbers counts on from a higher one. 2^40 numbers each, and all
--- of them whole in a double, as JSON wants it. None is below the milliseconds since 2026: a database that was made anew, or
--- restored from a dump, knows nothing of the numbers that its predecessor has given.
+-- of them whole in a double, as JSON wants it. None is below a thousand for each second since 2026: a database that was made
+-- anew, or restored from a dump, knows nothing of the numbers that its predecessor has given.
 CREATE OR REPLACE FUNCTION homelab.next_number() RETURNS bigint
-LANGUAGE sql AS $$
-    SELECT (('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint - 1) * 1099511627776
-        + CASE WHEN n < moment THEN setval('homelab.number', moment) ELSE n END
-    FROM (SELECT nextval('homelab.number') AS n,
-        (extract(epoch FROM clock_timestamp()) * 1000)::bigint - 1767225600000 AS moment) AS numbers
-$$;
+LANGUAGE plpgsql AS $$
+DECLARE
+    least CONSTANT bigint := (floor(extract(epoch FROM clock_timestamp()))::bigint - 1767225600) * 1000;
+    n bigint := nextval('homelab.number');
+BEGIN
+    IF n < least THEN -- one after another, at most once a second: a late setval would take numbers back
+        PERFORM pg_advisory_xact_lock(hashtextextended('homelab.number', 0));
+        n := nextval('homelab.number');
+        IF n < least THEN
+            n := setval('homelab.number', least);
+        END IF;
+    END IF;
+    RETURN (('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::bigint - 1) * 1099511627776 + n;
+END $$;
 
 CREATE OR REPLACE FUNCTION homelab.tell(the_event jsonb) RETURNS void
 LANGUAGE sql AS $$ INSERT INTO homelab.event (label, record) VALUES (the_event ->> 'label', the_event) $$;
