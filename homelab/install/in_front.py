@@ -17,6 +17,9 @@ def examine(repository: Repository, status: Status) -> Iterator[Finding]:
     if status.ours is not None:
         for name in status.chained:
             yield Finding("chained", NOTE, f"a push runs {name} as well, and both have to agree")
+        if (done := repository.run("hook", "list", "pre-push")).returncode == 128:  # before 2.54 it is no command: 129
+            repair = "git config --show-origin --get-regexp '^hook[.]'"
+            yield Finding("hooks-config", WARNING, f"git runs no hook and pushes nothing: {done.words}", repair)
         yield from _program(status.ours)
         if not shim.is_current(status.ours):
             yield Finding("hook-outdated", WARNING, "the hook was written by another version of homelab", INSTALL)

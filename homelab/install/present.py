@@ -33,6 +33,7 @@ def same(one: Path, other: Path) -> bool:
 
 def status(repository: Repository, known: Settings | None = None) -> Status:
     """Return which gate this clone has, by what git would run on a push from here."""
+    known = known or repository.settings()
     found = hooks_path.place(repository, known)
     front, legacy = slots(found.folder)
     ours = next((slot for slot in _reached(front, legacy) if shim.owner(slot) == "homelab"), None)
@@ -46,7 +47,17 @@ def status(repository: Repository, known: Settings | None = None) -> Status:
     elif ours is None and os.access(front, os.X_OK):
         chained.append(_named(front))
     framework = any(name in shim.FRAMEWORKS for name in chained) and _configured(repository)
+    chained += _commands(repository, known)
     return Status("whole" if ours else "framework" if framework else "none", front, ours, tuple(chained))
+
+
+def _commands(repository: Repository, known: Settings) -> list[str]:
+    """Return the commands of git's configuration that a push runs before any file; a git before 2.54 has none."""
+    if not any(row.name.startswith("hook.") and row.name.endswith(".event") for row in known.rows):
+        return []
+    rows = (repository.line("hook", "list", "pre-push") or "").splitlines()
+    off = ("disabled\t", "event-disabled\t", "hook from hookdir")
+    return [f"hook.{row}" for row in rows if not row.startswith(off)]
 
 
 def looks_at_commits(repository: Repository) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from homelab.gate import sources
+from homelab.git.version import git_version
 from homelab.install import shim
 from tests.support.hooks import (
     CONFIG,
@@ -332,3 +333,31 @@ def test_a_server_may_be_named_where_only_explicit_bare_repositories_are_trusted
     for verb in ("install", "uninstall"):
         done = world.homelab("hooks", verb, "--server", world.remote)
         assert done.returncode == 0, done.stderr
+
+
+def named(world: World, *settings: tuple[str, str]) -> None:
+    for number, (name, value) in enumerate(settings):
+        world.env |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    world.env["GIT_CONFIG_COUNT"] = str(len(settings))
+
+
+@pytest.mark.slow
+def test_no_command_of_the_configuration_takes_the_place_of_the_gate(gated: World) -> None:
+    one, other = [("hook.one.event", "pre-push"), ("hook.one.command", "cat")], ("hook.other.event", "pre-push")
+    parallel = [("hook.jobs", "4"), ("hook.one.parallel", "true")]
+    red = gated.commit({"bad": "1"})
+    for settings in (
+        one, [*one, *parallel], [*one, ("hook.one.enabled", "false")], [*one, ("hook.pre-push.enabled", "false")],
+        [("hook.pre-push.enabled", "false")], [*one, other], [("hook.pre-push.event", "pre-push")],
+    ):  # fmt: skip
+        named(gated, *settings)
+        assert gated.run("git", "push", "origin", "HEAD:master", check=False).returncode, settings
+        assert red not in gated.refs(), settings
+        if git_version() < (2, 54):
+            continue
+        # A command that is missing, or one with a hook's name, and git ends before any hook.
+        is_broken = settings[-1] in (other, ("hook.pre-push.event", "pre-push"))
+        found = [row["id"] for row in gated.json("doctor")["findings"]]
+        assert ("hooks-config" in found) is is_broken, settings
+        runs = one[0] in settings and not is_broken and settings[-1][1] != "false"
+        assert gated.json("hooks", "status")["chained"] == ["hook.one"] * runs, settings
