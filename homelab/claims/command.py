@@ -6,6 +6,7 @@ the claims are: whoever is killed in between, it frees what was granted. See doc
 """
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -35,6 +36,13 @@ class NotStarted(Failed):
     def __init__(self, name: str, reason: str, code: int) -> None:
         super().__init__(f"cannot start {name}: {reason}", hint="nothing was started; check its name and PATH")
         self.exit_code = code
+
+    @classmethod
+    def by_system(cls, name: str, number: int | None) -> "NotStarted":
+        """Return why the system starts no program that has been found."""
+        if number == errno.ENOENT:
+            return cls(name, "its interpreter is missing", 127)
+        return cls(name, os.strerror(number or 0).lower(), 126)
 
 
 class Command(NamedTuple):
@@ -190,8 +198,7 @@ class _Run:
         name, *words = self._listen() or self._without_the_keeper()
         if name == "failed":
             self._release()
-            number = int(words[0])
-            raise NotStarted(self._command.argv[0], os.strerror(number).lower(), 127 if number == 2 else 126)
+            raise NotStarted.by_system(self._command.argv[0], int(words[0]))
         if words[1] == "0":
             self._release()
             self._keeper.tell("done")

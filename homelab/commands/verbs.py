@@ -58,17 +58,19 @@ VERBS: dict[str, Verb] = {
             "homelab claim stack:dns stack:vault --purpose 'rotate keys' --wait 10m",
         ),
     ),
-    "claims": Verb("claim:claims", "read", "show who holds what", (7,), examples=("homelab claims", "homelab claims --watch")),
+    "claims": Verb(
+        "claim:claims", "read", "show who holds what", (3, 7), examples=("homelab claims", "homelab claims --watch")
+    ),
     "claims history": Verb(
-        "claim:history", "read", "show what became of claims", (7,),
+        "claim:history", "read", "show what became of claims", (3, 7),
         examples=("homelab claims history stack:dns", "homelab claims history --since 2d"),
     ),
     "claims init-store": Verb(
-        "claim:init_store", "write", "prepare a claim store", (1, 7),
+        "claim:init_store", "write", "prepare a claim store", (3, 7),
         examples=("HOMELAB_CLAIMS=postgresql://db/claims homelab claims init-store",),
     ),
     "claims renew": Verb(
-        "claim:renew", "write", "renew the leases of this session", (3, 7), examples=("homelab claims renew",)
+        "claim:renew", "write", "renew the leases of this session", (3, 4, 7), examples=("homelab claims renew",)
     ),
     "claims steal": Verb(
         "claim:steal", "write", "take a claim from its holder, with a reason", (3, 4, 7),
@@ -121,7 +123,7 @@ VERBS: dict[str, Verb] = {
         "tf:fmt", "write", "format a stack", (1,), runs=True, ends_like_child=True, examples=("homelab tf fmt dns",)
     ),
     "tf force-unlock": Verb(
-        "tf:force_unlock", "write", "free a stack's state lock", (1,), runs=True, ends_like_child=True,
+        "tf:force_unlock", "write", "free a stack's state lock", (1, 3, 4, 7), runs=True, ends_like_child=True,
         examples=("homelab tf force-unlock dns 6f1f3c9e-1c3a-4c5b-9a51-0f2b6f0c1f4e",),
     ),
     "tf plan": Verb(

@@ -217,7 +217,7 @@ def _end_group(child: subprocess.Popen[bytes]) -> None:
 
 
 def become(argv: Sequence[str | Path], *, cwd: Path) -> NoReturn:
-    """Replace this process by `argv`, with our terminal and the usual signals. Raises `Failed`."""
+    """Replace this process by `argv`, with our terminal and the usual signals. Raises `OSError`."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):  # what nobody can read ends nothing
             stream.flush()
@@ -226,11 +226,8 @@ def become(argv: Sequence[str | Path], *, cwd: Path) -> NoReturn:
         signal.signal(number, signal.SIG_DFL)
     if _umask != -1:
         os.umask(_umask)
-    try:
-        os.chdir(cwd)
-        execute([str(part) for part in argv], environment())
-    except OSError as error:
-        raise Failed(f"cannot start {argv[0]}: {error.strerror}", hint=f"install {argv[0]}, or repair it") from None
+    os.chdir(cwd)
+    execute([str(part) for part in argv], environment())
 
 
 PIPE = subprocess.PIPE

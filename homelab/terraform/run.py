@@ -27,7 +27,7 @@ _YES = {"terragrunt": ("--non-interactive", "-auto-approve"), "tofu": ("-auto-ap
 def runner(root: Path) -> str:
     """Return the program that runs the stacks below `root`. Raises `NotStarted`."""
     script = root / "scripts" / "tg"
-    if script.exists():
+    if os.path.lexists(script):  # a link that leads nowhere is no leave to run anything else
         if script.is_dir() or not os.access(script, os.X_OK):
             raise NotStarted(str(script), "it is not an executable file", 126)
         return str(script)
@@ -41,7 +41,10 @@ def run(verb: str, stack: Stack, args: tuple[str, ...]) -> NoReturn:
     """Replace this process by the runner. Raises `NotStarted`."""
     program = runner(stack.root)
     argv = [*_formatter(program), "-recursive", *args] if verb == "fmt" else [program, verb, *args]
-    process.become(argv, cwd=stack.folder)
+    try:
+        process.become(argv, cwd=stack.folder)
+    except OSError as error:
+        raise NotStarted.by_system(program, error.errno) from None
 
 
 def _formatter(program: str) -> list[str]:

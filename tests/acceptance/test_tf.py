@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -337,3 +338,20 @@ def test_a_runner_without_a_first_line_is_run_by_sh(stacks: Claimants) -> None:
     for verb, said in (("plan", "plan x\n"), ("apply", "apply --non-interactive x\n")):
         assert stacks.run("tf", verb, "vault", "x").returncode == 0
         assert (stacks.root / "said").read_text() == said
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "broken"),
+    [
+        (127, "its interpreter is missing", lambda script: script.write_text("#!/no/such/interpreter\n")),
+        (126, "it is not an executable file", lambda script: script.unlink() or script.symlink_to("nowhere")),
+    ],
+)
+def test_a_broken_runner_is_named_alike_by_every_verb_and_nothing_runs_in_its_place(
+    stacks: Claimants, code: int, words: str, broken: Callable[[Path], object]
+) -> None:
+    broken(stacks.root / "scripts/tg")
+    for verb in ("plan", "apply"):
+        done = stacks.run("tf", verb, "vault", env={"PATH": f"{stacks.script('terraform', 'touch ran').parent}:/usr/bin:/bin"})
+        assert done.returncode == code and f"scripts/tg: {words}" in done.stderr, done.stderr
+    assert not (stacks.root / "stacks/vault/ran").exists() and stacks.held() == []

@@ -121,4 +121,6 @@ def unreachable(folder: Path, error: OSError) -> Unreachable:
     """Return the error that tells why the store's files cannot be read or written."""
     words = error.strerror or str(error)
     words = words[:1].lower() + words[1:]
+    if isinstance(error.filename, str) and folder in Path(error.filename).parents:
+        words += f" ({error.filename})"
     return Unreachable(f"the claim store {folder} cannot be used: {words}", hint=f"free or repair it, or {_ELSEWHERE}")
