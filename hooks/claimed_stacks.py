@@ -19,9 +19,11 @@ def judge_change() -> None:
     if told is None:
         stacks.require_free(repository, stacks.staged(repository), "the commit")
         return
+    from homelab.gate.admission import Admission
+
     new = require_pushed(repository, told.source, "^{commit}")
-    changed = stacks.pushed(repository, new, os.environ.get("PRE_COMMIT_FROM_REF"))
-    stacks.require_free(repository, changed, "the push")
+    update = updates.moved(told.ref, os.environ.get("PRE_COMMIT_FROM_REF"), new)
+    Admission.of_clone(repository, told.remote).require_free([update])
 
 
 def main() -> None:

@@ -37,10 +37,13 @@ def staged(repository: Repository) -> set[str]:
     return changed
 
 
-def pushed(repository: Repository, new: str, old: str | None = None) -> set[str]:
-    """Return the paths that those commits change which no remote has yet; `old` is the pushed ref's commit there."""
-    known = ["--not", "--remotes", *([old] if old and repository.oid(f"{old}^{{commit}}") else [])]
-    return _names(repository, *LOG, "--format=", "-c", new, *known)
+def pushed(repository: Repository, new: str, known: Iterable[str | None] = (), *, lands: bool = False) -> set[str]:
+    """Return the paths that those commits change which are not in what is `known` of the place that they are pushed to.
+
+    Unless it `lands` what any remote has is no change either: a branch that is there for review changes a stack when it lands.
+    """
+    there = [oid for oid in known if oid and repository.oid(f"{oid}^{{commit}}")]
+    return _names(repository, *LOG, "--format=", "-c", new, "--not", *([] if lands else ["--remotes"]), *there)
 
 
 def _names(repository: Repository, *args: str) -> set[str]:

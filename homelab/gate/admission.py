@@ -122,11 +122,18 @@ class Admission(NamedTuple):
 
             plaintext.require_pushed(self.repository, tips, remote=self.remote, known=known, received=self.received)
         if self.rules.config.gate.claims and not self.received:
-            from homelab.claims import stacks
+            self.require_free(pushed, is_ours=is_ours)
 
-            for update in (update for update in pushed if not isinstance(update, Delete)):
-                changed = stacks.pushed(self.repository, update.new, updates.old(update))
-                stacks.require_free(self.repository, changed, "the push", ours_too=not is_ours)
+    def require_free(self, pushed: Sequence[RefUpdate], *, is_ours: bool = True) -> None:
+        """Let no stack that another session holds be changed by any ref. Raises `Refused`."""
+        from homelab.claims import stacks
+
+        protected = states.protected(self.rules, [update.ref for update in pushed])
+        for update in (update for update in pushed if not isinstance(update, Delete)):
+            lands = update.ref in protected
+            known = (updates.old(update), self.fetched_tip if lands else None)
+            changed = stacks.pushed(self.repository, update.new, known, lands=lands)
+            stacks.require_free(self.repository, changed, "the push", ours_too=not is_ours)
 
     def told(self, framework: Framework) -> RefUpdate:
         """Return the one update that pre-commit or prek tells of; what the remote has is asked, else as it was fetched."""

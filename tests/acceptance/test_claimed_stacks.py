@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from homelab.claims import stacks
-from tests.support.world import BIN, World
+from tests.support.world import BIN, SUITE, World
 
 
 @pytest.fixture
@@ -71,6 +71,24 @@ def test_a_push_is_judged_by_the_commits_that_the_remote_lacks(infra: World) -> 
     env["PRE_COMMIT_TO_REF"] = infra.commit({"stacks/vault/main.tf": "mine\n"})
     code, words = hook(infra, env=env)
     assert code == 3 and "rotate keys" in words
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("door", ["push", "landing", "framework"])
+def test_a_change_that_the_remote_has_on_another_branch_counts_when_it_lands(infra: World, door: str) -> None:
+    world, tip = infra, infra.publish({"homelab.toml": "[gate]\nclaims = true\n" + SUITE})
+    world.git("pull", "--quiet")
+    assert world.homelab("hooks", "install").returncode == 0
+    world.git("switch", "--quiet", "-c", "ada/x")
+    change = world.commit({"stacks/vault/main.tf": "mine\n"})
+    world.git("push", "--quiet", "origin", "HEAD:refs/heads/review")
+    claim(world, "stack:vault")
+    world.git("push", "--quiet", "origin", "HEAD:refs/heads/again")  # nothing is changed by it
+    env = {"PRE_COMMIT_REMOTE_BRANCH": "refs/heads/master", "PRE_COMMIT_REMOTE_NAME": "origin",
+           "PRE_COMMIT_FROM_REF": tip, "PRE_COMMIT_TO_REF": change}  # fmt: skip
+    doors = {"push": ("git", "push", "origin", "HEAD:master"), "landing": (BIN / "homelab", "work", "land")}
+    done = world.run(*doors.get(door, (BIN / "homelab-claimed-stacks",)), env=env if door == "framework" else {}, check=False)
+    assert done.returncode == {"push": 1}.get(door, 3) and "rotate keys" in done.stderr and world.tip() == tip, done.stderr
 
 
 @pytest.mark.slow
