@@ -37,6 +37,9 @@ _DEPLOYING = frozenset(
     "reconcile bump undeploy teardown flash reboot restore shutdown drain nuke gh-deploy".split()
 )
 _LIVE = frozenset("e2e smoke live testacc acceptance cluster kind minikube k3d staging production prod remote".split())
+#: What runs tests, and words by which those are chosen that are no unit's.
+_TESTERS = frozenset("pytest py.test go jest vitest mocha behave robot bats".split())
+_LIVE_TESTS = frozenset("e2e smoke acceptance testacc".split())
 _CHANGING = frozenset(
     "fix format fmt write update upgrade watch serve server dev start run clean install uninstall bless generate gen setup "
     "bootstrap configure init migrate seed snapshot bench benchmark fuzz edit open shell repl login debug".split()
@@ -128,10 +131,16 @@ def _words_effect(words: tuple[str, ...], bodies: Bodies, dir: str, depth: int) 
     for name, known in (("deploys", Effect.DEPLOYS), ("live", Effect.LIVE), ("installs", Effect.INSTALLS),
                         ("prepares", Effect.PREPARES), ("nothing", Effect.NOTHING), ("checks", Effect.CHECKS)):  # fmt: skip
         if programs.does(name, words):
-            return known
+            return Effect.LIVE if known is Effect.CHECKS and _tests_live(program, words) else known
     if _parts(program) & _DEPLOYING:  # `deploy-rs`, `semantic-release`
         return Effect.DEPLOYS
     return Effect.UNKNOWN
+
+
+def _tests_live(program: str, words: tuple[str, ...]) -> bool:
+    """Return whether tests are chosen, by a folder, a mark or a tag, that ask a system which is up."""
+    chosen = [word for word in words[1:] if not re.search(r"\bnot\b|--ignore|--exclude", word)]
+    return program in _TESTERS and any(_parts(part) & _LIVE_TESTS for word in chosen for part in word.split("/"))
 
 
 def _inline(words: tuple[str, ...]) -> str | None:

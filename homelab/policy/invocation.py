@@ -104,7 +104,7 @@ def targets(words: tuple[str, ...]) -> tuple[str, ...]:
     program, rest = posixpath.basename(words[0]), words[1:]
     if is_script(words[0]):
         return (words[0],)
-    if program in ("npm", "pnpm", "yarn", "bun", "mise", "turbo", "nx", "lerna"):
+    if program in ("npm", "pnpm", "yarn", "bun", "mise", "turbo", "nx", "lerna", "lefthook"):
         named = [word for word in _plain(rest) if word not in ("run", "run-script", "tasks", "task", "r")]
         return ("test",) if named[:1] == ["t"] else tuple(named[:1])
     if program in ("sh", "bash", "zsh", "dash", "source", ".", "ruby", "node", "python", "python3"):

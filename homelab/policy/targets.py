@@ -23,6 +23,12 @@ MISE_FILES = (
     ".config/mise/config.toml",
 )
 JUSTFILES = ("justfile", "Justfile", "JUSTFILE", ".justfile")
+LEFTHOOK = tuple(
+    f"{prefix}{name}.{ext}"
+    for prefix in ("", ".config/")
+    for name in ("lefthook", ".lefthook")
+    for ext in ("yml", "yaml", "toml", "json")
+)
 #: Folders whose executable files are tasks of mise.
 MISE_FOLDERS = ("mise-tasks", ".mise-tasks", ".mise/tasks", "mise/tasks", ".config/mise/tasks")
 
@@ -57,7 +63,14 @@ class Targets:
     def known(self, program: str, folder: str) -> Mapping[str, tuple[str, tuple[str, ...]]]:
         """Return a runner's targets in a folder: for each its own script, and the targets that run before it."""
         kind = {"gmake": "make", "go-task": "task", "pnpm": "npm", "yarn": "npm", "bun": "npm"}.get(program, program)
-        readers = {"make": self._make, "just": self._just, "task": self._task, "mise": self._mise, "npm": self._npm}
+        readers = {
+            "make": self._make,
+            "just": self._just,
+            "task": self._task,
+            "mise": self._mise,
+            "npm": self._npm,
+            "lefthook": self._hooks,
+        }
         if kind not in readers:
             return {}
         place = f"{kind}:{folder}"
@@ -84,7 +97,26 @@ class Targets:
 
     def _task(self, folder: str) -> dict[str, tuple[str, tuple[str, ...]]]:
         path = self._first(folder, TASKFILES)
-        return task_targets(read_yaml(self._tree.text(path) or "")) if path else {}
+        return self._tasks(path, set()) if path else {}
+
+    def _tasks(self, path: str, seen: set[str]) -> dict[str, tuple[str, tuple[str, ...]]]:
+        """Return the tasks of a Taskfile, those that it includes behind the name that it gives them."""
+        seen.add(path)
+        document = read_yaml(self._tree.text(path) or "")
+        found = task_targets(document)
+        for name, row in mapping(mapping(document).get("includes")).items():
+            place = posixpath.normpath(posixpath.join(posixpath.dirname(path), str(mapping(row).get("taskfile", row))))
+            other = place if self._tree.has(place) else self._first(place, TASKFILES)
+            for task, (script, needed) in (self._tasks(other, seen) if other and other not in seen else {}).items():
+                found[f"{name}:{task}"] = (script, tuple(f"{name}:{each}" for each in needed))
+        return found
+
+    def _hooks(self, _: str) -> dict[str, tuple[str, tuple[str, ...]]]:
+        _, document = lefthook_file(self._tree)
+        return {
+            hook: ("\n".join(str(mapping(command).get("run", "")) for command in hook_commands(document, hook)), ())
+            for hook in document
+        }
 
     def _mise(self, folder: str) -> dict[str, tuple[str, tuple[str, ...]]]:
         found: dict[str, tuple[str, tuple[str, ...]]] = {}
@@ -101,6 +133,22 @@ class Targets:
         scripts = {name: run for name, run in mapping(document.get("scripts")).items() if isinstance(run, str)}
         around = {name: [n for n in (f"pre{name}", f"post{name}") if n in scripts] for name in scripts}
         return {name: (run, tuple(around[name])) for name, run in scripts.items()}
+
+
+def lefthook_file(tree: Tree) -> tuple[str, dict[str, Any]]:
+    """Return lefthook's file and its document, both empty where there is none."""
+    path = next((name for name in LEFTHOOK if tree.has(name)), "")
+    return path, mapping(tree.toml(path) if path.endswith(".toml") else tree.yaml(path) if path else None)
+
+
+def hook_commands(document: Mapping[str, Any], hook: str) -> list[Any]:
+    """Return the commands, jobs and scripts of a hook of lefthook."""
+    stanza = mapping(document.get(hook))
+    return [
+        *mapping(stanza.get("commands")).values(),
+        *sequence(stanza.get("jobs")),
+        *mapping(stanza.get("scripts")).values(),
+    ]
 
 
 def _folder(dir: str, words: tuple[str, ...]) -> str:

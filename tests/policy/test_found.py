@@ -344,6 +344,56 @@ def test_a_checkout_gets_what_every_command_needs(world: World) -> None:
     assert set(made.caches) == {"node_modules", "vendor/bundle", ".bundle"}, "what nothing prepares is emptied before every run"
 
 
+APPLY = "kubectl apply -f ."
+LOCAL = "repos:\n- repo: local\n  hooks: [{id: x, name: x, language: system, entry: %s}]\n"
+NOX = "import nox\n{}@nox.session\ndef tests(s):\n  s.run('pytest')\n@nox.session\ndef out(s):\n  s.run('twine', 'upload', x)\n"
+RAKE = "task :%s do\n  sh '%s'\nend\ntask :other do\n  sh 'kubectl apply -f .'\nend\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({".pre-commit-config.yaml": LOCAL % APPLY}, []),
+        ({".pre-commit-config.yaml": LOCAL % "./x.sh", "x.sh": f"#!/bin/sh\n{APPLY}\n"}, []),
+        ({".pre-commit-config.yaml": LOCAL % "kubectl get nodes"}, [("off:pre-commit", ".", "pre-commit run --all-files")]),
+        ({"Taskfile.yml": "includes: {x: ./x}\ntasks: {test: {cmds: [{task: 'x:up'}]}}\n",
+          "x/Taskfile.yml": f"includes: {{y: ..}}\ntasks: {{up: {{deps: [all]}}, all: {{cmds: [{APPLY}]}}}}\n"}, []),
+        ({"tox.ini": f"[tox]\nenvlist = py,out\n[testenv:out]\ncommands =\n  - {APPLY}\n"}, []),
+        ({"tox.ini": f"[tox]\nenvlist = py\n[testenv]\ncommands = pytest {{posargs}}\n[testenv:out]\ncommands = {APPLY}\n"},
+         [("tox", ".", "tox")]),
+        ({"tox.toml": "env_list = ['a']\n[env.a]\ncommands = [['kubectl', 'apply', '-f', '.']]\n"}, []),
+        ({"pyproject.toml": f"[tool.tox]\nlegacy_tox_ini = '''\n[testenv]\ncommands = {APPLY}\n'''\n"}, []),
+        ({"noxfile.py": NOX.format("")}, []), ({"noxfile.py": "def ("}, [("nox", ".", "nox")]),
+        ({"noxfile.py": NOX.format("nox.options.sessions = ['tests']\n")}, [("nox", ".", "nox")]),
+        ({"noxfile.py": NOX.format("").replace("session\ndef out", "session(default=False)\ndef out")}, [("nox", ".", "nox")]),
+        ({"Gemfile": "", "Rakefile": RAKE % ("test", APPLY)}, []),
+        ({"Gemfile": "", "Rakefile": RAKE % ("test", "ruby a.rb")}, [("ruby", ".", "bundle exec rake test")]),
+        ({"t/a.bats": f'@test "x" {{\n  run {APPLY}\n}}\n'}, []),
+        ({"t/a.bats": f"@test x {{ run -0 {APPLY}; }}\n"}, []),
+        ({"t/a.bats": '@test "x" {\n  run ./deploy.sh\n}\n'}, [("bats", ".", "bats t")]),
+        ({"test_a.py": 'import os\nA = os.environ["KUBECONFIG"]\n'}, [("off:pytest", ".", PYTEST)]),
+        ({"test_a.py": 'import os\nos.environ["API_TOKEN"] = "x"\nB = os.environ["HOME"]\n'}, [("pytest", ".", PYTEST)]),
+        ({"test_a.py": 'pytestmark = pytest.mark.skipif("A" not in x)\nA = os.environ["KUBECONFIG"]\n'},
+         [("pytest", ".", PYTEST)]),
+        ({"tox.toml": "", "tests/conftest.py": "config.load_kube_config()\n", "tests/test_a.py": ""},
+         [("off:tox", ".", "tox")]),
+        ({"go.mod": "", "a_test.go": 'var a = os.Getenv("VAULT_TOKEN")\n'}, [("off:go", ".", "go test ./...")]),
+        ({"go.mod": "", "a_test.go": '//go:build live\nvar a = os.Getenv("VAULT_TOKEN")\n'}, [("go", ".", "go test ./...")]),
+        ({"Makefile": "test:\n\tpytest tests/e2e\n"}, [("off:make", ".", "make test")]),
+        ({"Makefile": "test:\n\tpytest -m 'not e2e'\n"}, [("make", ".", "make test")]),
+    ],
+)  # fmt: skip
+def test_what_deploys_is_not_proposed_and_what_asks_a_live_system_is_off(
+    world: World, files: Files, expected: list[tuple[str, str, str]]
+) -> None:
+    assert sorted(rows(found(world, files))) == sorted(expected)
+
+
+def test_hooks_that_run_a_goal_leave_no_suite_of_their_own(world: World) -> None:
+    files: Files = {"lefthook.yml": "pre-push: {jobs: [{run: make test}]}\n", "Makefile": "test:\n\tgo vet ./...\n"}
+    assert rows(found(world, files)) == [("make", ".", "make test")]
+
+
 def test_what_deploys_is_passed_over_and_named(world: World) -> None:
     seen = found(world, {".woodpecker.yml": "steps: [{name: go live, image: x, commands: [terragrunt apply]}]\n"})
     assert (seen.findings, seen.passed_over) == ((), (".woodpecker.yml, step go live",))

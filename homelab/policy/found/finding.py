@@ -19,6 +19,13 @@ _MADE_UP = frozenset(
 _UPWARDS = re.compile(r"(?:\$\{path\.module\}/)?((?:\.\./)+[\w.-][\w./-]*)")
 #: Words by which a script or a test finds files that its own folder does not name.
 _FROM_THE_ROOT = re.compile(r"show-toplevel|parents\[|\.parent\.parent\.parent|GITHUB_WORKSPACE|repo_root|REPO_ROOT|ROOT_DIR")
+#: What a test asks that cannot do without, by the name of a variable or by a library's call.
+_WANTED = re.compile(
+    r"os\.environ\[['\"](\w+)['\"]\](?!\s*=[^=])|os\.Getenv\(\"(\w+)\"\)"
+    r"|\bload_(?:kube|incluster)_config\(|\bclientcmd\.\w*Config"
+)
+#: What skips it, brings what it wants itself, or leaves it out of a usual run.
+_GUARDED = re.compile(r"skip|setenv|^//go:build|patch\.dict", re.IGNORECASE | re.MULTILINE)
 #: Programs of which the verb or the target says what they are about.
 WITH_GOALS = frozenset(
     "go cargo make just task mise npm pnpm yarn bun rake terraform tofu helm docker nix uv ruff tox nox".split()
@@ -78,6 +85,13 @@ class Source:
         if "gruntwork-io/terratest" in (self.tree.text(join(dir, "go.mod")) or ""):
             return "its tests start real infrastructure (terratest)"
         return "it asks a system that is up, or needs a secret" if does is Effect.LIVE else ""
+
+    def wants(self, tests: Iterable[str]) -> str:
+        """Return why tests are proposed switched off, or nothing: one wants a cluster or credentials, and skips nothing."""
+        texts = (self.tree.text(path) or "" for path in list(tests)[:_MOST_SEARCHED])
+        named = (found for text in texts if not _GUARDED.search(text) for found in _WANTED.finditer(text))
+        wanted = any(effects.is_secret(found[1] or found[2]) if found[1] or found[2] else True for found in named)
+        return "its tests want a cluster or credentials" if wanted else ""
 
     def inputs(self, dir: str, names: Iterable[str] = (), extra: Iterable[str] = ()) -> tuple[str, ...] | None:
         """Return what decides a command in a folder below the root: the folder and what it names above itself.

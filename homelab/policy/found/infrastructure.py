@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterator, Sequence
 
+from homelab.policy import invocation, programs
+from homelab.policy import shell as sh
 from homelab.policy.found import folders
 from homelab.policy.found.finding import Finding, Source, join
 from homelab.policy.tree import mapping, sequence
@@ -130,7 +132,7 @@ def shell(source: Source) -> Iterator[Finding]:
         if path.endswith(".bats"):
             suites.setdefault(path.rpartition("/")[0] or ".", []).append(path)
     for folder, tests in suites.items():
-        if (off := _off(source, tests)) is not None:
+        if (off := _off(source, tests)) is not None and not any(_bats_deploys(source, path) for path in tests):
             dir = folder.rpartition("/")[0] or "."
             run = "bats ." if folder == dir else f"bats {folder.rpartition('/')[2]}"
             yield Finding("bats", run, f"{folder}, {len(tests)} bats files", dir, source.inputs(dir, tests), off=off)
@@ -156,6 +158,13 @@ def _shell(source: Source, paths: list[str]) -> str:
     """Return the shell that the scripts ask for in their first line."""
     first = [(source.tree.text(path) or "").partition("\n")[0] for path in paths]
     return "bash" if any("bash" in line for line in first) else "sh"
+
+
+def _bats_deploys(source: Source, path: str) -> bool:
+    """Return whether a bats file starts a program that deploys; a script that it tests may well be called so."""
+    text = re.sub(r"^[ \t]*(?:@test .*?\{)?[ \t]*(?:run\b(?: -\S+)*|\})?", "", source.tree.text(path) or "", flags=re.MULTILINE)
+    commands = (invocation.unwrapped(one.words) for one in sh.parse(text).commands if one.words)
+    return any(programs.does("deploys", words) for words in commands if words)
 
 
 def _off(source: Source, paths: list[str]) -> str | None:

@@ -53,7 +53,10 @@ def _is_below(folder: str, other: str) -> bool:
 def go(source: Source, folder: str) -> Finding:
     """Return the tests of a go module; one that starts real infrastructure is off."""
     module = join(folder, "go.mod")
-    off = source.off("go test ./...", folder) or ""
+    tests = [
+        path for path in source.tree.files if path.endswith("_test.go") and (folder == "." or path.startswith(f"{folder}/"))
+    ]
+    off = source.off("go test ./...", folder) or source.wants(tests)
     inputs = source.inputs(folder, [module], ("go.work", "go.work.sum"))
     return Finding("go", "go test ./...", module, folder, inputs, off=off)
 
@@ -152,8 +155,18 @@ def ruby(source: Source, folder: str) -> Iterator[Finding]:
     if ".rubocop.yml" in files:
         runs.append(("rubocop", "bundle exec rubocop"))
     for tool, run in runs:
-        found = Finding(tool, run, path, folder, inputs)
+        script = _rake_test(source, folder) if run.endswith("rake test") else ""
+        if (off := source.off(script, folder)) is None:
+            continue
+        found = Finding(tool, run, path, folder, inputs, off=off)
         yield equipped(source, found) if folder == "." else found._replace(run=f"{_BUNDLE} && {run}")
+
+
+def _rake_test(source: Source, folder: str) -> str:
+    """Return what the task `test` of a Rakefile starts, as a script."""
+    text = source.tree.text(join(folder, "Rakefile")) or ""
+    bodies = re.findall(r"^[ \t]*task[ (:]+test\b.*?(?=^[ \t]*(?:task|namespace|desc)\b|\Z)", text, re.MULTILINE | re.DOTALL)
+    return "\n".join(run for body in bodies for _, run in re.findall(r"\b(?:sh|system|exec)[ (]+(['\"])(.+?)\1", body))
 
 
 def _gemspecs(files: frozenset[str]) -> list[str]:

@@ -5,6 +5,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
+from homelab.policy.found import sessions
 from homelab.policy.found.finding import Finding, Source, join
 from homelab.policy.tree import mapping, strings
 
@@ -62,7 +63,8 @@ def project(source: Source, folder: str, tests: list[str]) -> Iterator[Finding]:
     """Yield the runner of one project: nox and tox where they are set up, else pytest as its lock file or hatch runs it."""
     files = source.tree.folders.get(folder, frozenset())
     inputs = source.inputs(folder, [*(join(folder, name) for name in MANIFESTS), *tests])
-    found = [finding._replace(inputs=inputs) for finding in runners(source, folder)]
+    off = source.wants([*tests, join(folder, "conftest.py"), join(folder, "tests/conftest.py")])
+    found = [finding._replace(inputs=inputs, off=finding.off or off) for finding in runners(source, folder)]
     if found or not tests:
         yield from found
         return
@@ -70,15 +72,23 @@ def project(source: Source, folder: str, tests: list[str]) -> Iterator[Finding]:
     manifest = next((name for name in MANIFESTS if name in files), None)
     where = "" if manifest or folder != "." else " tests" if source.tree.exists("tests") else ""
     shown = join(folder, manifest) if manifest else posixpath.dirname(tests[0]) or tests[0]
-    yield Finding("pytest", run + where, f"{shown}, {len(tests)} test files", folder, inputs)
+    yield Finding("pytest", run + where, f"{shown}, {len(tests)} test files", folder, inputs, off=off)
 
 
 def runners(source: Source, folder: str) -> Iterator[Finding]:
-    """Yield nox and tox where a folder sets them up; they stand for pytest."""
-    if source.tree.text(nox := join(folder, "noxfile.py")) is not None:
-        yield Finding("nox", "nox", nox, folder)
+    """Yield nox and tox where a folder sets them up and they deploy nothing by themselves; they stand for pytest."""
+    if (sessions_of := source.tree.text(nox := join(folder, "noxfile.py"))) is not None:
+        yield from _judged(source, Finding("nox", "nox", nox, folder), sessions.of_nox(sessions_of))
     if tox := has_tox(source, folder):
-        yield Finding("tox", "tox", tox, folder)
+        document = source.tree.toml(tox) if tox.endswith(".toml") else {}
+        own = mapping(mapping(document.get("tool")).get("tox")) if tox.endswith("pyproject.toml") else document
+        ini = "" if document else source.tree.text(tox) or ""
+        yield from _judged(source, Finding("tox", "tox", tox, folder), sessions.of_tox(ini, own))
+
+
+def _judged(source: Source, finding: Finding, script: str) -> Iterator[Finding]:
+    if (off := source.off(script, finding.dir)) is not None:
+        yield finding._replace(off=off)
 
 
 def runner(source: Source, folder: str) -> str:

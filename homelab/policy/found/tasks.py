@@ -6,7 +6,7 @@ from typing import Any
 from homelab.policy import effects
 from homelab.policy.effects import Effect
 from homelab.policy.found.finding import Finding, Source, join
-from homelab.policy.targets import JUSTFILES, MAKEFILES, MISE_FILES, TASKFILES, just_recipes
+from homelab.policy.targets import JUSTFILES, MAKEFILES, MISE_FILES, TASKFILES, hook_commands, just_recipes, lefthook_file
 from homelab.policy.tree import mapping, sequence, strings
 
 #: Hook ids of our own: a pre-commit configuration with nothing else would have the gate verify by the gate.
@@ -15,12 +15,6 @@ OWN_HOOKS = frozenset(("verified-push", "claimed-stacks", "git-crypt-sealed"))
 #: Goals whose name says that they check, the most telling first; a goal that runs others stands for them.
 GOALS = ("check", "test", "lint", "verify", "validate", "typecheck", "type-check", "vet", "fmt-check", "format-check", "ci")
 SCRIPTS = ("bin/test", "script/test", "scripts/test", "scripts/test.sh", "script/cibuild", "test.sh", "run-tests.sh")
-_LEFTHOOK = tuple(
-    f"{prefix}{name}.{ext}"
-    for prefix in ("", ".config/")
-    for name in ("lefthook", ".lefthook")
-    for ext in ("yml", "yaml", "toml", "json")
-)
 
 
 def find(source: Source) -> Iterator[Finding]:
@@ -65,10 +59,15 @@ def _file(source: Source, program: str, folder: str) -> str:
 
 def pre_commit(source: Source) -> Iterator[Finding]:
     """Yield the root's hooks of pre-commit or prek, where any is not our own."""
-    if any(is_foreign(hook) for hook in _hooks(source.tree.yaml(".pre-commit-config.yaml"))):
-        yield Finding("pre-commit", "pre-commit run --all-files", ".pre-commit-config.yaml")
-    elif any(is_foreign(hook) for hook in _hooks(source.tree.toml("prek.toml"))):
-        yield Finding("prek", "prek run --all-files", "prek.toml")
+    for program, file, read in (
+        ("pre-commit", ".pre-commit-config.yaml", source.tree.yaml),
+        ("prek", "prek.toml", source.tree.toml),
+    ):
+        if found := [hook for hook in _hooks(read(file)) if is_foreign(hook)]:
+            off = source.off("\n".join(str(hook.get("entry", "")) for hook in found))
+            if off is not None:
+                yield Finding(program, f"{program} run --all-files", file, off=off)
+            return
 
 
 def _hooks(document: Any) -> Iterator[dict[str, object]]:
@@ -88,18 +87,9 @@ def is_foreign(hook: Mapping[str, object]) -> bool:
 
 def lefthook(source: Source) -> Iterator[Finding]:
     """Yield the root's hooks of lefthook that run before a commit and, where the gate is none of them, before a push."""
-    path = next((name for name in _LEFTHOOK if source.tree.has(name)), None)
-    if path is None:
-        return
-    read = source.tree.toml if path.endswith(".toml") else source.tree.yaml
-    document = mapping(read(path))
+    path, document = lefthook_file(source.tree)
     for hook in ("pre-commit", "pre-push"):
-        stanza = mapping(document.get(hook))
-        commands = [
-            *mapping(stanza.get("commands")).values(),
-            *sequence(stanza.get("jobs")),
-            *mapping(stanza.get("scripts")).values(),
-        ]
+        commands = hook_commands(document, hook)
         rows = [str(mapping(command).get("run", "")) for command in commands if "homelab" not in str(command)]
         if hook == "pre-push" and len(rows) < len(commands):
             continue
