@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from homelab import terminal
@@ -98,6 +99,20 @@ def answers() -> Any:
 def answer(text: str) -> None:
     """Print what was asked for on stdout."""
     _write(sys.stdout, text)
+
+
+def answer_path(path: Path) -> None:
+    """Print the path that was asked for: on a terminal so that it can be read, elsewhere byte by byte, for `cd "$(…)"`."""
+    if sys.stdout.isatty():
+        answer(line(str(path)))
+        return
+    try:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(os.fsencode(path) + b"\n")
+        sys.stdout.flush()
+    except OSError:
+        _drop(sys.stdout)
+        raise
 
 
 def tell(word: str, text: str) -> None:

@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from homelab.claims.stores import folder as place
 from homelab.errors import HomelabError, Unreachable, Usage
@@ -113,7 +113,7 @@ def _is_postgres(url: str) -> bool:
 def _folder(url: str) -> Path:
     try:
         parts = urlsplit(url)
-        path = unquote(parts.path)
+        path = os.fsdecode(unquote_to_bytes(os.fsencode(parts.path)))
         sound = parts.scheme == "file" and parts.netloc in ("", "localhost")
     except ValueError:
         sound, path = False, ""

@@ -43,7 +43,7 @@ def _write(path: Path) -> None:
         folder = shlex.quote(output.line(str(path.parent)))
         raise Usage(f"there is no folder for {name}", hint=f"`mkdir -p {folder}` makes it")
     files.replace(path, page.render(document(), alone=True).encode("utf-8", "backslashreplace"))
-    output.answer(str(path))
+    output.answer_path(path)
 
 
 def _serve(port: int, opens: bool) -> None:

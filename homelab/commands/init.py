@@ -77,7 +77,7 @@ def init(
     proposal, tried = _tried(repository, proposal) if tries and proposal.suites else (proposal, [])
     created = _written(repository, path, proposal, kept, was_tried=bool(tried), has_gate=not no_hooks)
     if not as_json:
-        output.answer(str(path))
+        output.answer_path(path)
         return
     suites = [suite.name for suite in (kept.suites if kept else proposal.suites)]
     answer = {"ok": True, "path": str(path), "created": created, "suites": suites, "hooks": not no_hooks}

@@ -26,7 +26,7 @@ def start(topic: str, revision: str | None, as_json: bool) -> None:
     if as_json:
         output.answer_json({"ok": True, **made.document()})
     else:
-        output.answer(str(made.path))
+        output.answer_path(made.path)
 
 
 @click.command()
@@ -43,7 +43,7 @@ def switch(topic: str, as_json: bool) -> None:
     if as_json:
         output.answer_json({"ok": True, "topic": plan.topic(entry), "path": str(path), "branch": entry.branch})
     else:
-        output.answer(str(path))
+        output.answer_path(path)
 
 
 @click.command("list")

@@ -89,6 +89,12 @@ def test_a_git_directory_that_stands_apart_hides_nothing(world: World) -> None:
     assert world.homelab("work", "start", "y", cwd=root / ".worktrees/x").stdout == f"{root}/.worktrees/y\n"
 
 
+def test_a_path_that_is_no_utf8_can_be_changed_into(world: World) -> None:
+    clone = world.root / os.fsdecode(b"B\xfcro")
+    world.git("clone", "--quiet", world.remote, clone)
+    world.run("sh", "-c", 'cd "$(homelab work start x)" && test -e homelab.toml', cwd=clone)
+
+
 @pytest.mark.slow
 def test_a_moved_clone_is_told_how_to_be_repaired_and_loses_nothing(world: World) -> None:
     world.json("work", "start", "x")

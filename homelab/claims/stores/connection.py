@@ -45,8 +45,9 @@ def _parameters(url: str) -> str:
 
     try:
         given = conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        words = f"the claim store's URL cannot be read: {_line(error, url)}"
+    except (psycopg.ProgrammingError, UnicodeEncodeError) as error:
+        reason = "it is no UTF-8" if isinstance(error, UnicodeEncodeError) else _line(error, url)
+        words = f"the claim store's URL cannot be read: {reason}"
         raise Usage(words, hint="write postgresql://HOST/DATABASE") from None
     ours: dict[str, Any] = {
         # For each host of a list; less than two seconds libpq does not take.

@@ -42,7 +42,7 @@ class FileStore(Store):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.url = f"file://{quote(str(folder))}"
+        self.url = f"file://{quote(os.fsencode(folder))}"
         self._fds: dict[str, list[int]] = {}
         mode = place.ensure(folder)
         with self._reaching():

@@ -333,3 +333,16 @@ def test_what_the_killed_leave_behind_is_swept_once_a_day_and_nothing_else(tmp_p
     assert (tmp_path / "alive/new").exists()
     assert [claim.label for claim in store.board()] == ["stack:a", "stack:b", "stack:c"]
     store.end(held.new[0].id, ["stack:a"])
+
+
+def test_a_folder_of_any_bytes_is_a_store(on_files: Claimants) -> None:
+    for folder in (b"B\xfcro", b"a b%2F\n\xff"):
+        on_files.env["XDG_STATE_HOME"] = os.fsdecode(bytes(on_files.root) + b"/" + folder)
+        on_files.ok(
+            "claim", "stack:a", "--purpose", "x", "--", "test", "-d", on_files.env["XDG_STATE_HOME"], env={"HOMELAB_CLAIMS": ""}
+        )
+    named = locate.open(f"file://{on_files.root}/B%FCro/homelab/claims")
+    assert isinstance(named, FileStore) and os.fsencode(named.folder).endswith(b"B\xfcro/homelab/claims")
+    assert locate.open(named.url).name == named.name
+    with pytest.raises(Usage, match="it is no UTF-8"):
+        locate.open("postgresql://h/\udcff")
