@@ -15,7 +15,7 @@ from typing import NamedTuple
 _CODES = {"green": "32", "red": "31", "yellow": "33", "dim": "2", "bold": "1"}
 _COLOURS = re.compile(r"(\x1b\[[0-9;]*m)")
 #: Words with the space behind them; what stands in backticks is one.
-_WORDS = re.compile(r"\s*(?:`[^`]*`|\S)(?:`[^`]*`|[^\s`])*\s?")
+_WORDS = re.compile(r"(?:next: |hint:   ).+|\s*(?:`[^`]*`|\S)(?:`[^`]*`|[^\s`])*\s?")
 #: Columns that a table's column keeps, however narrow the terminal is.
 _NARROWEST = 5
 #: Columns that a table's last column, which mostly is free text, keeps while the others have all they want.

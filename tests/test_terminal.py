@@ -47,4 +47,7 @@ def test_a_sentence_is_broken_between_words_and_a_command_is_not() -> None:
     assert look.wrap("homelab: hint: `git push origin x`, then again") == [
         "homelab: hint:", "  `git push origin x`,", "  then again",
     ]  # fmt: skip
+    assert look.wrap("homelab: next: git add a && git commit && git push") == [
+        "homelab:", "  next: git add a && git commit && git push",
+    ]  # fmt: skip
     assert LOOK._replace(width=None).wrap("x " * 50) == ["x " * 50]

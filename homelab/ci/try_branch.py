@@ -109,7 +109,7 @@ def require_harmless(repository: Repository, rules: State, commit: str) -> None:
     if changed:
         raise Refused(
             f"it changes CI's own files, so CI cannot be its judge: {output.names(changed, 3)}",
-            hint="land it by a review (git push REMOTE BRANCH), or `homelab work land --no-verify`",
+            hint="land it by a review (`git push REMOTE BRANCH`), or `homelab work land --no-verify`",
         )
     unread = [path for path in paths if not isinstance(tree.yaml(path), dict)]
     if unread:

@@ -27,9 +27,10 @@ def verify(rev: str, fresh: bool, verbose: bool, as_json: bool) -> None:
         raise Usage(f"{output.line(rev)} names no commit", hint="`git log --oneline` lists some")
     named = os.environ.get("HOMELAB_CONFIG")
     gate = None if named else Admission.of_clone(repository, "")
-    tree = repository.objects.commit(commit).tree
+    objects = repository.objects
+    tree = objects.commit(commit).tree
     answer = {"commit": commit, "tree": tree}
-    policies = policy.policies(repository.objects, gate.fetched_tip, tree) if gate else policy.named(named or "")
+    policies = policy.policies(objects, gate.fetched_tip, tree) if gate else policy.named(named or "", objects, tree)
     demand = verification.demanded(repository, tree, policies)
     try:
         screen = Screen(tell=output.say if as_json else output.answer, streams=verbose)

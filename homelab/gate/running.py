@@ -32,7 +32,7 @@ def decide(
     if by_ci := _undecided_by_ci(repository, demand):
         # CI would need a try branch, and a push that waits for it loses its connection: landing does both.
         reason = f"CI has not decided {output.names(by_ci, 3)} for it"
-        return case._replace(verdict=Verdict.UNABLE, reason=reason, hint="homelab work land")
+        return case._replace(verdict=Verdict.UNABLE, reason=reason, hint="`homelab work land`")
     # Of many pushes at a time one runs its suites on a server.
     turn = server.turn(repository) if case.received else contextlib.nullcontext()
     try:

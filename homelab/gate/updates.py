@@ -79,7 +79,7 @@ def read(stdin: bytes) -> tuple[RefUpdate, ...]:
     if pending and stdin.strip():
         raise Refused(
             "the push could not be read: git handed over a line that is no ref update",
-            hint="push the branches by their plain names: git push REMOTE BRANCH",
+            hint="push the branches by their plain names: `git push REMOTE BRANCH`",
         )
     return tuple(updates)
 

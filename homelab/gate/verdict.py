@@ -94,10 +94,13 @@ def _refused(case: Case) -> tuple[str, str] | None:
     if case.history is History.NO_COMMIT:
         return f"{short} is no commit, and {case.branch} is protected", "push a commit"
     if case.history is History.UNKNOWN:
-        then = "`homelab work land`" if case.lands else f"merge {theirs} and push that"
-        return f"{case.branch} on the remote has commits that are not in this clone", f"git fetch {case.remote}, then {then}"
+        then = "`homelab work land`" if case.lands else f"`git merge {theirs}` and push that"
+        return f"{case.branch} on the remote has commits that are not in this clone", f"`git fetch {case.remote}`, then {then}"
     if case.history is History.DROPS:
-        return f"{short} drops commits that {case.branch} has", f"git revert what has to go, or merge {theirs} and push that"
+        return (
+            f"{short} drops commits that {case.branch} has",
+            f"`git revert` what has to go, or `git merge {theirs}` and push that",
+        )
     if case.loss is not None and isinstance(case.update, Update):
         shown = f"git diff --stat --diff-filter=D {case.update.old[:12]} {short}"
         way = "`homelab work land --allow-deletions`" if case.lands else "push them with `--no-verify`"
@@ -114,9 +117,9 @@ def _unproved(case: Case, short: str) -> tuple[str, str] | None:
         case Verdict.GREEN | Verdict.GRANTED:
             return None
         case Verdict.MISSING:
-            hint = f"homelab verify {short}"
+            hint = f"`homelab verify {short}`"
             if case.received:
-                hint = f"push it as an unprotected branch, run `{hint}` in the server's repository, then push it here again"
+                hint = f"push it as an unprotected branch, run {hint} in the server's repository, then push it here again"
             return f"{short} is not verified for {case.branch}{reason}", hint
         case Verdict.UNABLE:
             return f"{short} is not verified for {case.branch}{reason}", case.hint
@@ -125,4 +128,4 @@ def _unproved(case: Case, short: str) -> tuple[str, str] | None:
         case Verdict.UNREADABLE:
             return f"the rules for {case.branch} cannot be read{reason}", case.hint or "mend homelab.toml and commit"
         case Verdict.UNVERIFIABLE:
-            return f"nothing can verify {short} for {case.branch}{reason}", case.hint or "homelab init"
+            return f"nothing can verify {short} for {case.branch}{reason}", case.hint or "`homelab init`"

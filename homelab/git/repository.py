@@ -293,7 +293,7 @@ def require_pushed(repository: Repository, source: str, kind: str = "") -> str:
     """Return the object id that a push's source names, peeled to `kind` (``^{commit}``). Raises `Refused`."""
     oid = repository.oid(f"{source}{kind}")
     if oid is None:
-        hint = "push the branch by its plain name: git push REMOTE BRANCH"
+        hint = "push the branch by its plain name: `git push REMOTE BRANCH`"
         raise Refused(f"cannot tell which commit {source!r} is", hint=hint)
     return oid
 

@@ -127,7 +127,7 @@ def _signs(repository: Repository) -> bool:
 def commit_hint(stderr: bytes) -> str:
     """Return what to do where git could not make a commit."""
     if b"tell me who you are" in stderr:
-        return "git config user.name NAME and git config user.email ADDRESS, then `homelab work land` again"
+        return "`git config user.name NAME` and `git config user.email ADDRESS`, then `homelab work land` again"
     if b"sign" in stderr or b"gpg" in stderr:
-        return "mend the signing key (git config user.signingkey), or git config commit.gpgsign false"
+        return "mend the signing key (`git config user.signingkey`), or `git config commit.gpgsign false`"
     return "`git commit` shows the same"

@@ -166,7 +166,7 @@ def _not_begun(target: str, done: Completed) -> Refused:
         return Refused("git does not know who merges here: user.name or user.email is missing", hint=hint)
     names = [row[1:] for row in os.fsdecode(done.stderr).split("\n") if row.startswith("\t")]
     if not names:
-        return Refused(f"git cannot merge the target here: {done.words}", hint=f"git merge {target} shows what is in the way")
+        return Refused(f"git cannot merge the target here: {done.words}", hint=f"`git merge {target}` shows what is in the way")
     return _overwrites(names)
 
 
@@ -189,12 +189,12 @@ def check_finished(repository: Repository) -> None:
         # Advice to commit would be advice to take off the target whatever landed there meanwhile.
         raise Conflict(
             "a merge has begun, but the index has nothing of what was merged: committed, it would revert others' work",
-            hint="git merge --abort, then `homelab work land` again",
+            hint="`git merge --abort`, then `homelab work land` again",
             next="git merge --abort",
             fields={"conflicts": []},
         )
     else:
-        what, hint = "a merge is resolved but not committed", "git commit, then `homelab work land` again"
+        what, hint = "a merge is resolved but not committed", "`git commit`, then `homelab work land` again"
     raise Conflict(what, hint=hint, next="git status", fields={"conflicts": names})
 
 
@@ -214,11 +214,12 @@ def check_kept(repository: Repository, head: str, base: str | None, target: str)
                 continue
             for ours in parents:
                 if ours != theirs and (lost := _dropped(repository, merge, ours, theirs, head, base)):
+                    command = f"git rebase --onto {ours[:12]} {merge[:12]}"
                     raise Refused(
                         f"the merge {merge[:12]} of {target} dropped all that it merged; landing it would revert "
                         f"{output.names(lost)}",
-                        hint=f"git rebase --onto {ours[:12]} {merge[:12]} takes that merge out, then `homelab work land` again",
-                        next=f"git rebase --onto {ours[:12]} {merge[:12]}",
+                        hint=f"`{command}` takes that merge out, then `homelab work land` again",
+                        next=command,
                         fields={"reverted": lost},
                     )
 

@@ -40,7 +40,7 @@ def check(repository: Repository, name: str, remote: str, target: str) -> None:
     if name == target:
         raise Refused(
             f"this is {target} itself; work lands from a branch of its own",
-            hint="`homelab work start TOPIC` makes one; to push what is here, use git push",
+            hint="`homelab work start TOPIC` makes one; to push what is here, use `git push`",
         )
     done = repository.run("status", "--porcelain", "-z", "--untracked-files=no", "--ignore-submodules=none", "--no-renames")
     if done.returncode:
@@ -49,7 +49,7 @@ def check(repository: Repository, name: str, remote: str, target: str) -> None:
         names = [row[3:] for row in os.fsdecode(done.stdout).split("\0") if row]
         raise Refused(
             f"uncommitted changes would not land: {output.names(names)}",
-            hint="git commit them, or git stash",
+            hint="`git commit` them, or `git stash`",
             fields={"uncommitted": names},
         )
 
@@ -89,14 +89,14 @@ def check_gone(repository: Repository, remote: str, target: str) -> None:
         command = f"git fetch {name} && git remote set-head {name} --auto"
         raise Refused(
             f"{remote} has no branch {target}; its default branch is {default}",
-            hint=f"{command}, unless [gate] target names {target}",
+            hint=f"`{command}`, unless [gate] target names {target}",
             next=command,
         )
     known = repository.oid(f"refs/remotes/{remote}/{target}") or repository.oid(f"refs/homelab/seen/{remote}/{target}")
     if known is not None:
         raise Refused(
             f"{target} was removed from {remote}; it was at {known[:12]}",
-            hint=f"if that was a mistake: git push {remote} {known[:12]}:refs/heads/{target}",
+            hint=f"if that was a mistake: `git push {remote} {known[:12]}:refs/heads/{target}`",
         )
 
 
@@ -118,6 +118,6 @@ def check_rewound(repository: Repository, head: str, base: str | None, target: s
         if any(base is None or not repository.is_ancestor(oid, base) for oid in shared):
             raise Refused(
                 f"{target} was rewound, and this branch carries commits that were removed from it (up to {shared[0][:12]})",
-                hint=f"keep your own commits alone: git rebase --onto {target} {shared[0][:12]}",
+                hint=f"keep your own commits alone: `git rebase --onto {target} {shared[0][:12]}`",
                 next=f"git rebase --onto {target} {shared[0][:12]}",
             )

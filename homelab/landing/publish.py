@@ -199,7 +199,7 @@ def _local(pushed: Pushed, said: str, reason: str) -> Refused:
         paths = [output.line(row.strip()) for row in said.split("\n") if row.startswith("  ")]
         return Refused(
             f"the target would name commits of a submodule that no remote has: {', '.join(paths)}",
-            hint="push them first: git -C SUBMODULE push",
+            hint="push them first: `git -C SUBMODULE push`",
         )
     if pushed.code != 1:
         return Refused(
@@ -216,10 +216,10 @@ def _content(target: Target, pushed: Pushed, reason: str) -> Refused:
     if command := push_result.way_out(pushed.stderr, target.name):
         return Refused(
             f"{target.name} does not take these commits: {reason}",
-            hint=f"{command}, then `homelab work land` again",
+            hint=f"`{command}`, then `homelab work land` again",
             next=command,
         )
     return Refused(
         f"{target.remote} does not take this content on any branch: {reason}",
-        hint="take what it names out of the commits (git rebase -i), then `homelab work land` again",
+        hint="take what it names out of the commits (`git rebase -i`), then `homelab work land` again",
     )

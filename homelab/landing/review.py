@@ -20,7 +20,7 @@ def offer(target: Target, landing: Landing, reason: str, said: str) -> HomelabEr
         target.journal.close(landing._replace(status="refused"))
         return Refused(
             f"{protected}, and {landing.branch} itself takes verified commits only",
-            hint=push_result.hint(said) or "git switch -c TOPIC, then `homelab work land` again",
+            hint=push_result.hint(said) or "`git switch -c TOPIC`, then `homelab work land` again",
         )
     ref = f"refs/heads/{landing.branch}"
     pushed = target.push(landing.head, ref)
@@ -42,10 +42,10 @@ def _no_review(target: Target, landing: Landing, protected: str, pushed: Pushed)
         command = f"git fetch {shlex.quote(target.remote)} {shlex.quote(landing.branch)}"
         return Refused(
             f"{protected}, and {landing.branch} on {target.remote} has commits that this branch lacks; it is never forced",
-            hint=f"{command}, merge or rebase onto FETCH_HEAD, then `homelab work land` again",
+            hint=f"`{command}`, merge or rebase onto FETCH_HEAD, then `homelab work land` again",
             next=command,
         )
     return Refused(
         f"{protected}, and {landing.branch} could not be pushed for review: {push_result.words(pushed.stderr)}",
-        hint=push_result.hint(pushed.stderr) or f"git push {target.remote} HEAD shows the same; ask who owns the server",
+        hint=push_result.hint(pushed.stderr) or f"`git push {target.remote} HEAD` shows the same; ask who owns the server",
     )

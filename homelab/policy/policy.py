@@ -15,7 +15,7 @@ class Policy(NamedTuple):
     config: Config
     #: What the tree that they were read from is called in messages: a commit's first letters, or ``the change``.
     label: str
-    #: The object id of the file, or None where suites were detected.
+    #: The object id of the file, empty of one outside any tree, or None where there is none.
     blob: str | None
 
     @property
@@ -28,13 +28,18 @@ def read(objects: Objects, tree: str, label: str = "the tree") -> Policy:
     """Return the policy that a tree itself states. Raises `Usage` when its file cannot be read."""
     entry = objects.entry(tree, config.NAME)
     found = config_file.parse(objects.content(tree, config.NAME), f"{config.NAME} of {label}") if entry else Config()
-    if not found.suites:
-        from homelab.policy import detect  # only where there is no file: every push reads a policy
+    return Policy(_with_suites(found, objects, tree), label, entry.oid if entry else None)
 
-        shown = detect.detect(objects, tree)
-        # What is written in a file without suites still prepares; without one a checkout gets what `init` would write.
-        found = found._replace(suites=shown.suites, verify=shown.verify if found.verify == Verify() else found.verify)
-    return Policy(found, label, entry.oid if entry else None)
+
+def _with_suites(found: Config, objects: Objects, tree: str) -> Config:
+    """Return a file's configuration, with what is detected in the tree where it names no suite."""
+    if found.suites:
+        return found
+    from homelab.policy import detect  # only where there is no file: every push reads a policy
+
+    shown = detect.detect(objects, tree)
+    # What is written in a file without suites still prepares; without one a checkout gets what `init` would write.
+    return found._replace(suites=shown.suites, verify=shown.verify if found.verify == Verify() else found.verify)
 
 
 def policies(objects: Objects, base: str | None, tree: str) -> tuple[Policy, ...]:
@@ -58,10 +63,10 @@ def policies(objects: Objects, base: str | None, tree: str) -> tuple[Policy, ...
     return (old, read(objects, tree, "the change"))
 
 
-def named(path: str) -> tuple[Policy, ...]:
-    """Return the policy of a file outside any tree, as `HOMELAB_CONFIG` names one. Raises `Usage` when it cannot be read."""
+def named(path: str, objects: Objects, tree: str) -> tuple[Policy, ...]:
+    """Return a tree's policy by a file outside, as `HOMELAB_CONFIG` names one. Raises `Usage` when it cannot be read."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:
         raise Usage(f"cannot read {path}: {error.strerror}", hint="HOMELAB_CONFIG names a file like homelab.toml") from None
-    return (Policy(config_file.parse(content, path), path, None),)
+    return (Policy(_with_suites(config_file.parse(content, path), objects, tree), path, ""),)

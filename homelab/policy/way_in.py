@@ -54,7 +54,7 @@ def next_command(repository: Repository, proposal: Proposal) -> str | None:
     tracked = repository.line("ls-files", "--error-unmatch", "--", f":(top){config.NAME}") is not None
     clean = tracked and repository.run("diff", "--quiet", "HEAD", "--", f":(top){config.NAME}").returncode == 0
     if proposal.remote is None:
-        return "git remote add origin URL" if clean else f"{_save(repository)}, then git remote add origin URL"
+        return "git remote add origin URL" if clean else f"{_save(repository)} && git remote add origin URL"
     landed = f"refs/remotes/{proposal.remote}/{proposal.target or branch(repository) or 'HEAD'}:{config.NAME}"
     if clean and repository.oid(landed) == repository.oid(f"HEAD:{config.NAME}"):
         return None

@@ -189,6 +189,10 @@ def test_another_file_of_rules_counts_by_hand_and_nowhere_else(fresh: World) -> 
     fresh.git("switch", "--quiet", "-c", "ada/x")
     assert fresh.homelab("work", "land", env=env).returncode == 1
     assert fresh.homelab("verify", env={"HOMELAB_CONFIG": "/nowhere"}).returncode == 2
+    (fresh.root / "other.toml").write_text("")
+    assert "`homelab init`" not in fresh.homelab("verify", env=env).stderr, "there is a file"
+    fresh.commit({"Makefile": "test:\n\ttrue\n"})
+    assert results(fresh, env=env) == [("make", "passed")]
 
 
 def test_a_cache_that_cannot_be_written_is_one_sentence(fresh: World) -> None:

@@ -1,5 +1,6 @@
 """What documents name is there: files, headings, commands, decisions in one form."""
 
+import ast
 import importlib.util
 import re
 from pathlib import Path
@@ -28,6 +29,30 @@ def test_every_link_leads_somewhere(name: Path) -> None:
         path = (ROOT / name).parent / file if file else ROOT / name
         assert path.exists(), target
         assert not anchor or anchor in anchors(path), target
+
+
+def texts(node: ast.AST) -> list[str]:
+    """Return the strings of an expression, each value in them as X."""
+    if isinstance(node, ast.JoinedStr):
+        return ["".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)]
+    if isinstance(node, ast.Constant):
+        return [str(node.value)]
+    return [text for child in ast.iter_child_nodes(node) for text in texts(child)]
+
+
+def hints(path: Path) -> list[str]:
+    """Return the hints that a module gives where it raises an error."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return [text for node in nodes if isinstance(node, ast.keyword) and node.arg == "hint" for text in texts(node.value)]
+
+
+def test_a_command_in_a_hint_stands_in_backticks() -> None:
+    """A terminal breaks a sentence between words, and never there."""
+    verbs = "add|checkout|commit|config|fetch|merge|push|rebase|remote|revert|switch|stash|symbolic-ref|update-ref"
+    ours = "|".join(sorted({verb.split()[0] for verb in VERBS}))
+    command = re.compile(rf"\bgit ({verbs})\b|\bhomelab ({ours})\b")
+    found = [(path.name, hint) for path in ROOT.glob("homelab/**/*.py") for hint in hints(path)]
+    assert len(found) > 100 and not [each for each in found if command.search(re.sub("`[^`]*`", "", each[1]))]
 
 
 @pytest.mark.parametrize("name", DOCUMENTS, ids=str)
