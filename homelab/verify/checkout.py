@@ -78,10 +78,11 @@ class Checkout:
             return self._files.changed()
 
     def leftovers(self, caches: Sequence[str] = ()) -> tuple[str, ...]:
-        """Return the topmost paths that are neither tracked nor in `caches`."""
+        """Return what is not as it was checked out: paths neither tracked nor in `caches`, and tracked ones of another mode."""
         with speaking_of(self._folder):
             self._prepare()
-            return tuple(sorted(strays.strays(self.path, self._files.tracked(), caches)))
+            tracked = self._files.tracked()
+            return tuple(sorted([*strays.strays(self.path, tracked, caches), *strays.odd(self.path, tracked)]))
 
     def clear(self, caches: Sequence[str]) -> None:
         """Remove what is not tracked from the caches."""
@@ -140,7 +141,10 @@ class Checkout:
                 if path.startswith(tuple(f"{cache}/" for cache in caches)):
                     files.remove(self.path / path)
             self._files.index_file.unlink(missing_ok=True)
-        for path in strays.strays(self.path, self._files.tracked(), caches):
+        tracked = self._files.tracked()
+        for path in strays.strays(self.path, tracked, caches):
+            files.remove(self.path / path)
+        for path in strays.odd(self.path, tracked):
             files.remove(self.path / path)
         if there != wanted or not self._files.index_file.exists():
             self._files.read_tree(commit, clone.settings)

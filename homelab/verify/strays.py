@@ -5,6 +5,7 @@ has checked out. Here a path is tracked with its kind or it goes. Which paths ar
 """
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -46,6 +47,29 @@ def strays(root: Path, known: Tracked, kept: Sequence[str] = ()) -> list[str]:
     for path in kept:
         _add_parents(path, kept_above)
     return list(_strays(os.fspath(root), "", known, frozenset(kept), kept_above))
+
+
+def odd(root: Path, known: Tracked) -> list[str]:
+    """Return the tracked paths whose mode is not that of what is made now: what was run has changed it.
+
+    git keeps no mode but the executable bit, and built without nanoseconds sees no change within a second of the checkout.
+    """
+    probe = root.parent / "probe"
+    probe.mkdir(exist_ok=True)
+    usual = stat.S_IMODE(probe.lstat().st_mode)
+    probe.rmdir()
+    top, modes = os.fspath(root), (usual & 0o666, usual & 0o777)
+    folders = [path for path in known.folders if _mode(f"{top}/{path}") not in (None, usual)]
+    return folders + [path for path in known.files if _mode(f"{top}/{path}") not in (None, *modes)]
+
+
+def _mode(path: str) -> int | None:
+    """Return the mode of a file or folder; None where there is none, or a link."""
+    try:
+        found = os.lstat(path).st_mode
+    except OSError:
+        return None
+    return None if stat.S_ISLNK(found) else stat.S_IMODE(found)
 
 
 def _strays(folder: str, prefix: str, known: Tracked, kept: frozenset[str], kept_above: set[str]) -> Iterator[str]:

@@ -139,12 +139,17 @@ def test_a_checkout_is_prepared_once_for_each_state_of_its_inputs(fresh: World, 
     assert (tmp_path / "n").read_text() == "\n\n"
 
 
-def test_what_prepare_leaves_outside_the_caches_is_made_again(fresh: World) -> None:
+@pytest.mark.parametrize(
+    ("prepare", "made"),
+    [("touch made", "-e made"), ("chmod 600 README", '\\"$(stat -c %a README)\\" = 600')],
+    ids=["a file", "a mode"],
+)
+def test_what_prepare_leaves_outside_the_caches_is_made_again(fresh: World, prepare: str, made: str) -> None:
     rules(
         fresh,
-        'run = "test -e made && touch rubbish"',
-        'run = "test -e made && test ! -e rubbish"',
-        verify='prepare = "touch made"',
+        f'run = "test {made} && touch rubbish && chmod 640 homelab.toml"',
+        f'run = "test {made} && test ! -e rubbish && test -z \\"$(find . -perm 640)\\""',
+        verify=f'prepare = "{prepare}"\njobs = 1',
     )
     assert results(fresh) == [("s0", "passed"), ("s1", "passed")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -175,6 +176,23 @@ def test_attributes_that_change_alone_change_the_bytes(world: World) -> None:
             assert made.changed() == ()
         made.checkout(second)
         assert (made.path / "t.txt").read_bytes() == b"one\r\ntwo\r\n"
+
+
+def test_modes_that_git_does_not_keep_are_as_they_were_made(world: World) -> None:
+    world.commit({"one/a/x": "1", "two/y": "1", "three/z": "1", "cache/t": "1"})
+    commits = world.git("rev-parse", "HEAD"), world.commit({"more": "1"})
+    names = ("one", "one/a", "one/a/x", "two", "two/y", "three", "three/z")
+    with slot(world) as made:
+        made.checkout(commits[0])
+        modes = [(made.path / name).lstat().st_mode for name in names]
+        for commit in (commits[0], commits[1], commits[1]):
+            (made.path / "one/a").chmod(0o700)
+            (made.path / "two").chmod(0o777)
+            (made.path / "two/y").chmod(0o600)
+            shutil.rmtree(made.path / "three")
+            assert {"one/a", "two", "two/y"} == set(made.leftovers())
+            made.checkout(commit)
+            assert [(made.path / name).lstat().st_mode for name in names] == modes and made.leftovers() == ()
 
 
 @pytest.mark.slow
