@@ -49,7 +49,8 @@ def lines(found: Mapping[str, Any], look: Look) -> Iterator[str]:
 
 def _head(found: Mapping[str, Any], look: Look) -> Iterator[str]:
     here, target = found["here"], found["target"]
-    branch = here["branch"] or (f"detached at {here['head'][:7]}" if here["head"] else "no commit yet")
+    nothing = "no commit yet" if here["path"] else "no worktree here"
+    branch = here["branch"] or (f"detached at {here['head'][:7]}" if here["head"] else nothing)
     arrow = look.sign("→", "->")
     goal = f" {arrow} {target['remote']}/{target['branch']}" if target else ""
     gate = _GATES.get(found["gate"] or "", "unknown")

@@ -29,6 +29,11 @@ _PASSED_ON = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _NO_MODULE = re.compile(r"^\S{0,200}python[\d.]*: No module named (?P<name>[\w.]{1,100})$", re.MULTILINE)
+# Python's last words, with nothing behind them but what make and npm add: a test that fails for another reason goes on talking.
+_NO_IMPORT = re.compile(
+    r"^ModuleNotFoundError: No module named '(?P<name>\w{1,100})'\n(?:(?:\S{0,100}/)?g?make(?:\[\d+\])?: .*\n|npm .*\n|\n)*\Z",
+    re.MULTILINE,
+)
 _NO_HOOK_PROGRAM = re.compile(r"^Executable `(?P<name>[^`\n]{1,100})` not found$", re.MULTILINE)
 _NO_PACKAGE = re.compile(r"^npm (?:ERR!|error) could not determine executable to run$", re.MULTILINE)
 # docker before 23, docker without a word for it, and cargo, of a plugin that is a program of its own.
@@ -62,7 +67,12 @@ def inability(log_end: str, returncode: int) -> str:
     log = _BROKEN.sub(" ", _COLOURS.sub("", log_end).replace("\r\n", "\n"))
     if returncode == 127 or _PASSED_ON.search(log):
         return _not_installed(log)
-    if found := _NO_MODULE.search(log) or _NO_HOOK_PROGRAM.search(log) or _NOT_FOUND_IN_SCRIPT.search(log):
+    if (
+        found := _NO_MODULE.search(log)
+        or _NO_IMPORT.search(log)
+        or _NO_HOOK_PROGRAM.search(log)
+        or _NOT_FOUND_IN_SCRIPT.search(log)
+    ):
         return f"{found['name']} is not installed"
     if found := _NO_PLUGIN.search(log):
         cargo = found["cargo"] or found["rustup"]

@@ -98,6 +98,7 @@ def test_it_says_that_this_is_no_repository(world: World, tmp_path: Path) -> Non
     assert (done.returncode, done.stderr) == (0, "") and "not in a git repository" in done.stdout
     found = world.json("status", cwd=tmp_path)
     assert found["ok"] is True and found["repository"] is None and found["claims"] == []
+    assert "no worktree here" in world.homelab(cwd=world.remote).stdout, "it is one, and has a commit"
 
 
 @pytest.mark.slow

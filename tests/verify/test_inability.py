@@ -27,6 +27,8 @@ NETWORK = "the network is not there"
         ("overlays/home: 1: kustomize: not found\n", 123, "kustomize is not installed"),
         ("./hyprland.test.sh: line 6: rg: command not found\nit must ignore focus\n", 1, "rg is not installed"),
         ("/usr/bin/python3: No module named pytest\n", 1, "pytest is not installed"),
+        ("Traceback (most recent call last):\nModuleNotFoundError: No module named 'yaml'\n", 1, "yaml is not installed"),
+        ("ModuleNotFoundError: No module named 'yaml'\nmake: *** [Makefile:2: test] Error 1\n", 2, "yaml is not installed"),
         (COMPOSE, 125, "docker compose is not installed"),
         ("unknown shorthand flag: 'q' in -q\nSee 'docker --help'.\n", 125, "docker compose is not installed"),
         ("docker: 'compose' is not a docker command.\nSee 'docker --help'\n", 1, "docker compose is not installed"),
@@ -45,13 +47,28 @@ NETWORK = "the network is not there"
         ("docker compose: service web has neither an image nor a build context\n", 15, ""),
         ("tests/run.sh: line 3: ./missing: No such file or directory\n", 1, ""),
         ("page not found\n", 1, ""),
+        ("ModuleNotFoundError: No module named 'ours.part'\n", 1, ""),
+        ("E   ModuleNotFoundError: No module named 'yaml'\n1 error in 0.1s\n", 2, ""),
+        ("ModuleNotFoundError: No module named 'yaml'\n\nFAILED (errors=1)\n", 1, ""),
     ],
 )  # fmt: skip
 def test_what_is_missing_is_named(log: str, code: int, missing: str) -> None:
     assert inability(log, code) == missing
 
 
-@pytest.mark.parametrize("piece", ["x", "x: 1: ", "\u2502 ", "\n\u2502", "unknown flag: ", "lookup x on ", "\n"])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "x",
+        "x: 1: ",
+        "\u2502 ",
+        "\n\u2502",
+        "unknown flag: ",
+        "lookup x on ",
+        "\n",
+        "ModuleNotFoundError: No module named 'x'\n",
+    ],
+)
 def test_a_log_of_one_piece_takes_no_time(piece: str) -> None:
     began = time.process_time()
     inability(piece * ((1 << 16) // len(piece)), 1)
