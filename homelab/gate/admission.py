@@ -57,7 +57,7 @@ class Admission(NamedTuple):
         if self.received:
             from homelab.gate import server
 
-            pushed = server.resolved(self.repository, pushed)
+            pushed = server.resolved(self.repository, self.rules, pushed)
             server.tell(self.rules, pushed)
         self._require_known(pushed)
         tips = _coming(pushed)

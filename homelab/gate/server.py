@@ -12,12 +12,17 @@ from homelab.policy.states import State, Unknown
 from homelab.system import files
 
 
-def resolved(repository: Repository, pushed: Sequence[RefUpdate]) -> list[RefUpdate]:
-    """Return the updates by the refs that they write to: a symbolic ref is a second name of another (`main` of `master`)."""
+def resolved(repository: Repository, rules: State, pushed: Sequence[RefUpdate]) -> list[RefUpdate]:
+    """Return the updates by the refs that they write to: a symbolic ref is a second name of another (`main` of `master`).
+
+    One that is protected by its second name alone keeps that.
+    """
     known = repository.refs(*(update.ref for update in pushed))
+    real = [known[update.ref][1] or update.ref if update.ref in known else _unborn(repository, update.ref) for update in pushed]
+    protected = states.protected(rules, [*real, *(update.ref for update in pushed)])
     return [
-        update._replace(ref=known[update.ref][1] or update.ref if update.ref in known else _unborn(repository, update.ref))
-        for update in pushed
+        update if update.ref in protected and ref not in protected else update._replace(ref=ref)
+        for update, ref in zip(pushed, real, strict=True)
     ]
 
 

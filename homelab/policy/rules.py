@@ -62,13 +62,21 @@ def read_rules(repository: Repository, seen: Snapshot | None = None, *, pushed_t
 
 
 def read_server_rules(repository: Repository) -> State:
-    """Return what a receiving repository protects: its own HEAD branch is the target, and its file states the rules."""
+    """Return what a receiving repository protects: its own HEAD branch is the target, and its file states the rules.
+
+    A branch that a protected name leads to is protected by that.
+    """
     head = (repository.line("symbolic-ref", "--quiet", "HEAD") or "").removeprefix("refs/heads/")
     tip = repository.refs(f"refs/heads/{head}").get(f"refs/heads/{head}", ("", ""))[0] if head else ""
     if not tip:
         reason = f"HEAD of the receiving repository names {'a branch that it does not have' if head else 'no branch'}"
         return Unknown(None, reason, "git symbolic-ref HEAD refs/heads/BRANCH", head or None)
-    return _stated(repository.objects, None, head, tip)
+    found = _stated(repository.objects, None, head, tip)
+    if not isinstance(found, Rules):
+        return found
+    listed = repository.out("for-each-ref", "--format=%(if)%(symref)%(then)%(refname) %(symref)%(end)", states.HEADS)
+    names = (row.removeprefix(states.HEADS).partition(f" {states.HEADS}") for row in listed.split("\n") if row)
+    return found._replace(protect=(*found.protect, *(real for name, _, real in names if real and found.protects(name))))
 
 
 def head_branch(repository: Repository, remote: str) -> str | None:

@@ -51,6 +51,23 @@ def test_a_second_name_of_a_protected_branch_is_judged_as_that_branch(server: Wo
         refused(world, f":{name}" if verb == "deleted" else f"HEAD:{name}")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ['target = "prod"', 'protect = ["prod"]'])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_branch_that_only_its_second_name_protects_is_judged_by_either(server: World, rule: str, is_there: bool) -> None:
+    world = server
+    world.commit({"homelab.toml": f"[gate]\n{rule}\n{SUITE}"})
+    assert push(world, "HEAD:master", *(["HEAD:live"] if is_there else [])).returncode == 0
+    world.git("symbolic-ref", "refs/heads/prod", "refs/heads/live", cwd=world.remote)
+    world.commit({"bad": "1"})
+    for name in ("prod", "live") if is_there else ("prod",):
+        refused(world, f"HEAD:{name}")
+    assert push(world, "HEAD:other").returncode == 0
+    world.git("rm", "--quiet", "bad")
+    world.commit({})
+    assert push(world, "HEAD:prod").returncode == 0 and world.tip("refs/heads/live") == world.git("rev-parse", "HEAD")
+
+
 @pytest.mark.parametrize("how", ["gone", "no memory", "no module", "aborted"])
 def test_a_program_that_cannot_be_started_refuses_every_branch(server: World, how: str) -> None:
     world = server
