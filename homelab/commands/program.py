@@ -72,7 +72,7 @@ _ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _QUIET = frozenset(("-q", "--quiet"))
 
 #: What needs no folder to be in.
-_ANYWHERE = frozenset(("agent-hook", "claim", "claims", "manifest", "release", "shell-init", "version"))
+_ANYWHERE = frozenset(("--help", "-h", "agent-hook", "claim", "claims", "manifest", "release", "shell-init", "version"))
 
 
 def _require_folder(argv: list[str]) -> None:

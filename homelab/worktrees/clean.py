@@ -65,11 +65,28 @@ def clean(repository: Repository, names: Sequence[str], *, sweep: bool = False, 
     target = _target(repository, rules, force=force and not sweep)
     with registry.exclusive(repository):
         found = [work for work in _found(plan, names) if names or _is_swept(plan, rules, work)]
-        judged = [_judge(plan, rules, target, work, found) for work in found]
-        going, kept = _decide(plan, judged, sweep=sweep, force=force)
         # The innermost first: a worktree may stand in another that goes with it.
-        going.sort(key=lambda work: len(work.path.parts) if work.path else 0, reverse=True)
-        return Outcome(tuple((work, remove.remove(plan, rules, work)) for work in going), tuple(kept))
+        found.sort(key=lambda work: len(work.path.parts) if work.path else 0, reverse=True)
+        if sweep:
+            return _swept(plan, rules, target, found, force=force)
+        judged = [_judge(plan, rules, target, work, found) for work in found]
+        if staying := [one for one in judged if (one.firm if force else one.reasons)]:
+            raise _refusal(plan, staying, force=force)
+        return Outcome(tuple((work, remove.remove(plan, rules, work)) for work in found), ())
+
+
+def _swept(plan: Layout, rules: State, target: str | None, found: Sequence[Work], *, force: bool) -> Outcome:
+    """Judge each piece of work when its turn comes, and remove it at once: people work while others are being removed."""
+    removed: list[tuple[Work, str | None]] = []
+    kept = []
+    for work in found:
+        one = _judge(plan, rules, target, work, ())
+        if one.landed and not (one.firm if force else one.reasons):
+            removed.append((work, remove.remove(plan, rules, work)))
+        else:
+            fresh = ("fresh: it has no commit yet",) if one.fresh else ()
+            kept.append(one._replace(reasons=(*one.reasons, *fresh)))
+    return Outcome(tuple(removed), tuple(kept))
 
 
 def _found(plan: Layout, names: Sequence[str]) -> list[Work]:
@@ -190,21 +207,6 @@ def _commits(repository: Repository, rules: State, target: str | None, work: Wor
 
 def _on_a_branch(repository: Repository, tip: str) -> bool:
     return bool(repository.line("for-each-ref", f"--contains={tip}", "--count=1", "--format=x", "refs/heads"))
-
-
-def _decide(plan: Layout, judged: Sequence[Judged], *, sweep: bool, force: bool) -> tuple[list[Work], list[Judged]]:
-    """Return what goes and what stays. Raises `Refused` when something that was named has to stay."""
-    if sweep:
-        going = [one for one in judged if one.landed and not (one.firm if force else one.reasons)]
-        return [one.work for one in going], [_with_fresh(one) for one in judged if one not in going]
-    staying = [one for one in judged if (one.firm if force else one.reasons)]
-    if staying:
-        raise _refusal(plan, staying, force=force)
-    return [one.work for one in judged], []
-
-
-def _with_fresh(judged: Judged) -> Judged:
-    return judged._replace(reasons=(*judged.reasons, *(["fresh: it has no commit yet"] if judged.fresh else [])))
 
 
 def _refusal(plan: Layout, staying: Sequence[Judged], *, force: bool) -> Refused:

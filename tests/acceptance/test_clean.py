@@ -5,9 +5,13 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from homelab.git.repository import Repository
+from homelab.worktrees import clean, remove
 from tests.support.worktrees import branches, gone, kept, land, started
 from tests.support.world import BIN, SUITE, World
 
@@ -36,6 +40,28 @@ def test_the_sweep_takes_what_has_landed_and_leaves_the_rest(world: World) -> No
     assert [one["topic"] for one in answer["removed"]] == ["done"]
     assert {one["topic"] for one in answer["kept"]} == {"dirty", "open"}
     assert dirty.exists() and open_.exists() and not done.exists()
+
+
+@pytest.mark.slow
+def test_the_sweep_judges_each_when_its_turn_comes(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = [started(world, name) for name in ("one", "two")]
+    for path in paths:
+        world.commit({path.name: "x"}, cwd=path)
+        world.git("rebase", "--quiet", "origin/master", cwd=path)
+        land(world, path)
+    real = remove.remove
+
+    def while_somebody_works(*args: Any) -> str | None:
+        undo = real(*args)
+        for path in filter(Path.exists, paths):
+            world.write({"new": "mine"}, cwd=path)
+        return undo
+
+    monkeypatch.setattr(remove, "remove", while_somebody_works)
+    done = clean.clean(Repository(world.clone / ".git", world.clone / ".git", world.clone), (), sweep=True)
+    (kept,) = done.kept
+    assert len(done.removed) == 1 and kept.work.path in paths and kept.reasons == ("untracked: new",)
+    assert (kept.work.path / "new").exists()
 
 
 @pytest.mark.slow
