@@ -98,8 +98,10 @@ def refresh(repository: Repository, rules: State, seen: Snapshot | None = None, 
     _keep(folder / "protected", "".join(f"{name}\n" for name in (*names, WHOLE)).encode("utf-8", "surrogateescape"))
     _keep(tip(repository.common_dir), f"{rules.tip} {folder.name}\n".encode())
     pushed_to = remote or rules.remote
-    if sources.NAMEABLE.fullmatch(pushed_to) and repository.refs_are_files:  # else the shell could not see a HEAD move
-        _keep(folder / "to" / pushed_to, sources.read(repository.common_dir, seen or repository.snapshot(), rules.remote))
+    if sources.NAMEABLE.fullmatch(pushed_to):
+        content = sources.read(repository.common_dir, seen or repository.snapshot(), rules.remote)
+        if content is not None:
+            _keep(folder / "to" / pushed_to, content)
     return folder
 
 

@@ -25,16 +25,20 @@ _SHOWN = ("remote.", "filter.", "lfs.", "extensions.")
 _USUAL = ("/usr/lib/git-core", "/usr/libexec/git-core")
 
 
-def read(common_dir: Path, seen: Snapshot, own: str) -> bytes:
+def read(common_dir: Path, seen: Snapshot, own: str) -> bytes | None:
     """Return all that can change the rules of the remote `own`, besides its own file, which names the folder of the memo.
 
     That is so while `TARGET` leads there: another remote may have the same file now, and not any more when it is pushed to.
     Where a file says other than what was `seen`, the rules may be older than it: the shell asks us again then.
+    None where no file tells that a HEAD has moved (see `Repository.refs_are_files`): it asks us every time.
     """
     asked = os.fsencode(f"= {TARGET} ref: {seen.refs.get(f'refs/remotes/{own}/HEAD', ('', ''))[1]}\n")
     heads = b"".join(line for name in seen.settings.remotes for line in _head(common_dir, seen, name, tip=name != own))
     said = _by_files(common_dir)
-    return asked + heads + b".\n" + (_by_git(seen.settings) if said is None else said)
+    if said is None:
+        said = _by_git(seen.settings)
+    has_files = b"extensions.refstorage" not in said and not os.environ.get("GIT_REFERENCE_BACKEND")
+    return asked + heads + b".\n" + said if has_files else None
 
 
 def _by_git(settings: Settings) -> bytes:

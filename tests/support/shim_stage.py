@@ -117,7 +117,9 @@ def remember(world: World, memo: Path, cwd: Path | None = None, env: Mapping[str
     (memo / "to").mkdir(exist_ok=True)
     with mock.patch.dict(os.environ, {**world.env, **exec_path(), **(env or {})}, clear=True):
         repository = discover(cwd or world.clone)
-        (memo / "to/origin").write_bytes(sources.read(repository.common_dir, repository.snapshot(), "origin"))
+        content = sources.read(repository.common_dir, repository.snapshot(), "origin")
+    assert content is not None
+    (memo / "to/origin").write_bytes(content)
 
 
 def stage_for(world: World, shell: str) -> Stage:
