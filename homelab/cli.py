@@ -7,12 +7,12 @@ from homelab import __version__
 
 def main() -> None:
     """Run the program ``homelab``."""
-    if sys.stdout is None or sys.stderr is None:  # closed by the caller: what is said goes nowhere
+    if None in (sys.stdin, sys.stdout, sys.stderr):  # closed by the caller: nothing is read, what is said goes nowhere
         import os
         from pathlib import Path
 
-        nowhere = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  it stays open as long as the program
-        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+        nothing, nowhere = (Path(os.devnull).open(mode, encoding="utf-8") for mode in "rw")  # noqa: SIM115  for good
+        sys.stdin, sys.stdout, sys.stderr = sys.stdin or nothing, sys.stdout or nowhere, sys.stderr or nowhere
     if sys.argv[1:] in (["--version"], ["version"]):
         # Before anything is imported: scripts ask for it, and it shows at once whether the program starts.
         try:

@@ -17,15 +17,16 @@ from homelab.claims.renewal import renew_own_leases
 from homelab.errors import HomelabError, Usage
 from homelab.git.repository import Repository, discover
 from homelab.policy.rules import read_rules
+from homelab.system import files
 from homelab.worktrees import registry
 from homelab.worktrees.registry import Layout
 
 
-def answer(content: bytes) -> str | None:
+def answer(content: bytes) -> str | Path | None:
     """Return the answer to the event that `content` tells in JSON. Raises `Usage` for what is no event of ours."""
     try:
         event = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Usage(f"stdin is no JSON: {error}", hint="it is for a coding agent's hook, see `homelab init --agents`") from None
     if not isinstance(event, dict):
         raise Usage("stdin is no JSON object", hint="it is for a coding agent's hook, see `homelab init --agents`")
@@ -36,12 +37,12 @@ def answer(content: bytes) -> str | None:
     return found(event)
 
 
-def _create_worktree(event: dict[str, Any]) -> str:
+def _create_worktree(event: dict[str, Any]) -> Path:
     """Start work, and return the worktree's path."""
     from homelab.worktrees import start
 
     name = _text(event, "name", "worktree_name")
-    return str(start.start(_repository(event), name).path)
+    return start.start(_repository(event), name).path
 
 
 def _remove_worktree(event: dict[str, Any]) -> None:
@@ -100,7 +101,7 @@ def _permit(event: dict[str, Any]) -> str | None:
     """Let the agent enter a worktree that `work start` made; ask the person about everything else."""
     asked = event.get("tool_input")
     path = asked.get("path") if isinstance(asked, dict) else None
-    if event.get("tool_name") != "EnterWorktree" or not isinstance(path, str):
+    if event.get("tool_name") != "EnterWorktree" or not (isinstance(path, str) and files.is_sound(path, str)):
         return None
     if not _is_started(_layout(_repository(event)), Path(path).resolve()):
         return None
@@ -109,7 +110,7 @@ def _permit(event: dict[str, Any]) -> str | None:
 
 
 #: What is answered, by the event's name.
-ANSWERS: dict[str, Callable[[dict[str, Any]], str | None]] = {
+ANSWERS: dict[str, Callable[[dict[str, Any]], str | Path | None]] = {
     "WorktreeCreate": _create_worktree,
     "WorktreeRemove": _remove_worktree,
     "SessionStart": _name_session,
@@ -122,9 +123,9 @@ ANSWERS: dict[str, Callable[[dict[str, Any]], str | None]] = {
 
 def _text(event: dict[str, Any], *names: str) -> str:
     for name in names:
-        if isinstance(value := event.get(name), str) and value:
-            return value
-    raise Usage(f"the event has no {' or '.join(names)}", hint="nothing was done; look at the agent's version")
+        if (value := event.get(name)) and files.is_sound(value, str):
+            return str(value)
+    raise Usage(f"the event has no {' or '.join(names)} that can be used", hint="nothing was done; look at the agent's version")
 
 
 def _repository(event: dict[str, Any]) -> Repository:

@@ -24,7 +24,10 @@ def hook() -> None:
     """
     from homelab.agents import events
 
-    if (said := events.answer(sys.stdin.buffer.read())) is not None:
+    said = events.answer(sys.stdin.buffer.read())
+    if isinstance(said, Path):
+        output.answer_path(said)
+    elif said is not None:
         output.answer(said)
 
 

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from homelab.agents import given
+from homelab.agents import events, given
 from homelab.commands.verbs import VERBS, allowed_unasked
+from homelab.errors import Usage
 from tests.support.world import World
 
 
@@ -165,6 +166,25 @@ def test_only_worktrees_of_work_start_are_entered_unasked(agent: World) -> None:
     assert allowed_to(path)
     assert not any(map(allowed_to, (str(outside), str(agent.clone), f"{path}/../..", str(agent.root), "", None, 3)))
     assert not allowed_to(path, "Bash")
+
+
+def test_what_no_path_and_no_variable_can_hold_is_wrong_usage() -> None:
+    for event in events.ANSWERS:
+        for text in ("\0", "\ud800", "", None, 7, ["x"]):
+            fields = dict.fromkeys(("name", "session_id", "worktree_path"), text)
+            document = {"hook_event_name": event, **fields, "tool_name": "EnterWorktree", "tool_input": {"path": text}}
+            if event == "PermissionRequest":
+                assert events.answer(json.dumps(document).encode()) is None
+                continue
+            with pytest.raises(Usage, match="that can be used"):
+                events.answer(json.dumps(document).encode())
+    with pytest.raises(Usage, match="no JSON"):
+        events.answer(b"[" * 200_000)
+
+
+def test_a_closed_stdin_is_an_empty_one(world: World) -> None:
+    done = world.run("sh", "-c", "homelab agent-hook <&-", check=False)
+    assert done.returncode == 2 and "stdin is no JSON" in done.stderr
 
 
 @pytest.mark.parametrize("stdin", ["", "x", "[]", '{"hook_event_name": 1}', '{"hook_event_name": "Other"}'])
