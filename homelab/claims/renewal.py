@@ -95,7 +95,10 @@ def renew_in(store: "Store") -> None:
     with contextlib.suppress(OSError, HomelabError):
         notes = _own([Path(entry.path) for entry in os.scandir(_folder())]).get(_without_secret(store.url))
         if notes:
-            _renew(store, notes)
+            try:
+                _renew(store, notes)
+            except HomelabError:
+                _leave_alone(notes)
 
 
 def _own(paths: list[Path], *, before: float = math.inf) -> dict[str, dict[Path, dict[str, Any]]]:

@@ -14,7 +14,7 @@ import filelock
 import pytest
 
 import homelab
-from homelab.claims import locate
+from homelab.claims import locate, renewal
 from homelab.claims.model import Binding, Blocked
 from homelab.claims.stores.base import Taken
 from homelab.claims.stores.files import FileStore
@@ -346,3 +346,19 @@ def test_a_folder_of_any_bytes_is_a_store(on_files: Claimants) -> None:
     assert locate.open(named.url).name == named.name
     with pytest.raises(Usage, match="it is no UTF-8"):
         locate.open("postgresql://h/\udcff")
+
+
+def test_who_cannot_renew_a_lease_does_not_try_again_so_soon(on_files: Claimants, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in on_files.env.items():
+        monkeypatch.setenv(name, value)
+    on_files.ok("claim", "stack:a", "--purpose", "x")
+    tried = []
+
+    def stuck(*args: object, fixed: bool) -> None:
+        tried.append(args)
+        raise Unreachable("somebody keeps its lock")
+
+    monkeypatch.setattr(FileStore, "extend_leases", stuck)
+    for _ in range(3):
+        renewal.renew_in(locate.open(on_files.url))
+    assert len(tried) == 1
