@@ -38,12 +38,22 @@ def protect(repository: Repository, tree: str) -> bool:
     if not wanted:
         return False
     content = _rendered(wanted | _configured(repository) | _protected(repository))
-    program = Path(__file__).with_name("filter_process.py").read_bytes()
-    for path, bytes_ in ((repository.state / _PROGRAM, program), (repository.common_dir / _INCLUDED, content)):
-        if not path.exists() or path.read_bytes() != bytes_:
+    for path, bytes_ in ((repository.state / _PROGRAM, _program()), (repository.common_dir / _INCLUDED, content)):
+        if not _holds(path, bytes_):
             files.replace(path, bytes_)
     _include(repository)
     return True
+
+
+def _program() -> bytes:
+    return Path(__file__).with_name("filter_process.py").read_bytes()
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    try:
+        return files.content(path) == content
+    except OSError:  # whatever stands there, it is not ours
+        return False
 
 
 def say(root: Path | None) -> None:
@@ -90,8 +100,10 @@ def problem(repository: Repository) -> str | None:
         return None
     if missing := sorted(wanted - _protected(repository)):
         return f"linked worktrees have no filter for {', '.join(missing)}: plain git fails on secrets in them"
-    if _INCLUDED not in _values(repository) or not (repository.state / _PROGRAM).exists():
+    if _INCLUDED not in _values(repository):
         return "the filter of linked worktrees is not in git's configuration"
+    if not _holds(repository.state / _PROGRAM, _program()):
+        return "the filter's program is gone, damaged, or another version's: plain git may fail on secrets in linked worktrees"
     if not _is_last(repository):
         return "git-crypt's own settings come after the filter of linked worktrees: `git diff` fails on secrets in them"
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -258,6 +259,12 @@ def test_doctor_tells_of_worktrees_that_are_not_fit_and_install_mends_them(unloc
     assert told()  # git-crypt has put its settings behind ours
     assert unlocked.homelab("hooks", "install").returncode == 0
     assert not told()
+    program = unlocked.clone / ".git/homelab/ciphertext.py"
+    for damage in (lambda: program.write_bytes(program.read_bytes()[:999]), program.unlink, lambda: os.mkfifo(program)):
+        damage()
+        assert told()
+        assert damage == program.unlink or unlocked.homelab("hooks", "install").returncode == 0
+    fit(unlocked, path)
 
 
 @pytest.mark.slow
