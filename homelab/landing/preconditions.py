@@ -67,7 +67,10 @@ def _unreadable(repository: Repository, tracked: str, done: Completed) -> Failed
 
 def check_hook(repository: Repository) -> None:
     """Check that the push hook can be started. Raises `Refused`: without its interpreter git 2.39 waits for ever."""
-    hook = Path(repository.out("rev-parse", "--path-format=absolute", "--git-path", "hooks/pre-push"))
+    place = repository.line("rev-parse", "--path-format=absolute", "--git-path", "hooks/pre-push")
+    if place is None:  # core.hooksPath names what is no folder, as /dev/null: git runs no hook, and rev-parse ends over it
+        return
+    hook = Path(place)
     try:
         first = hook.read_bytes().split(b"\n", 1)[0] if os.access(hook, os.X_OK) else b""
     except OSError:

@@ -136,6 +136,7 @@ def test_without_an_identity_nothing_is_merged(world: World, files: dict[str, st
         ("remote.origin.push", "+refs/heads/*:refs/heads/*"), ("remote.origin.prune", "true"), ("color.ui", "always"),
         ("remote.origin.fetch", "+refs/heads/other:refs/remotes/origin/other"), ("protocol.version", "0"),
         ("merge.ff", "only"), ("i18n.commitEncoding", "latin1"), ("core.hooksPath", "/nonexistent"),
+        ("core.hooksPath", "/dev/null"), ("core.hooksPath", "README"), ("core.hooksPath", ""),
         ("alias.push", "!false"), ("push.negotiate", "true"),
     ],
 )  # fmt: skip
