@@ -20,6 +20,7 @@ def examine(repository: Repository, status: Status) -> Iterator[Finding]:
         if (done := repository.run("hook", "list", "pre-push")).returncode == 128:  # before 2.54 it is no command: 129
             repair = "git config --show-origin --get-regexp '^hook[.]'"
             yield Finding("hooks-config", WARNING, f"git runs no hook and pushes nothing: {done.words}", repair)
+        yield from _not_yet(repository)
         yield from _program(status.ours)
         if not shim.is_current(status.ours):
             yield Finding("hook-outdated", WARNING, "the hook was written by another version of homelab", INSTALL)
@@ -29,6 +30,15 @@ def examine(repository: Repository, status: Status) -> Iterator[Finding]:
         name = status.chained[0]
         message = f"{name} tells its hooks of the first ref of a push only, and of no deletion: this is not the whole gate"
         yield Finding("framework-only", FAILURE, message, INSTALL)
+
+
+def _not_yet(repository: Repository) -> Iterator[Finding]:
+    """Yield the folder that git, since 2.52, passes over only as long as it is not there: a checkout may bring it."""
+    named = repository.config("core.hooksPath") or ""
+    if named.startswith(":(optional)") and hooks_path.place(repository).value is None:
+        folder = named.removeprefix(":(optional)")
+        message = f"core.hooksPath sends git to {folder}, past the gate, as soon as that is there"
+        yield Finding("hooks-path-later", WARNING, message, f"mkdir -p {folder} && {INSTALL}")
 
 
 def _program(hook: Path) -> Iterator[Finding]:

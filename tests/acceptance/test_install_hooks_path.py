@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from homelab.git.version import git_version
 from tests.support.hooks import assert_guarded, hook, install, snapshot, uninstall
 from tests.support.world import World
 
@@ -156,3 +157,19 @@ def test_a_tool_that_takes_our_folder_for_its_own_goes_on_running(world: World) 
     assert_guarded(world)
     assert (world.clone / ".git/former").exists()
     assert not (world.clone / ".git/theirs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(git_version() < (2, 52), reason="git has paths that are optional from 2.52 on")
+@pytest.mark.parametrize("scope", ["--local", "--global"])
+def test_a_hooks_path_that_counts_once_it_is_there_is_found_before_that(world: World, scope: str) -> None:
+    world.git("config", scope, "core.hooksPath", ":(optional).githooks")
+    install(world)
+    found = {row["id"]: row["repair"] for row in world.json("doctor")["findings"]}
+    world.run("sh", "-c", found["hooks-path-later"])
+    assert "hooks-path-later" not in {row["id"] for row in world.json("doctor")["findings"]}
+    hook(world, 'touch "$(git rev-parse --git-common-dir)/theirs"', ".githooks/pre-push")
+    assert_guarded(world)
+    assert (world.clone / ".git/theirs").exists()
+    uninstall(world)
+    assert world.git("config", scope, "core.hooksPath") == ":(optional).githooks"
