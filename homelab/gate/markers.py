@@ -86,7 +86,7 @@ def refresh(repository: Repository, rules: State, seen: Snapshot | None = None, 
     They were read from what was `seen`, by default now; `remote` is what is pushed to, by default where work lands. Where
     git-crypt is used, or claims are honoured, every push needs thought, and a blank needle stands for all: it is in every line.
     """
-    if not isinstance(rules, Rules) or rules.remote is None or not rules.is_named or rules.tip is None:
+    if not isinstance(rules, Rules) or rules.remote is None or not rules.is_named or rules.is_narrow or rules.tip is None:
         return None
     tracked = f"refs/remotes/{rules.remote}/{rules.default}"
     if _target(repository) != tracked:

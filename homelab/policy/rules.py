@@ -42,7 +42,7 @@ def read_rules(repository: Repository, seen: Snapshot | None = None, *, pushed_t
     names = seen.settings.remotes
     pushed = pushed_to if pushed_to in names else _called(seen.settings, pushed_to)
     asked = pushed or default_remote(names) if ask and not (pushed_to and not pushed) else None
-    stated = _stated_by_all(repository, seen, names, asked)
+    stated = _stated_by_all(repository, seen, names, asked, afresh=bool(pushed))
     landing = _landing(repository, seen, stated, ask=ask and not pushed_to)
     if not pushed_to:
         own: State = landing
@@ -100,11 +100,13 @@ def _called(settings: Settings, address: str) -> str | None:
     return next((name for name in settings.remotes if address in found.get(name, ())), None)
 
 
-def _stated_by_all(repository: Repository, seen: Snapshot, names: Sequence[str], asked: str | None) -> dict[str, State]:
+def _stated_by_all(
+    repository: Repository, seen: Snapshot, names: Sequence[str], asked: str | None, *, afresh: bool = False
+) -> dict[str, State]:
     last = _last_known(repository.state)
     stated: dict[str, State] = {}
     for name in names:
-        state = _of_remote(repository, seen, name, ask=name == asked)
+        state = _of_remote(repository, seen, name, ask=name == asked, afresh=afresh)
         stated[name] = _kept(repository, name, state, last.get(name, ()), may_ask=name == asked)
     now = {name: state.protect for name, state in stated.items() if isinstance(state, Rules)}
     if asked and not now.items() <= last.items():
@@ -168,17 +170,35 @@ def _landing(repository: Repository, seen: Snapshot, stated: dict[str, State], *
     return stated[wanted]
 
 
-def _of_remote(repository: Repository, seen: Snapshot, name: str, *, ask: bool) -> State:
+def _of_remote(repository: Repository, seen: Snapshot, name: str, *, ask: bool, afresh: bool) -> State:
     prefix = f"refs/remotes/{name}/"
     tip, symbolic = seen.refs.get(f"{prefix}HEAD", ("", ""))
-    if symbolic.startswith(prefix):
-        return _stated(repository.objects, name, symbolic.removeprefix(prefix), tip)
-    usual = [branch for branch in USUAL if f"{prefix}{branch}" in seen.refs]
-    guess = usual[0] if len(usual) == 1 else None
-    if not ask:  # no HEAD, or one that names what is not here: renamed, pruned, or a clone of another branch alone
-        repair = f"git fetch {name} && git remote set-head {name} {guess or '--auto'}"
-        return Unknown(name, f"the default branch of {name} is not known in this clone", repair)
-    return _asked(repository, seen.settings, name, guess)
+    default = symbolic.removeprefix(prefix)
+    if default != symbolic and not (ask and afresh and not _brings(seen.settings, name, default)):
+        found = _stated(repository.objects, name, default, tip)
+    else:
+        usual = [branch for branch in USUAL if f"{prefix}{branch}" in seen.refs]
+        guess = usual[0] if len(usual) == 1 else None
+        if not ask:  # no HEAD, or one that names what is not here: renamed, pruned, or a clone of another branch alone
+            repair = f"git fetch {name} && git remote set-head {name} {guess or '--auto'}"
+            return Unknown(name, f"the default branch of {name} is not known in this clone", repair)
+        found = _asked(repository, seen.settings, name, guess)
+    if isinstance(found, Rules) and not _brings(seen.settings, name, found.default):
+        return found._replace(is_narrow=True)
+    return found
+
+
+def _brings(settings: Settings, remote: str, branch: str) -> bool:
+    """Return whether a plain fetch moves the branch's remote-tracking ref; where none does, it may be as old as the clone."""
+    ref, found = f"refs/heads/{branch}", False
+    for value in (row.value or "" for row in settings.rows if row.name == f"remote.{remote}.fetch"):
+        source, _, target = value.lstrip("+").partition(":")
+        before, star, after = source.lstrip("^").partition("*")
+        if (ref.startswith(before) and ref.endswith(after)) if star else ref == before:
+            if source.startswith("^"):
+                return False
+            found |= target.replace("*", ref[len(before) : len(ref) - len(after)]) == f"refs/remotes/{remote}/{branch}"
+    return found
 
 
 def _asked(repository: Repository, settings: Settings, name: str, guess: str | None) -> State:

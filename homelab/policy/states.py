@@ -35,6 +35,8 @@ class Rules(NamedTuple):
     blob: str | None = None
     #: Whether `remote` is a remote's name; else it is an address.
     is_named: bool = True
+    #: Whether no plain fetch brings them, as in a clone of another branch alone: they are asked for at each push.
+    is_narrow: bool = False
 
     def protects(self, branch: str) -> bool:
         """Return whether a branch only takes verified commits. Its name decides, whatever remote is pushed to."""

@@ -223,6 +223,35 @@ def test_the_branch_that_holds_the_rules_is_protected_whatever_they_name_as_targ
         assert world.refs() == before
 
 
+def narrowed(world: World) -> Made:
+    folder = clone(world)
+    world.git("remote", "set-branches", "origin", "release/1", cwd=folder)
+    return folder, ("push", "origin")
+
+
+def mirror(world: World) -> Made:
+    return clone(world, "--mirror"), ("-c", "remote.origin.mirror=false", "push", "origin")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [single_branch, narrowed, mirror])
+def test_rules_that_no_fetch_brings_are_asked_for_at_each_push(trunk: World, way: Callable[[World], Made]) -> None:
+    world = trunk
+    folder, push = way(world)
+    assert world.homelab("hooks", "install", cwd=folder).returncode == 0
+    blob = world.git("hash-object", "-w", "--stdin", input="1", cwd=folder)
+    tree = world.git("mktree", input=f"100644 blob {blob}\tbad", cwd=folder)
+    bad = world.git("commit-tree", "-m", "bad", "-p", world.tip("refs/heads/trunk"), tree, cwd=folder)
+    for _ in range(2):
+        assert world.run("git", *push, f"+{bad}:refs/heads/stable/1", cwd=folder, check=False).returncode == 0
+    other = world.root / "other"
+    world.commit({"homelab.toml": '[gate]\nprotect = ["stable/*"]\n' + SUITE}, cwd=other)
+    world.git("push", "--quiet", "origin", "HEAD:trunk", cwd=other)
+    world.git("fetch", "--quiet", cwd=folder)
+    assert world.run("git", *push, f"{bad}:refs/heads/stable/2", cwd=folder, check=False).returncode == 1
+    assert not world.tip("refs/heads/stable/2")
+
+
 def test_a_protection_that_a_landed_file_drops_is_dropped(trunk: World) -> None:
     world = trunk
     folder = clone(world)
