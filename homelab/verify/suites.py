@@ -53,7 +53,7 @@ def digest(document: Any) -> str:
 
 
 def filters(settings: Settings) -> str:
-    """Return the content filters that a scratch checkout runs: those of the user and the machine, and the clone's for LFS."""
+    """Return what filters a scratch checkout's content: by the user and the machine, and by the clone for LFS."""
     shown = (
         f"{row.scope}\t{row.name}" + (f" {row.value}" if row.value is not None else "")
         for row in settings.rows
@@ -66,7 +66,7 @@ def _is_shown(setting: Setting) -> bool:
     """Return whether a scratch checkout has a setting, as `homelab.verify.borrowed_git` shows it."""
     if setting.scope in ("local", "worktree"):
         return setting.name.startswith(("filter.lfs.", "lfs.fetch"))
-    return setting.scope != "command" and setting.name.startswith("filter.")
+    return setting.scope != "command" and setting.name.startswith(("filter.", "lfs.fetch"))
 
 
 @functools.cache

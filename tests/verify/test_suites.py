@@ -151,7 +151,8 @@ def test_a_folder_to_run_in_and_what_prepares_without_inputs_are_inputs(stacks: 
     assert keys(stacks, there) != before[0] and keys(stacks, SCOPED, anything) != before[1]
 
 
-def test_what_tools_print_and_which_filters_run_is_part_of_the_key(stacks: World) -> None:
+def test_what_tools_print_and_which_filters_run_is_part_of_the_key(stacks: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", stacks.env["HOME"])
     version = stacks.root / "version"
     version.write_text("1\n")
     tools = Verify(tools=(f"cat {version}",))
@@ -160,10 +161,13 @@ def test_what_tools_print_and_which_filters_run_is_part_of_the_key(stacks: World
     suites.printed.cache_clear()  # asked once by a process
     assert keys(stacks, SCOPED, tools) != before
     seen = [suites.filters(discover(stacks.clone).settings())]
-    for args in (("filter.lfs.smudge", "git-lfs smudge --skip -- %f"), ("lfs.fetchexclude", "*.bin")):
+    for args in (
+        ("filter.lfs.smudge", "git-lfs smudge --skip -- %f"), ("lfs.fetchexclude", "*.bin"),
+        ("--global", "lfs.fetchexclude", "*.iso"), ("--global", "filter.own.smudge", "cat"),
+    ):  # fmt: skip
         stacks.git("config", *args)
         seen.append(suites.filters(discover(stacks.clone).settings()))
-    assert len(set(seen)) == 3, "what a checkout of ours runs"
+    assert len(set(seen)) == 5, "what a checkout of ours runs"
     stacks.git("config", "filter.own.smudge", "tr a b")
     assert suites.filters(discover(stacks.clone).settings()) == seen[-1], "and what it does not"
 
