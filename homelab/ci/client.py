@@ -4,9 +4,10 @@ urllib3 does connections, TLS, proxies and redirects. Imported only when CI is a
 """
 
 import json
+import threading
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlencode, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -17,23 +18,32 @@ from homelab import __version__
 from homelab.ci.trouble import Away, Denied, Missing, Throttled
 from homelab.ci.where import is_loopback
 
-_TIMEOUT = urllib3.Timeout(connect=8, read=20)
+_CONNECT = 8.0
+#: How long one answer may take in all, in seconds. A server may send a byte now and then, which no timeout of a socket ends.
+PATIENCE = 20.0
 _SECRET = ("Authorization", "Private-Token", "Cookie", "Proxy-Authorization")
 #: Larger answers are no answers: a page of a hundred checks takes half a megabyte.
 _MOST = 16 << 20
 _PAGES = 20
+_T = TypeVar("_T")
+#: What urllib3 and http.client call by a name of their own.
+_REASONS = {
+    "protocol": "broken off", "incompleteread": "broken off", "locationvalue": "a redirect to no address",
+    "toomanyredirects": "redirects without end",
+}  # fmt: skip
 
 
 class Client:
     """The API below one address. `secret` are the headers that let us in: never printed, never sent elsewhere."""
 
-    def __init__(self, url: str, secret: Mapping[str, str] | None = None) -> None:
+    def __init__(self, url: str, secret: Mapping[str, str] | None = None, patience: float = PATIENCE) -> None:
         self.url = url.rstrip("/")
         self.host = urlsplit(url).netloc.rpartition("@")[2]
         # In clear text a token would be everybody's on the way.
         may_know = urlsplit(url).scheme == "https" or is_loopback(url)
         self._secret = dict(secret or {}) if may_know else {}
         self._pool = _pool(url)
+        self._patience = patience
         self._known: dict[str, tuple[str, Any, Mapping[str, str]]] = {}
 
     def __repr__(self) -> str:
@@ -98,12 +108,17 @@ class Client:
             connect=0, read=0, status=0, other=0, redirect=3, respect_retry_after_header=False, raise_on_status=False,
             remove_headers_on_redirect=_SECRET,
         )  # fmt: skip
-        try:
-            answer = self._pool.request("GET", url, headers=headers, timeout=_TIMEOUT, retries=again, preload_content=False)
+        timeout = urllib3.Timeout(connect=min(_CONNECT, self._patience), read=self._patience)
+
+        def request() -> tuple[urllib3.BaseHTTPResponse, bytes]:
+            answer = self._pool.request("GET", url, headers=headers, timeout=timeout, retries=again, preload_content=False)
             try:
-                body = answer.read(_MOST)
+                return answer, answer.read(_MOST)
             finally:
                 answer.release_conn()
+
+        try:
+            answer, body = _within(self._patience, request)
         except (HTTPError, OSError) as error:
             raise Away(f"{self.host} does not answer ({_reason(error)})", hint=self._look()) from None
         if answer.status >= 400:
@@ -126,6 +141,27 @@ class Client:
 
     def _look(self) -> str:
         return f"look whether {self.url} answers, then run `homelab ci watch`"
+
+
+def _within(seconds: float, ask: Callable[[], _T]) -> _T:
+    """Return what `ask` returns, or raise what it raises; `TimeoutError` where that takes too long, and nobody waits for it."""
+    found: list[_T] = []
+    failed: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            found.append(ask())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if failed:
+        raise failed[0]
+    if not found:
+        raise TimeoutError
+    return found[0]
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
@@ -152,7 +188,8 @@ def _reason(error: BaseException) -> str:
         return error.strerror.lower()
     if isinstance(inner, BaseException) and inner is not error:
         return _reason(inner)
-    return type(error).__name__.removesuffix("Error").lower() or "no answer"
+    name = type(error).__name__.removesuffix("Error").lower()
+    return _REASONS.get(name, name) or "no answer"
 
 
 def _pool(url: str) -> urllib3.PoolManager:

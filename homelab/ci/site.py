@@ -168,11 +168,11 @@ def find(repository: Repository, remote: str, branch: str, ci: Ci, *, is_try: bo
         what = f"nothing known follows CI for {remote}" if found.kind != "woodpecker" else "nothing tells Woodpecker's address"
         raise Unknown(what, hint="name it in homelab.toml: [ci] kind, url and repository; or `homelab work land --no-watch`")
     from homelab.ci import token
-    from homelab.ci.client import Client
+    from homelab.ci.client import PATIENCE, Client
 
     secret = token.secret(repository, found)
-    client = Client(found.api, secret)
     clock = Paced(_pace(found))
+    client = Client(found.api, secret, PATIENCE * max(clock.pace, 0.25))
     said = json.dumps([found.url, found.repository, branch, list(ci.checks), bool(secret)])
     mark = hashlib.sha256(said.encode()).hexdigest()[:8]
     return Site(repository, remote, branch, found, system(found, client), Names(ci.checks), clock, mark, is_try)

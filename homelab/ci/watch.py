@@ -17,6 +17,8 @@ QUIET = 20.0
 GRACE = 60.0
 #: How long CI may be away before that is the answer. A Woodpecker under load gave 503 for half a minute.
 AWAY = 60.0
+#: How long a look may have taken for another to follow at once.
+_BRIEF = 10.0
 #: How long all of it may take where nobody says otherwise.
 LIMIT = 3600.0
 _FIRST, _GROWTH, _LONGEST = 3.0, 1.3, 15.0
@@ -143,16 +145,17 @@ def _ask(look: Callable[[str], Sequence[Check]], commit: str) -> Sequence[Check]
 
 
 def once(look: Callable[[str], Sequence[Check]], commit: str, clock: Clock) -> Outcome:
-    """Return what CI says of a commit now. A server that is away for a moment gets three tries."""
+    """Return what CI says of a commit now. A server that is away for a moment gets three tries, one that keeps silent none."""
     start = clock.now()
     for pause in (1.0, 2.0, None):
         try:
             checks = tuple(look(commit))
             return Outcome(commit, judge(checks), checks, clock.now() - start)
         except Unreachable as error:
-            if pause is None or not isinstance(error, Away) or isinstance(error, Throttled):
+            is_over = pause is None or clock.now() - start > _BRIEF
+            if is_over or not isinstance(error, Away) or isinstance(error, Throttled):
                 return _unreachable(commit, error, clock.now() - start)
-            clock.sleep(pause)
+            clock.sleep(pause or 0)
     raise AssertionError("the last pause is None")
 
 

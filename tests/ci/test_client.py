@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -173,3 +175,22 @@ def test_hostile_answers_are_no_verdict() -> None:
             forge.instead["/statuses"] = always(Answer(200, document))
             checks = system(Place("forgejo", forge.url, "a/b"), Client(forge.url)).look("c" * 40, "master")
             assert all(check.verdict == "unknown" and check.url is None for check in checks)
+
+
+@pytest.mark.parametrize("first", [b"", b"HTTP/1.1 200 OK\r\nX-A: b\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n["])
+def test_an_answer_that_never_ends_is_none(first: bytes) -> None:
+    """A byte now and then holds nobody up: not in front of the headers, not among them, not in the body."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            with server.accept()[0] as connection, contextlib.suppress(OSError):
+                connection.sendall(first)
+                while True:
+                    time.sleep(0.1)
+                    connection.send(b" ", getattr(socket, "MSG_NOSIGNAL", 0))
+
+        threading.Thread(target=drip, daemon=True).start()
+        began = time.monotonic()
+        with pytest.raises(Away, match="does not answer \\(timeout\\)"):
+            Client(f"http://127.0.0.1:{server.getsockname()[1]}", patience=0.4).ask("/x")
+        assert time.monotonic() - began < 2
