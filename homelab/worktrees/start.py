@@ -14,7 +14,7 @@ from homelab.git.remotes import ask_remote, ask_remote_head, fetch_branch
 from homelab.git.repository import Repository
 from homelab.gitcrypt import linked
 from homelab.policy.rules import read_rules
-from homelab.policy.states import State, require_settings, require_target
+from homelab.policy.states import State, Unknown, require_settings, require_target
 from homelab.worktrees import create, names, registry
 from homelab.worktrees.create import Started
 from homelab.worktrees.registry import Layout, Worktree
@@ -40,7 +40,9 @@ def start(repository: Repository, name: str, *, revision: str | None = None) -> 
         wanted = _revision(repository, revision)
         tips = _ask(repository, rules, plan.branch(name), optional=wanted is not None)
         _fetch(repository, rules, tips, plan.branch(name), target=wanted is None)
-        rules = read_rules(repository, ask=False)
+        now = read_rules(repository, ask=False)  # what was fetched may bring another file
+        # A remote without a branch leaves nothing here to read: what it has answered stays known.
+        rules = rules if isinstance(now, Unknown) and now.target is None else now
         plan = registry.layout(repository, require_settings(rules).work)
         return _make(plan, name, rules, tips, wanted, fd)
 

@@ -382,6 +382,17 @@ def test_an_interrupted_start_leaves_nothing_or_is_finished_by_the_next(world: W
     assert world.git("status", "--porcelain", cwd=path) == "" and (path / "z").exists()
 
 
+def test_a_remote_without_a_branch_is_told_with_what_leads_on(world: World) -> None:
+    world.git("init", "--quiet", "--bare", "--initial-branch", "master", world.root / "empty.git")
+    place = world.root / "begun"
+    world.git("clone", "--quiet", world.root / "empty.git", place)
+    world.commit({"README": "1"}, cwd=place)
+    done = world.homelab("work", "start", "x", cwd=place)
+    assert done.returncode == 3 and "has no branch master to start from" in done.stderr
+    world.run("sh", "-c", done.stderr.partition("hint: ")[2].split("`")[1], cwd=place)
+    assert world.homelab("work", "start", "x", cwd=place).returncode == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_us_alone_while_a_hook_runs_leaves_nothing(world: World, signum: int) -> None:
