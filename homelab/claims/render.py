@@ -124,7 +124,8 @@ def history(events: Iterable[dict[str, Any]]) -> str:
         holder, by = _mapping(event.get("holder")), _mapping(event.get("by"))
         who = f"{holder.get('user', '?')} ({holder.get('session', '?')})"
         why = f" (by {by.get('user', '?')}: {event.get('reason')})" if by else ""
-        cells = (event.get("event", "?"), event.get("label", "?"), event.get("fence", "?"), who)
+        fence = event.get("fence", "?")
+        cells = (event.get("event", "?"), event.get("label", "?"), "" if fence is None else fence, who)
         what = f"{event.get('purpose', '')}{why}"
         when = "?" if _moment(event) is None else output.ago(event["at"])
         rows.append((when, *map(str, (*cells, what))))

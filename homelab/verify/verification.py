@@ -222,8 +222,9 @@ def _unable(commit: str, results: Sequence[Result], unable: Sequence[Result], *,
     blame = f"; nothing in {commit[:12]} is wrong" if compared else ""
     missing = first.reason.removeprefix("it cannot run here: ")
     if first.run.suite.ci:
+        missing, _, way = missing.partition("; ")  # a refusal names what to do itself
         look = f"look at {first.url}" if first.url else "README.md, Verified by your CI, has the lines that it needs"
-        return Unable(f"{first.run.label}{more} has no verdict for {commit[:12]}: {missing}", results, hint=look)
+        return Unable(f"{first.run.label}{more} has no verdict for {commit[:12]}: {missing}", results, hint=way or look)
     return Unable(
         f"{first.run.label}{more} cannot run here: {missing}{blame}",
         results,

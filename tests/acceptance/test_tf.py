@@ -197,6 +197,7 @@ def test_apply_without_a_claim_runs_and_the_history_keeps_the_reason(stacks: Cla
     assert done.returncode == 0 and "the store burns" in done.stderr and recorded(stacks)
     (_, event) = json.loads(stacks.ok("claims", "history", "stack:vault", "--json"))
     assert (event["event"], event["reason"], event["by"]["session"]) == ("overridden", "the store burns", "a")
+    assert "None" not in stacks.run("claims", "history", "stack:vault").stdout, "it has no fence"
     assert stacks.run("tf", "apply", "--no-claim", "", "vault").returncode == 2
 
 

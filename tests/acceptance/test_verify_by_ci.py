@@ -109,6 +109,7 @@ def test_a_change_of_cis_own_files_is_refused_and_lands_otherwise(forge: Forge, 
     topic(gated, "t", {".forgejo/workflows/test.yml": WORKFLOW.replace("make test", "true")})
     done = gated.homelab("work", "land", env=ENV)
     assert done.returncode == 3 and "CI's own files" in done.stderr and "--no-verify" in done.stderr
+    assert "hint: land it by a review" in done.stderr, "the refusal's own way out, not what every suite of CI needs"
     assert gated.tip() == before and tries(gated) == []
     assert gated.homelab("work", "land", "--no-verify", "--no-watch", env=ENV).returncode == 0
     assert gated.tip() != before
