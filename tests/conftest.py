@@ -15,8 +15,12 @@ from tests.support.world import World, build, sealed
 
 
 def pytest_configure() -> None:
-    """Give children the signals as a terminal does: nohup and a shell's `&` leave some ignored, and that is inherited."""
-    for ignored in (signal.SIGHUP, signal.SIGQUIT, signal.SIGPIPE):
+    """Give children the signals as a terminal does: nohup and a shell's `&` leave some ignored, and that is inherited.
+
+    SIGPIPE stays ignored here, or a stand-in of a forge whose client was killed would end all tests; `subprocess` gives its
+    children the default.
+    """
+    for ignored in (signal.SIGHUP, signal.SIGQUIT):
         signal.signal(ignored, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
