@@ -30,7 +30,8 @@ from homelab.landing.round import Round
 from homelab.landing.superseded import Reason, Watch
 from homelab.landing.target import Target
 from homelab.policy.config import Land
-from homelab.policy.states import State
+from homelab.policy.rules import read_rules
+from homelab.policy.states import Rules, State
 from homelab.system import clock
 from homelab.verify import results, verification
 from homelab.verify.verification import Red, Unable, Verified, Waived
@@ -55,7 +56,8 @@ def lead(repository: Repository, rules: State, report: Report, place: Place, ask
         leader.sweep()
         current: Round | None = Round(may_batch=not (rules.config.land.each_commit or asked.alone))
         while current is not None:
-            current = leader.round(current)
+            leader, base = leader.begin()
+            current = leader.round(base, current)
         if report.pushed is not None:
             forward.bring(target, report.pushed)
 
@@ -103,10 +105,17 @@ class Leader:
         for ref in (self._repository.line("for-each-ref", "--format=%(refname)", _CANDIDATES) or "").split():
             self._repository.run("update-ref", "-d", ref)
 
-    def round(self, current: Round) -> Round | None:
-        """Build on the target's tip, verify and push. Return what the next round begins with, or None once our work landed."""
+    def begin(self) -> tuple["Leader", str | None]:
+        """Fetch the target. Return the landing by the rules of now, for others may have changed them, and the target's tip."""
         self._hold()  # before anything is built, so that what comes meanwhile lands with us
-        base = self._base()
+        base, now = self._base(), self.rules
+        if isinstance(now, Rules) and now.tip != base:
+            now = read_rules(self._repository, ask=False)
+        is_ours = isinstance(now, Rules) and (now.remote, now.target) == (self.target.remote, self.target.branch)
+        return replace(self, rules=now) if is_ours else self, base
+
+    def round(self, base: str | None, current: Round) -> Round | None:
+        """Build on the target's tip, verify and push. Return what the next round begins with, or None once our work landed."""
         if base is not None and self._repository.is_ancestor(self._head, base):
             self.report.status, self.report.commit = Status.ALREADY_LANDED, self._head
             self.report.tree = self._repository.objects.commit(self._head).tree

@@ -29,6 +29,22 @@ def test_the_index_of_the_worktree_is_not_locked_even_to_refresh_it(world: World
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rule", "code", "words"), [('red_before = "refuse"', 1, "old is red"), ("claims = true", 3, "moving ns1")]
+)
+def test_settings_of_the_gate_that_were_not_fetched_yet_count(world: World, rule: str, code: int, words: str) -> None:
+    suites = SUITE + '[[suite]]\nname = "old"\nrun = "false"\ninputs = ["README"]\n' * rule.startswith("red")
+    world.publish({"homelab.toml": suites, "stacks/dns/main.tf": "1"})
+    world.git("fetch", "--quiet")
+    branch(world, files={"stacks/dns/main.tf": "2"})
+    claimed = world.homelab("claim", "stack:dns", "--purpose", "moving ns1", env={"HOMELAB_SESSION": "others"})
+    assert claimed.returncode == 0
+    tip = world.publish({"homelab.toml": f"[gate]\n{rule}\n{suites}"})
+    _, said = land(world, code)
+    assert words in said and world.tip() == tip
+
+
+@pytest.mark.slow
 def test_a_red_branch_does_not_land(world: World) -> None:
     before = world.refs()
     branch(world, files={"bad": "1"})
