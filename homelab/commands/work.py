@@ -64,7 +64,7 @@ def list_(as_json: bool) -> None:
     output.answer("\n".join(output.columns(heading, cells, colours={"STATE": output.verdict_colour})))
     if gone := [row["topic"] or row["path"] for row in rows if row["missing"]]:
         output.say(f"gone: {', '.join(gone)}; `git worktree repair PATH` after a move, `homelab work clean TOPIC` otherwise")
-    if any(row["landed"] and not row["main"] for row in rows):
+    if any(row["landed"] and not row["main"] and not row["missing"] for row in rows):
         output.say("`homelab work clean --landed` takes what has landed")
 
 
@@ -94,13 +94,15 @@ def clean(topics: tuple[str, ...], landed: bool, force: bool, as_json: bool) -> 
     from homelab.worktrees import remove
 
     repository = discover()
-    done = cleaning.clean(repository, topics, sweep=landed, force=force)
-    for one in done.kept:
-        output.say(f"{one.work.name} stays: " + "; ".join(one.reasons))
-    if as_json:
-        removed = [{**work.document(), "commit": work.tip, "undo": undo} for work, undo in done.removed]
-        output.answer_json({"ok": True, "removed": removed, "kept": [one.document() for one in done.kept]})
-    else:
-        for work, _ in done.removed:
-            output.answer(output.line(f"removed {work.path or work.branch}"))
-    remove.empty_trash(repository)
+    try:
+        done = cleaning.clean(repository, topics, sweep=landed, force=force)
+        for one in done.kept:
+            output.say(f"{one.work.name} stays: " + "; ".join(one.reasons))
+        if as_json:
+            removed = [{**work.document(), "commit": work.tip, "undo": undo} for work, undo in done.removed]
+            output.answer_json({"ok": True, "removed": removed, "kept": [one.document() for one in done.kept]})
+        else:
+            for work, _ in done.removed:
+                output.answer(output.line(f"removed {work.path or work.branch}"))
+    finally:  # last, since it takes longest
+        remove.empty_trash(repository)

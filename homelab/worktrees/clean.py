@@ -58,7 +58,6 @@ def clean(repository: Repository, names: Sequence[str], *, sweep: bool = False, 
     """
     if not names and not sweep:
         raise Usage("nothing is named to clean", hint="`homelab work clean TOPIC`, or --landed for all that has landed")
-    remove.empty_trash(repository)
     rules = read_rules(repository)
     plan = registry.layout(repository, rules.config.work)
     found = _found(plan, names)
@@ -78,14 +77,17 @@ def clean(repository: Repository, names: Sequence[str], *, sweep: bool = False, 
 def _swept(plan: Layout, rules: State, target: str | None, found: Sequence[Work], *, force: bool) -> Outcome:
     """Judge each piece of work when its turn comes, and remove it at once: people work while others are being removed."""
     removed: list[tuple[Work, str | None]] = []
-    kept = []
+    kept, unfinished = [], remove.unfinished(plan.repository)
     for work in found:
         one = _judge(plan, rules, target, work, ())
-        if one.landed and not (one.firm if force else one.reasons):
+        # It may have been moved, or stand on a disk that is not mounted: without its registration git knows it nowhere.
+        gone = work.worktree is not None and work.worktree.missing and work.path not in unfinished
+        if one.landed and not gone and not (one.firm if force else one.reasons):
             removed.append((work, remove.remove(plan, rules, work)))
         else:
-            fresh = ("fresh: it has no commit yet",) if one.fresh else ()
-            kept.append(one._replace(reasons=(*one.reasons, *fresh)))
+            more = ["gone: its folder is not there; named, its registration goes too"] if gone else []
+            more += ["fresh: it has no commit yet"] if one.fresh else []
+            kept.append(one._replace(reasons=(*one.reasons, *more)))
     return Outcome(tuple(removed), tuple(kept))
 
 

@@ -99,13 +99,28 @@ def _move_away(repository: Repository, path: Path) -> None:
         ) from None
 
 
+def unfinished(repository: Repository) -> frozenset[Path]:
+    """Return where the worktrees stood that a killed run has moved away, and that git still has registered there."""
+    found = set()
+    for path in _rubbish(repository):
+        with contextlib.suppress(OSError):
+            folder = Path(os.fsdecode(files.content(path))) if path.suffix == ".at" else path
+            kept = repository.common_dir / "worktrees" / Path(os.fsdecode(files.content(folder / ".git")).strip()).name
+            found.add(Path(os.fsdecode(files.content(kept / "gitdir")).strip()).parent)
+    return frozenset(found)
+
+
+def _rubbish(repository: Repository) -> list[Path]:
+    trash = _trash(repository)
+    return list(trash.iterdir()) if trash.is_dir() else []
+
+
 def empty_trash(repository: Repository) -> None:
     """Delete what was moved away, by this run or by a killed one. Warn about what cannot be deleted."""
-    trash = _trash(repository)
-    if not trash.is_dir():
+    if not _trash(repository).is_dir():
         return
     with worktree.exclusive(repository):
-        rubbish = list(trash.iterdir())
+        rubbish = _rubbish(repository)
     for path in rubbish:
         if path.suffix == ".at":
             with contextlib.suppress(OSError):

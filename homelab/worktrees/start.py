@@ -28,6 +28,7 @@ def start(repository: Repository, name: str, *, revision: str | None = None) -> 
     names.check(name)
     rules = read_rules(repository)
     plan = registry.layout(repository, require_settings(rules).work)
+    _require_directory(plan)
     with create.alone(plan, name) as fd:
         if (record := create.interrupted(plan, name)) and (finished := create.finish(plan, name, record, rules, fd)):
             return finished
@@ -45,6 +46,16 @@ def start(repository: Repository, name: str, *, revision: str | None = None) -> 
         rules = rules if isinstance(now, Unknown) and now.target is None else now
         plan = registry.layout(repository, require_settings(rules).work)
         return _make(plan, name, rules, tips, wanted, fd)
+
+
+def _require_directory(plan: Layout) -> None:
+    """Refuse where the worktrees' folder is a link that leads nowhere: their disk may not be mounted. Raises `Refused`."""
+    folder = plan.root / plan.name
+    if folder.is_symlink() and not folder.exists():
+        raise Refused(
+            f"{folder} leads to {plan.directory}, which is not there",
+            hint=f"mount what it is on, or `mkdir {shlex.quote(str(plan.directory))}`",
+        )
 
 
 def _make(plan: Layout, name: str, rules: State, tips: dict[str, str], wanted: str | None, fd: int) -> Started:

@@ -65,6 +65,25 @@ def test_the_sweep_judges_each_when_its_turn_comes(world: World, monkeypatch: py
 
 
 @pytest.mark.slow
+def test_a_worktree_on_a_disk_that_is_not_mounted_keeps_its_registration(world: World) -> None:
+    disk, away = world.root / "disk", world.root / "away"
+    disk.mkdir()
+    (world.clone / ".worktrees").symlink_to(disk)
+    path = started(world)
+    world.commit({"mine": "x"}, cwd=path)
+    land(world, path)
+    world.write({"staged": "x"}, cwd=path)
+    world.git("add", "staged", cwd=path)
+    disk.rename(away)
+    assert "gone: its folder is not there" in world.homelab("work", "clean", "--landed").stderr
+    assert "--landed" not in world.homelab("work", "list").stderr
+    done = world.homelab("work", "start", "x")
+    assert done.returncode == 3 and f"`mkdir {disk}`" in done.stderr and not disk.exists()
+    away.rename(disk)
+    assert world.git("status", "--short", cwd=path) == "A  staged"
+
+
+@pytest.mark.slow
 def test_the_sweep_leaves_permanent_worktrees_and_what_it_did_not_make(world: World) -> None:
     """The target's, a protected branch's, and any other that `work start` did not make: they go by name alone."""
     world.publish({"homelab.toml": SUITE + '[gate]\nprotect = ["release/*"]\n'})
@@ -196,6 +215,22 @@ def test_what_a_killed_run_left_in_the_trash_is_emptied_by_the_next(world: World
     world.write({".git/homelab/trash/abc/deep/file": "x"})
     world.homelab("work", "clean", "x")
     gone(world, path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_sweep_ends_what_a_killed_one_had_begun(world: World, beside: bool) -> None:
+    path, trash = started(world), world.clone / ".git/homelab/trash"
+    world.commit({"mine": "x"}, cwd=path)
+    land(world, path)
+    trash.mkdir()
+    to = path.with_name(".homelab-trash-abc") if beside else trash / "abc"
+    path.rename(to)
+    if beside:
+        (trash / "abc.at").write_text(str(to))
+    assert world.json("work", "clean", "--landed")["kept"] == []
+    gone(world, path)
+    assert not to.exists()
 
 
 @pytest.mark.slow
