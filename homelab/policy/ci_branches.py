@@ -28,13 +28,15 @@ _VALUES = {
 
 
 def runs_on(patterns: tuple[str, ...] | None, branch: str) -> bool:
-    """Return whether a push of a branch runs what has these patterns, ``!`` in front of those that exclude."""
-    wanted = [each for each in patterns or () if not each.startswith("!")]
-    unwanted = [each[1:] for each in patterns or () if each.startswith("!")]
-    # In a workflow `*` stops at a slash; in what is wanted it does not here, so that in doubt a step runs.
-    if not any(fnmatch.fnmatchcase(branch, each) for each in wanted):
-        return False
-    return not any(re.fullmatch(_strict(each), branch) for each in unwanted)
+    """Return whether a push of a branch runs what has these patterns: the last that fits decides, ``!`` excludes."""
+    runs = False
+    for pattern in patterns or ():
+        # In a workflow `*` stops at a slash; in what is wanted it does not here, so that in doubt a step runs.
+        if not pattern.startswith("!"):
+            runs = runs or fnmatch.fnmatchcase(branch, pattern)
+        elif re.fullmatch(_strict(pattern[1:]), branch):
+            runs = False
+    return runs
 
 
 def _strict(pattern: str) -> str:

@@ -30,7 +30,7 @@ def test_a_condition_binds_a_step_where_every_alternative_names_something_else(c
     [
         (None, False), (ANY, True), (("master",), False), (("master", "homelab/*"), True), (("**",), True),
         (("*", "!homelab/try/**"), False), (("*", "!homelab/*"), True), (("*", "!homelab/**"), False), (("*", "!master"), True),
-        (("*", f"!{TRY}"), False),
+        (("*", f"!{TRY}"), False), (("!homelab/**", "**"), True), (("**", "!homelab/**", "homelab/try/*"), True),
     ],
 )  # fmt: skip
 def test_what_is_excluded_is_matched_as_strictly_as_ci_does(patterns: tuple[str, ...] | None, runs: bool) -> None:
