@@ -236,17 +236,22 @@ class Admission(NamedTuple):
         return Baseline(tip, tells=self.rules.config.gate.red_before == "tell") if tip else None
 
     def _base(self, update: Create | Update, branch: str) -> str | None:
-        """Return the target's tip, whose rules apply: as git says, else as the remote answers, else as it was fetched."""
-        rules = self.rules
-        if rules.target is None or (branch == rules.target and isinstance(update, Update)):
+        """Return the target's tip, whose rules apply: as git says, else as the remote answers, else as it was fetched.
+
+        Where there is none, as on a server whose HEAD names no branch yet, what the branch itself has states the old rules.
+        """
+        if self.rules.target is None or (branch == self.rules.target and isinstance(update, Update)):
             return updates.old(update)
-        ref = f"refs/heads/{rules.target}"
-        if rules.remote is None:
+        return self._target_tip(self.rules.remote, self.rules.target) or updates.old(update)
+
+    def _target_tip(self, remote: str | None, target: str) -> str | None:
+        ref = f"refs/heads/{target}"
+        if remote is None:
             return self.repository.oid(ref)
-        answer = self._asked(rules.remote, ref)
+        answer = self._asked(remote, ref)
         if answer and self.repository.objects.has(answer):
             return answer
-        return self.repository.oid(f"refs/remotes/{rules.remote}/{rules.target}")
+        return self.repository.oid(f"refs/remotes/{remote}/{target}")
 
 
 def require_admitted(repository: Repository, seen: Snapshot, remote: str, pushed: Sequence[RefUpdate]) -> None:

@@ -8,6 +8,7 @@ from homelab import output
 from homelab.gate.updates import RefUpdate, branch
 from homelab.git.repository import Repository
 from homelab.policy import states
+from homelab.policy.rules import unborn
 from homelab.policy.states import State, Unknown
 from homelab.system import files
 
@@ -18,7 +19,7 @@ def resolved(repository: Repository, rules: State, pushed: Sequence[RefUpdate]) 
     One that is protected by its second name alone keeps that.
     """
     known = repository.refs(*(update.ref for update in pushed))
-    real = [known[update.ref][1] or update.ref if update.ref in known else _unborn(repository, update.ref) for update in pushed]
+    real = [known[update.ref][1] or update.ref if update.ref in known else unborn(repository, update.ref) for update in pushed]
     protected = states.protected(rules, [*real, *(update.ref for update in pushed)])
     return [
         update if update.ref in protected and ref not in protected else update._replace(ref=ref)
@@ -30,13 +31,6 @@ def tell(rules: State, pushed: Sequence[RefUpdate]) -> None:
     """Say why any branch is judged, where the rules are not known and more is pushed than the branch that makes them known."""
     if isinstance(rules, Unknown) and any(branch(update) not in (None, rules.target) for update in pushed):
         output.warn(f"note: every branch is judged, since {output.line(rules.reason)}; {states.on_server(rules)}")
-
-
-def _unborn(repository: Repository, ref: str) -> str:
-    """Return what a ref names that has no commit yet: a symbolic ref to a branch that is not there is listed nowhere."""
-    if (repository.common_dir / ref).exists() or not repository.refs_are_files:
-        return repository.line("symbolic-ref", "--quiet", ref) or ref
-    return ref
 
 
 def share(repository: Repository) -> None:

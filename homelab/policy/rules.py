@@ -76,7 +76,18 @@ def read_server_rules(repository: Repository) -> State:
         return found
     listed = repository.out("for-each-ref", "--format=%(if)%(symref)%(then)%(refname) %(symref)%(end)", states.HEADS)
     names = (row.removeprefix(states.HEADS).partition(f" {states.HEADS}") for row in listed.split("\n") if row)
-    return found._replace(protect=(*found.protect, *(real for name, _, real in names if real and found.protects(name))))
+    real = {real for name, _, real in names if real and found.protects(name)}
+    real |= {
+        unborn(repository, f"{states.HEADS}{name}").removeprefix(states.HEADS) for name in found.protect if "*" not in name
+    }
+    return found._replace(protect=tuple(dict.fromkeys((*found.protect, *sorted(real)))))
+
+
+def unborn(repository: Repository, ref: str) -> str:
+    """Return what a ref names that may have no commit yet: a symbolic ref to a branch that is not there is listed nowhere."""
+    if (repository.common_dir / ref).exists() or not repository.refs_are_files:
+        return repository.line("symbolic-ref", "--quiet", ref) or ref
+    return ref
 
 
 def head_branch(repository: Repository, remote: str) -> str | None:

@@ -52,6 +52,14 @@ def test_a_second_name_of_a_protected_branch_is_judged_as_that_branch(server: Wo
 
 
 @pytest.mark.slow
+def test_where_head_names_no_branch_yet_a_change_does_not_judge_itself_alone(server: World) -> None:
+    world = server
+    world.git("symbolic-ref", "HEAD", "refs/heads/new", cwd=world.remote)
+    world.commit({"bad": "1", "homelab.toml": SUITE.replace("test ! -e bad", "true")})
+    refused(world, "HEAD:master")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ['target = "prod"', 'protect = ["prod"]'])
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_branch_that_only_its_second_name_protects_is_judged_by_either(server: World, rule: str, is_there: bool) -> None:
@@ -60,7 +68,7 @@ def test_a_branch_that_only_its_second_name_protects_is_judged_by_either(server:
     assert push(world, "HEAD:master", *(["HEAD:live"] if is_there else [])).returncode == 0
     world.git("symbolic-ref", "refs/heads/prod", "refs/heads/live", cwd=world.remote)
     world.commit({"bad": "1"})
-    for name in ("prod", "live") if is_there else ("prod",):
+    for name in ("prod", "live"):
         refused(world, f"HEAD:{name}")
     assert push(world, "HEAD:other").returncode == 0
     world.git("rm", "--quiet", "bad")
