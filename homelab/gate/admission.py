@@ -15,7 +15,7 @@ from homelab.gate.grants import Kind
 from homelab.gate.updates import Create, Delete, Framework, RefUpdate, Update
 from homelab.gate.verdict import Case, History, Verdict
 from homelab.git.remotes import ask_remote
-from homelab.git.repository import Repository, Snapshot, require_pushed
+from homelab.git.repository import USUAL, Repository, Snapshot, require_pushed
 from homelab.policy import policy, states
 from homelab.policy.rules import read_rules, read_server_rules
 from homelab.policy.states import Rules, State, Unknown
@@ -238,16 +238,22 @@ class Admission(NamedTuple):
     def _base(self, update: Create | Update, branch: str) -> str | None:
         """Return the target's tip, whose rules apply: as git says, else as the remote answers, else as it was fetched.
 
-        Where there is none, as on a server whose HEAD names no branch yet, what the branch itself has states the old rules.
+        Where there is none, as on a server whose HEAD names no branch yet, what the branch itself has states the old rules,
+        else what one has that is protected in any case.
         """
-        if self.rules.target is None or (branch == self.rules.target and isinstance(update, Update)):
-            return updates.old(update)
-        return self._target_tip(self.rules.remote, self.rules.target) or updates.old(update)
+        old = updates.old(update)
+        if branch == self.rules.target and old:
+            return old
+        tip = self._target_tip() or old
+        if tip or not self.received:
+            return tip
+        return next((oid for name in USUAL if (oid := self.repository.oid(f"refs/heads/{name}"))), None)
 
-    def _target_tip(self, remote: str | None, target: str) -> str | None:
+    def _target_tip(self) -> str | None:
+        remote, target = self.rules.remote, self.rules.target
         ref = f"refs/heads/{target}"
-        if remote is None:
-            return self.repository.oid(ref)
+        if target is None or remote is None:
+            return self.repository.oid(ref) if target else None
         answer = self._asked(remote, ref)
         if answer and self.repository.objects.has(answer):
             return answer

@@ -56,7 +56,8 @@ def test_where_head_names_no_branch_yet_a_change_does_not_judge_itself_alone(ser
     world = server
     world.git("symbolic-ref", "HEAD", "refs/heads/new", cwd=world.remote)
     world.commit({"bad": "1", "homelab.toml": SUITE.replace("test ! -e bad", "true")})
-    refused(world, "HEAD:master")
+    for name in ("master", "main", "new"):
+        refused(world, f"HEAD:{name}")
 
 
 @pytest.mark.slow
