@@ -24,6 +24,8 @@ from homelab.worktrees import names as topic
 _HEADS = "refs/heads/"
 #: Names the main worktree of a clone whose git directory stands apart.
 _ROOT = "main-worktree"
+#: How a folder is called that is being removed and could not leave its file system.
+TRASH = ".homelab-trash-"
 #: Which of git's commands is under way while one of these is in the git directory.
 _OPERATIONS = {
     "MERGE_HEAD": "merge",
@@ -235,6 +237,8 @@ def moved(plan: Layout, entry: Worktree) -> Path | None:
     """
     common = plan.repository.common_dir
     for file in sorted([*plan.directory.glob("*/.git"), *plan.directory.glob("*/*/.git")]):
+        if file.parent.name.startswith(TRASH):  # of a killed removal, which the next one ends
+            continue
         with contextlib.suppress(OSError):
             kept = common / "worktrees" / Path(os.fsdecode(files.content(file)).strip()).name
             if Path(os.fsdecode(files.content(kept / "gitdir")).strip()) == entry.path / ".git":

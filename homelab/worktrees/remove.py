@@ -18,9 +18,6 @@ from homelab.system import files
 from homelab.worktrees import registry as worktree
 from homelab.worktrees.registry import Layout, Worktree
 
-#: How a folder is called that could not leave its file system.
-_BESIDE = ".homelab-trash-"
-
 
 class Work(NamedTuple):
     """A piece of work to remove: a worktree with its branch, or a branch that has lost its worktree."""
@@ -89,7 +86,7 @@ def _move_away(repository: Repository, path: Path) -> None:
         with contextlib.suppress(OSError):  # two mounts of one file system share the number, and refuse the rename
             path.rename(trash / name)
             return
-    beside = path.with_name(f"{_BESIDE}{name}")
+    beside = path.with_name(f"{worktree.TRASH}{name}")
     files.replace(trash / f"{name}.at", os.fsencode(beside))
     try:
         path.rename(beside)
@@ -125,7 +122,7 @@ def empty_trash(repository: Repository) -> None:
         if path.suffix == ".at":
             with contextlib.suppress(OSError):
                 beside = Path(os.fsdecode(files.content(path)))
-                if beside.name.startswith(_BESIDE):
+                if beside.name.startswith(worktree.TRASH):
                     _delete(beside)
                 if not os.path.lexists(beside):
                     path.unlink()

@@ -219,7 +219,8 @@ def test_what_a_killed_run_left_in_the_trash_is_emptied_by_the_next(world: World
 
 @pytest.mark.slow
 @pytest.mark.parametrize("beside", [False, True])
-def test_a_sweep_ends_what_a_killed_one_had_begun(world: World, beside: bool) -> None:
+@pytest.mark.parametrize("words", [["clean", "--landed"], ["clean", "x"], ["start", "x"]], ids=" ".join)
+def test_what_a_killed_removal_had_begun_is_ended(world: World, beside: bool, words: list[str]) -> None:
     path, trash = started(world), world.clone / ".git/homelab/trash"
     world.commit({"mine": "x"}, cwd=path)
     land(world, path)
@@ -228,9 +229,10 @@ def test_a_sweep_ends_what_a_killed_one_had_begun(world: World, beside: bool) ->
     path.rename(to)
     if beside:
         (trash / "abc.at").write_text(str(to))
-    assert world.json("work", "clean", "--landed")["kept"] == []
-    gone(world, path)
-    assert not to.exists()
+    assert world.json("work", *words).get("kept", []) == []
+    assert world.homelab("work", "clean", "--landed").returncode == 0 and not to.exists()
+    if words[0] == "clean":
+        gone(world, path)
 
 
 @pytest.mark.slow
