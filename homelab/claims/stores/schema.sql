@@ -39,15 +39,15 @@ CREATE OR REPLACE FUNCTION homelab.hold(the_label text) RETURNS void
 LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock(hashtextextended('homelab.claim:' || the_label, 0)) $$;
 
 -- The timeline in front: a standby that missed the last numbers counts on from a higher one. 2^40 numbers each, and all
--- of them whole in a double, as JSON wants it. None is below a thousand for each second since 2026: a database that was made
--- anew, or restored from a dump, knows nothing of the numbers that its predecessor has given.
+-- of them whole in a double, as JSON wants it. None is below the milliseconds since 2026, counted in tenths of a second: a
+-- database that was made anew, or restored from a dump, knows nothing of the numbers that its predecessor has given.
 CREATE OR REPLACE FUNCTION homelab.next_number() RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
-    least CONSTANT bigint := (floor(extract(epoch FROM clock_timestamp()))::bigint - 1767225600) * 1000;
+    least CONSTANT bigint := floor(extract(epoch FROM clock_timestamp()) * 10)::bigint * 100 - 1767225600000;
     n bigint := nextval('homelab.number');
 BEGIN
-    IF n < least THEN -- one after another, at most once a second: a late setval would take numbers back
+    IF n < least THEN -- one after another, ten times a second at most: a late setval would take numbers back
         PERFORM pg_advisory_xact_lock(hashtextextended('homelab.number', 0));
         n := nextval('homelab.number');
         IF n < least THEN
