@@ -9,7 +9,7 @@ from tests.support.world import World
 def test_what_a_push_is_judged_by_is_asked_once_and_handed_down(gated: World) -> None:
     gated.git("config", "remote.pushDefault", "origin")  # a variable of the section that is no remote
     way = ways.push(gated, "feature")
-    # At 82beeac it was 75 stays, 34 of them back up, and 56 returns; half of each (issue 9).
+    # At 82beeac it was 75 stays, 34 of them back up, and 56 returns; half of each is the bound.
     assert len(way.stays) <= 37 and way.ups <= 17 and way.returns <= 28, way.stays
     assert [argv[1] for argv, _ in way.started if argv[1][0] != "-"] == ["rev-parse", "config", "for-each-ref", "rev-list"]
     assert len(way.started) == 5, way.started
