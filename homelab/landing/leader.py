@@ -31,7 +31,7 @@ from homelab.landing.superseded import Reason, Watch
 from homelab.landing.target import Target
 from homelab.policy.config import Land
 from homelab.policy.rules import read_rules
-from homelab.policy.states import Rules, State
+from homelab.policy.states import Rules, State, require_target
 from homelab.system import clock
 from homelab.verify import results, verification
 from homelab.verify.verification import Red, Unable, Verified, Waived
@@ -110,9 +110,11 @@ class Leader:
         self._hold()  # before anything is built, so that what comes meanwhile lands with us
         base, now = self._base(), self.rules
         if isinstance(now, Rules) and now.tip != base:
-            now = read_rules(self._repository, ask=False)
-        is_ours = isinstance(now, Rules) and (now.remote, now.target) == (self.target.remote, self.target.branch)
-        return replace(self, rules=now) if is_ours else self, base
+            now = read_rules(self._repository)
+        if require_target(now) != (self.target.remote, self.target.branch):
+            again = "homelab work land"
+            raise Refused("the rules have changed meanwhile, and work lands elsewhere now", hint=f"`{again}` again", next=again)
+        return replace(self, rules=now), base
 
     def round(self, base: str | None, current: Round) -> Round | None:
         """Build on the target's tip, verify and push. Return what the next round begins with, or None once our work landed."""

@@ -30,7 +30,13 @@ def test_the_index_of_the_worktree_is_not_locked_even_to_refresh_it(world: World
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("rule", "code", "words"), [('red_before = "refuse"', 1, "old is red"), ("claims = true", 3, "moving ns1")]
+    ("rule", "code", "words"),
+    [
+        ('red_before = "refuse"', 1, "old is red"),
+        ("claims = true", 3, "moving ns1"),
+        ('target = "other"', 3, "lands elsewhere now"),
+        ("nonsense", 3, "cannot be read"),
+    ],
 )
 def test_settings_of_the_gate_that_were_not_fetched_yet_count(world: World, rule: str, code: int, words: str) -> None:
     suites = SUITE + '[[suite]]\nname = "old"\nrun = "false"\ninputs = ["README"]\n' * rule.startswith("red")
